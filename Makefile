@@ -1,0 +1,55 @@
+# The table of contents: `make help`.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PY := .venv/bin/python
+
+# Settings of `make demo`: make demo DOCS=mails.csv TEXT=title+body LABEL=label
+DOCS ?=
+TEXT ?= text
+LABEL ?=
+GENERATE ?= 4000
+SEED ?= 1
+
+# What a caller's shell has set must reach neither Spark nor Python here.
+unexport PYTHONPATH SPARK_HOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
+
+.PHONY: help setup demo test test-spark35 lint format up down clean lock
+
+help: ## prints this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/installed ## checks what the machine must have, and creates .venv with the pinned requirements
+
+.venv/installed: requirements.txt local/setup.sh
+	@bash local/setup.sh
+
+demo: setup ## runs the whole pipeline on this machine; DOCS=FILE TEXT=title+body LABEL=label for your own documents
+	@exec $(PY) -m local.demo --generate=$(GENERATE) --seed=$(SEED) --text='$(TEXT)' \
+		$(if $(DOCS),--docs='$(DOCS)') $(if $(LABEL),--label='$(LABEL)')
+
+test: setup ## runs all tests
+	@exec $(PY) -m pytest
+
+test-spark35: setup ## runs the Spark code's tests on Spark 3.5.3, that of Dataproc image 2.3
+	@bash local/setup.sh spark35
+	@exec .venv-spark35/bin/python -m pytest tests/test_spark_sql.py tests/test_train_ml_model.py
+
+lint: setup ## checks style and formatting
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+format: setup ## formats the code
+	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
+
+up: setup ## starts the local cloud and leaves it running: eval "$$(make -s up)" sets the variables that find it
+	@$(PY) -m local.services up
+
+down: ## ends what `make up` started
+	@$(PY) -m local.services down
+
+lock: ## pins requirements.in into requirements.txt
+	@.venv/bin/uv pip compile requirements.in -o requirements.txt --python-version 3.11 --universal --no-emit-index-url -q
+
+clean: ## removes all that was made here: .venv, .local, caches
+	@[ ! -x $(PY) ] || $(PY) -m local.services down
+	@rm -rf .venv .venv-spark35 .local .pytest_cache .ruff_cache .hypothesis spark-warehouse artifacts
+	@find . -name __pycache__ -prune -exec rm -rf {} +

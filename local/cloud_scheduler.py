@@ -1,0 +1,296 @@
+"""Cloud Scheduler's REST API, v1, on one machine: jobs that send an HTTP request, on demand and by their
+unix-cron schedule.
+
+`gcloud scheduler jobs …` and `google-cloud-scheduler` (transport "rest") work as they are. What differs:
+nothing survives a restart, only HTTP targets exist, a failed attempt is not repeated, and no OIDC or OAuth
+token is sent.
+"""
+
+import datetime
+import logging
+import re
+import threading
+import urllib.error
+import urllib.request
+import zoneinfo
+
+from flask import Blueprint, abort, jsonify, request
+from google.cloud import scheduler_v1
+from google.protobuf import field_mask_pb2, json_format
+
+logger = logging.getLogger(__name__)
+
+_State = scheduler_v1.Job.State
+_JOB_ID = re.compile(r"[a-zA-Z0-9_-]{1,500}")
+# https://cloud.google.com/scheduler/docs/configuring/cron-job-schedules; 7 is Sunday too
+_FIELDS = (
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day of month", 1, 31),
+    ("month", 1, 12),
+    ("day of week", 0, 7),
+)
+_NAMES = {
+    "month": ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
+    "day of week": ["sun", "mon", "tue", "wed", "thu", "fri", "sat"],
+}
+_DEFAULT_DEADLINE_SECONDS = 180
+# google.rpc.Code by HTTP status: https://cloud.google.com/apis/design/errors#handling_errors
+_RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 10, 429: 8, 500: 13, 501: 12, 503: 14, 504: 4}
+_UNKNOWN, _UNAVAILABLE = 2, 14
+
+
+class Cron:
+    """A unix-cron expression of five fields."""
+
+    def __init__(self, expression: str) -> None:
+        """Raises ValueError, with what was expected, if the expression is none."""
+        parts = expression.split()
+        if len(parts) != len(_FIELDS):
+            raise ValueError(
+                f"schedule {expression!r} has {len(parts)} fields; expected the five of unix-cron:"
+                " minute, hour, day of month, month, day of week, as in '0 2 * * 1'"
+            )
+        values = [_field_values(part, *field) for part, field in zip(parts, _FIELDS, strict=True)]
+        self._minutes, self._hours, self._days, self._months, weekdays = values
+        self._weekdays = {day % 7 for day in weekdays}
+        # cron's rule: restricted in both fields, a day needs to match one of them
+        self._either_day = not parts[2].startswith("*") and not parts[4].startswith("*")
+
+    def next_after(self, moment: datetime.datetime) -> datetime.datetime | None:
+        """The first matching minute after `moment`, in its time zone; None if there is none within eight
+        years (30 February)."""
+        local = moment.replace(second=0, microsecond=0, tzinfo=None) + datetime.timedelta(minutes=1)
+        for _ in range(8 * 366):
+            if self._day_matches(local):
+                for hour in sorted(self._hours):
+                    for minute in sorted(self._minutes):
+                        if (hour, minute) >= (local.hour, local.minute):
+                            return local.replace(hour=hour, minute=minute, tzinfo=moment.tzinfo)
+            local = local.replace(hour=0, minute=0) + datetime.timedelta(days=1)
+        return None
+
+    def _day_matches(self, day: datetime.datetime) -> bool:
+        if day.month not in self._months:
+            return False
+        matches = day.day in self._days, day.isoweekday() % 7 in self._weekdays
+        return any(matches) if self._either_day else all(matches)
+
+
+def _field_values(text: str, name: str, low: int, high: int) -> set[int]:
+    """The numbers that one field of an expression stands for: `*`, `5`, `1-5`, `*/10`, `1/4` (from 1 on) and
+    lists of these."""
+    values: set[int] = set()
+    for part in text.lower().split(","):
+        for number, word in enumerate(_NAMES.get(name, ()), low):
+            part = part.replace(word, str(number))
+        match = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(\d+))?", part)
+        if not match:
+            raise ValueError(
+                f"schedule: {name} {text!r} is none; expected {low} to {high}, *, ranges, lists, steps"
+            )
+        first, last, step = (None if group is None else int(group) for group in match.groups())
+        start = low if first is None else first
+        end = last if last is not None else (start if first is not None and step is None else high)
+        if not low <= start <= end <= high or step == 0:
+            raise ValueError(f"schedule: {name} {text!r} is out of range; expected {low} to {high}")
+        values.update(range(start, end + 1, step or 1))
+    return values
+
+
+class CloudScheduler:
+    """The API's state, one method for each call, and the clock."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, object] = {}  # by name: the protobuf of a scheduler_v1.Job
+        self._lock = threading.RLock()
+        self._stopped = threading.Event()
+
+    def blueprint(self) -> Blueprint:
+        """The calls at their paths."""
+        blueprint = Blueprint("cloud_scheduler", __name__)
+        jobs = "/v1/projects/<project>/locations/<location>/jobs"
+        for method, path, view in (
+            ("POST", jobs, self.create),
+            ("GET", jobs, self.list),
+            ("GET", f"{jobs}/<job_id>", self.get),
+            ("PATCH", f"{jobs}/<job_id>", self.patch),
+            ("DELETE", f"{jobs}/<job_id>", self.delete),
+            ("POST", f"{jobs}/<job_id>:pause", self.pause),
+            ("POST", f"{jobs}/<job_id>:resume", self.resume),
+            ("POST", f"{jobs}/<job_id>:run", self.run),
+        ):
+            blueprint.add_url_rule(path, view.__name__, view, methods=[method])
+        return blueprint
+
+    def start(self) -> None:
+        """Start the clock: from now on enabled jobs fire when their time has come."""
+        threading.Thread(target=self._tick, name="cloud-scheduler", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def create(self, project: str, location: str):
+        job = _read_job()
+        parent = f"projects/{project}/locations/{location}/jobs/"
+        job_id = job.name.removeprefix(parent)
+        if not _JOB_ID.fullmatch(job_id):
+            abort(400, f"name {job.name!r}: expected {parent}JOB, where JOB has letters, digits, _ and -")
+        with self._lock:
+            if job.name in self._jobs:
+                abort(409, f"Job {job.name} already exists.")
+            job.state = _State.ENABLED
+            return self._store(job)
+
+    def list(self, project: str, location: str):
+        parent = f"projects/{project}/locations/{location}/jobs/"
+        with self._lock:
+            jobs = [job for name, job in sorted(self._jobs.items()) if name.startswith(parent)]
+            return jsonify(jobs=[json_format.MessageToDict(job) for job in jobs])
+
+    def get(self, project: str, location: str, job_id: str):
+        with self._lock:
+            return json_format.MessageToDict(self._job(project, location, job_id))
+
+    def patch(self, project: str, location: str, job_id: str):
+        changes = _read_job(validate=False)
+        with self._lock:
+            old = self._job(project, location, job_id)
+            job = type(old)()
+            job.CopyFrom(old)
+            if mask := request.args.get("updateMask"):
+                paths = field_mask_pb2.FieldMask()
+                paths.FromJsonString(mask)
+                paths.MergeMessage(changes, job, replace_message_field=True, replace_repeated_field=True)
+            else:
+                job.MergeFrom(changes)
+            job.name = old.name
+            _validate(job)
+            return self._store(job)
+
+    def delete(self, project: str, location: str, job_id: str):
+        with self._lock:
+            del self._jobs[self._job(project, location, job_id).name]
+        return {}
+
+    def pause(self, project: str, location: str, job_id: str):
+        return self._enter(_State.PAUSED, project, location, job_id)
+
+    def resume(self, project: str, location: str, job_id: str):
+        return self._enter(_State.ENABLED, project, location, job_id)
+
+    def run(self, project: str, location: str, job_id: str):
+        with self._lock:
+            job = self._job(project, location, job_id)
+            self._fire(job, _now())
+            return json_format.MessageToDict(job)
+
+    def _job(self, project: str, location: str, job_id: str):
+        name = f"projects/{project}/locations/{location}/jobs/{job_id}"
+        if name not in self._jobs:
+            abort(404, f"Job {name} not found.")
+        return self._jobs[name]
+
+    def _enter(self, state: scheduler_v1.Job.State, project: str, location: str, job_id: str):
+        with self._lock:
+            job = self._job(project, location, job_id)
+            job.state = state
+            return self._store(job)
+
+    def _store(self, job) -> dict:
+        job.user_update_time.GetCurrentTime()
+        _plan(job, _now())
+        self._jobs[job.name] = job
+        return json_format.MessageToDict(job)
+
+    def _tick(self) -> None:
+        while not self._stopped.wait(1):
+            with self._lock:
+                for job in self._jobs.values():
+                    due = job.schedule_time.ToDatetime(tzinfo=datetime.UTC)
+                    if job.state == _State.ENABLED and job.HasField("schedule_time") and due <= _now():
+                        self._fire(job, due)
+                        _plan(job, _now())
+
+    def _fire(self, job, schedule_time: datetime.datetime) -> None:
+        """Send the job's request in a thread of its own, from a copy: the job may change meanwhile."""
+        copy = type(job)()
+        copy.CopyFrom(job)
+        threading.Thread(target=self._attempt, args=(copy, schedule_time), daemon=True).start()
+
+    def _attempt(self, job, schedule_time: datetime.datetime) -> None:
+        started = _now()
+        code, message = _send(job, schedule_time)
+        logger.log(logging.WARNING if code else logging.INFO, "%s: %s", job.name, message)
+        with self._lock:
+            if live := self._jobs.get(job.name):
+                live.last_attempt_time.FromDatetime(started)
+                live.status.code, live.status.message = code, message if code else ""
+
+
+def _read_job(validate: bool = True):
+    job = scheduler_v1.Job.pb(scheduler_v1.Job())
+    try:
+        json_format.ParseDict(request.get_json(force=True, silent=True) or {}, job)
+    except (json_format.ParseError, ValueError) as error:
+        abort(400, f"Invalid JSON payload received: {error}")
+    if validate:
+        _validate(job)
+    return job
+
+
+def _validate(job) -> None:
+    """Answer 400 to a job that could not run; a job without a time zone gets UTC."""
+    if not job.http_target.uri.startswith(("http://", "https://")):
+        abort(
+            400,
+            f"httpTarget.uri is {job.http_target.uri!r}: expected http://… or https://…",
+        )
+    job.time_zone = job.time_zone or "Etc/UTC"
+    try:
+        zoneinfo.ZoneInfo(job.time_zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        abort(
+            400,
+            f"timeZone {job.time_zone!r} is unknown; expected one like Etc/UTC or Europe/Berlin",
+        )
+    try:
+        Cron(job.schedule)
+    except ValueError as error:
+        abort(400, str(error))
+
+
+def _plan(job, now: datetime.datetime) -> None:
+    """Set the time at which the job fires next."""
+    following = Cron(job.schedule).next_after(now.astimezone(zoneinfo.ZoneInfo(job.time_zone)))
+    job.ClearField("schedule_time")
+    if following and job.state == _State.ENABLED:
+        job.schedule_time.FromDatetime(following.astimezone(datetime.UTC))
+
+
+def _send(job, schedule_time: datetime.datetime) -> tuple[int, str]:
+    """Send the job's request; return a google.rpc.Code, 0 for an answer 2xx, and what happened."""
+    target = job.http_target
+    method = scheduler_v1.HttpMethod(target.http_method).name if target.http_method else "POST"
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "User-Agent": "Google-Cloud-Scheduler",
+        **target.headers,
+        "X-CloudScheduler": "true",
+        "X-CloudScheduler-JobName": job.name.rsplit("/", 1)[1],
+        "X-CloudScheduler-ScheduleTime": schedule_time.isoformat().replace("+00:00", "Z"),
+    }
+    body = target.body if method in ("POST", "PUT", "PATCH") else None
+    seconds = job.attempt_deadline.ToTimedelta().total_seconds() or _DEFAULT_DEADLINE_SECONDS
+    try:
+        sent = urllib.request.Request(target.uri, body, headers, method=method)
+        with urllib.request.urlopen(sent, timeout=seconds) as answer:
+            return 0, f"HTTP {answer.status}"
+    except urllib.error.HTTPError as error:
+        return _RPC_CODES.get(error.code, _UNKNOWN), f"HTTP {error.code}"
+    except OSError as error:
+        return _UNAVAILABLE, f"{target.uri}: {error}"
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

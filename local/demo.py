@@ -1,0 +1,425 @@
+"""The whole way through, on one machine: publish → land → convert → train → serve, and what became of every message.
+
+    python -m local.demo                                   generated business documents
+    python -m local.demo --docs=FILE --text=title+body     your own CSV or JSON lines
+
+Every stage is the real program. The run adds up, or it fails and says which number is off. It ends with a table, and the
+same as JSON in .local/demo.json.
+"""
+
+import argparse
+import fcntl
+import json
+import logging
+import math
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+from local import emulators
+from local.services import (
+    DEAD_LETTER_TOPIC,
+    INPUT_BUCKET,
+    OUTPUT_BUCKET,
+    PROJECT,
+    REGION,
+    RESULT_TOPIC,
+    ROOT,
+    SUBSCRIPTION,
+    TEMPLATE,
+    TOPIC,
+    Services,
+    wait_until_ready,
+)
+
+log = logging.getLogger("demo")
+
+RESULTS = f"projects/{PROJECT}/subscriptions/demo-classified"
+SENT = f"projects/{PROJECT}/subscriptions/demo-sent"
+POISON = f"projects/{PROJECT}/subscriptions/demo-poison"
+STALLED_SECONDS = 120  # a stage that makes no progress for so long has failed
+
+
+class Failed(Exception):
+    """A stage failed, or a number is off; the message says which and where to look."""
+
+
+class Clock:
+    """Seconds by stage, and the progress lines."""
+
+    def __init__(self):
+        self.started = time.monotonic()
+        self.seconds: dict[str, float] = {}
+        self.stage_name = ""
+
+    @contextmanager
+    def stage(self, name: str):
+        began, self.stage_name = time.monotonic(), name
+        yield
+        self.seconds[name] = round(time.monotonic() - began, 1)
+        self.say(f"done in {self.seconds[name]} s")
+
+    def say(self, text: str) -> None:
+        print(f"[{time.monotonic() - self.started:6.1f} s] {self.stage_name:<8} {text}", file=sys.stderr, flush=True)
+
+
+def wait_for(clock: Clock, wanted: int, count: Callable[[], int], what: str, services: Services, process: str) -> int:
+    """Waits until `count()` reaches what is wanted. Raises Failed when it stalls or the process that works on it ends."""
+    found, moved, said = -1, time.monotonic(), 0.0
+    while True:
+        now = count()
+        if now != found:
+            found, moved = now, time.monotonic()
+        if found >= wanted:
+            clock.say(f"{found:,} of {wanted:,} {what}")
+            return found
+        if services.processes[process].poll() is not None:
+            raise Failed(f"{process} ended after {found:,} of {wanted:,} {what}; see {services.log(process)}")
+        if time.monotonic() - moved > STALLED_SECONDS:
+            raise Failed(f"no progress for {STALLED_SECONDS} s: {found:,} of {wanted:,} {what}; see {services.logs}")
+        if time.monotonic() - said > 5:
+            clock.say(f"{found:,} of {wanted:,} {what}")
+            said = time.monotonic()
+        time.sleep(0.25)
+
+
+# ------------------------------------------------------------------------------------------------- publish, land
+
+
+def publish(services: Services, *arguments: str) -> dict:
+    """Runs publisher.py to its end; gives its summary."""
+    with open(services.log("publisher"), "ab") as errors:
+        done = subprocess.run(
+            [sys.executable, "publisher.py", *arguments, f"--topic={TOPIC}"],
+            env=services.environment,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+    if done.returncode:
+        last = services.log("publisher").read_text("utf-8", "replace").strip().splitlines()[-1:]
+        raise Failed(f"publisher.py ended with status {done.returncode}: {''.join(last)}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+class LineCount:
+    """Counts the lines of the objects below a prefix; each object is read once, since none of them changes."""
+
+    def __init__(self, client, bucket: str, prefix: str):
+        self.bucket, self.prefix = client.bucket(bucket), prefix
+        self.lines: dict[str, int] = {}
+
+    def __call__(self) -> int:
+        for blob in self.bucket.list_blobs(prefix=self.prefix):
+            if blob.name not in self.lines:
+                self.lines[blob.name] = blob.download_as_bytes().count(b"\n")
+        return sum(self.lines.values())
+
+
+def land(clock: Clock, services: Services, source: list[str], hold_out: float, client) -> dict:
+    """Starts the streaming job, publishes, and waits until every message is in a file. Then ends the job."""
+    unseen = services.folder / "unseen.jsonl"
+    services.start(
+        "pubsub_gcs",
+        [sys.executable, "pubsub_gcs.py", f"--project={PROJECT}", f"--region={REGION}", "--runner=DirectRunner"]
+        + [f"--input_subscription={SUBSCRIPTION}", f"--output_path=gs://{INPUT_BUCKET}/input"]
+        + ["--window_size=0.1", "--num_shards=1", f"--temp_location=gs://{INPUT_BUCKET}/temp"],
+    )
+    sent = publish(services, *source, f"--hold_out={hold_out}", f"--hold_out_file={unseen}")
+    clock.say(f"{sent['published']:,} messages published, {sent['held_out']:,} documents held out")
+    if not sent["published"]:
+        raise Failed("expected documents, found none; see the file and --text")
+    if not sent["held_out"]:
+        raise Failed(f"too few documents to hold {hold_out:.0%} of them out; use a larger file")
+    landed, dead = LineCount(client, INPUT_BUCKET, "input/"), LineCount(client, INPUT_BUCKET, "dead_letter/")
+    wait_for(clock, sent["published"], lambda: landed() + dead(), "messages in files", services, "pubsub_gcs")
+    services.stop("pubsub_gcs")
+    return {"published": sent["published"], "landed": landed(), "dead_lettered": dead(), "unseen_file": unseen}
+
+
+# ------------------------------------------------------------------------------------------------ convert, train
+
+
+def dataproc_clients(services: Services) -> tuple:
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import dataproc
+
+    settings = {
+        "transport": "rest",
+        "credentials": AnonymousCredentials(),
+        "client_options": {"api_endpoint": services.environment["DATAPROC_API_ENDPOINT"]},
+    }
+    return dataproc.WorkflowTemplateServiceClient(**settings), dataproc.JobControllerClient(**settings)
+
+
+def retrain(clock: Clock, services: Services, client) -> dict[str, dict]:
+    """Imports the workflow template and runs it; gives the summary of each of its jobs, by step."""
+    import yaml
+    from google.cloud import dataproc
+    from google.protobuf import json_format
+
+    templates, jobs = dataproc_clients(services)
+    template = yaml.safe_load((ROOT / "workflow_template.yaml").read_text("utf-8"))
+    message = dataproc.WorkflowTemplate()
+    json_format.ParseDict(template | {"id": TEMPLATE.rsplit("/", 1)[1]}, message._pb)
+    templates.create_workflow_template(parent=f"projects/{PROJECT}/regions/{REGION}", template=message)
+    operation = templates.instantiate_workflow_template(name=TEMPLATE)
+    states: dict[str, str] = {}
+    while not operation.done():
+        report(clock, states, operation.metadata)
+        time.sleep(0.3)
+    report(clock, states, operation.metadata)
+    summaries = {}
+    for node in operation.metadata.graph.nodes:
+        if node.job_id:
+            job = jobs.get_job(project_id=PROJECT, region=REGION, job_id=node.job_id)
+            summaries[node.step_id] = driver_output(client, job.driver_output_resource_uri)
+    failed = operation.exception()
+    if failed:
+        steps = [node.step_id for node in operation.metadata.graph.nodes if node.error]
+        said = [line for step in steps for line in summaries.get(step, {}).get("output", [])[-1:]]
+        raise Failed(f"{' and '.join(steps) or 'the workflow'} failed: {''.join(said) or failed}; see {services.folder}/jobs")
+    for step, summary in summaries.items():
+        if "output" in summary:
+            raise Failed(f"{step} ended without a summary; see {services.folder}/jobs")
+    return summaries
+
+
+def report(clock: Clock, states: dict[str, str], metadata) -> None:
+    """A progress line for each step whose state has changed."""
+    for node in metadata.graph.nodes:
+        if states.get(node.step_id) != node.state.name:
+            states[node.step_id] = node.state.name
+            clock.say(f"{node.step_id}: {node.state.name.lower()}")
+
+
+def driver_output(client, uri: str) -> dict:
+    """The summary that a job printed, or {"output": its lines} when there is none."""
+    bucket, prefix = uri.removeprefix("gs://").split("/", 1)
+    blobs = sorted(client.list_blobs(bucket, prefix=prefix), key=lambda blob: blob.name)
+    lines = b"".join(blob.download_as_bytes() for blob in blobs).decode("utf-8", "replace").splitlines()
+    for line in reversed(lines):
+        if line.startswith("{"):
+            return json.loads(line)
+    return {"output": [line for line in lines if line.strip()]}
+
+
+# --------------------------------------------------------------------------------------------------------- serve
+
+
+def serve(clock: Clock, services: Services, unseen_file: Path, rate: float) -> dict:
+    """Publishes the held-out documents to the pushed function, and compares what comes back with their labels."""
+    from google.cloud import pubsub
+
+    events = [json.loads(line) for line in unseen_file.read_text("utf-8").splitlines()]
+    labels = {event["eventId"]: event["doc"].get("metadata", {}).get("superTag01") for event in events}
+    with pubsub.SubscriberClient() as subscriber:
+        for name, topic in ((RESULTS, RESULT_TOPIC), (SENT, TOPIC), (POISON, DEAD_LETTER_TOPIC)):
+            subscriber.create_subscription(name=name, topic=topic)
+        ready = wait_until_ready(f"http://127.0.0.1:{services.start_function('classify', 'classify', 'http')}/")
+        clock.say(f"function serves {ready['model']['name'] if isinstance(ready.get('model'), dict) else ready}")
+        port = services.start_function("classify_message", "classify_message", "cloudevent")
+        services.push_to(port)
+        sent = publish(services, str(unseen_file), f"--rate={rate}")
+        clock.say(f"{sent['published']:,} unseen documents published, {rate:g} a second")
+        results, times = Inbox(subscriber, RESULTS), Inbox(subscriber, SENT)
+        poison = Inbox(subscriber, POISON)
+        wait_for(clock, len(labels), lambda: results.pull() + poison.pull(), "classified", services, "classify_message")
+        wait_for(clock, len(labels), times.pull, "times of publication", services, "classify_message")
+    answers = {key: json.loads(message.data)["classification"] for key, message in results.messages.items()}
+    waits = sorted(
+        (message.publish_time - times.messages[key].publish_time).total_seconds() * 1000
+        for key, message in results.messages.items()
+    )
+    known = [key for key in answers if labels[key] is not None]
+    right = sum(answers[key]["label"] == labels[key] for key in known)
+    return {
+        "unseen": len(labels),
+        "classified": len(answers),
+        "accuracy": round(right / len(known), 4) if known else None,
+        "p50_ms": round(statistics.median(waits), 1) if waits else None,
+        "p99_ms": round(waits[math.ceil(len(waits) * 0.99) - 1], 1) if waits else None,
+        "models": sorted({f"{answer['model']}/{answer['runId']}" for answer in answers.values()}),
+    }
+
+
+class Inbox:
+    """A subscription's messages, one for each eventId; Pub/Sub may bring one twice."""
+
+    def __init__(self, subscriber, subscription: str):
+        self.subscriber, self.subscription = subscriber, subscription
+        self.messages: dict[str, object] = {}
+
+    def pull(self) -> int:
+        from google.api_core.exceptions import DeadlineExceeded
+
+        try:
+            pulled = self.subscriber.pull(
+                subscription=self.subscription, max_messages=1000, return_immediately=True, timeout=5
+            ).received_messages
+        except DeadlineExceeded:
+            return len(self.messages)
+        if pulled:
+            self.subscriber.acknowledge(
+                subscription=self.subscription, ack_ids=[received.ack_id for received in pulled]
+            )
+        for received in pulled:
+            message = received.message
+            key = message.attributes.get("eventId") or json.loads(message.data)["eventId"]
+            self.messages.setdefault(key, message)
+        return len(self.messages)
+
+
+# ------------------------------------------------------------------------------------------------- does it add up
+
+
+def off(result: dict) -> list[str]:
+    """The sums that do not hold, a line each."""
+    convert, train = result["convert"], result["train"]
+    parts = train["trained_on"] + train["validated_on"] + train["tested_on"] + train["unlabelled"]
+    sums = [
+        ("published = landed + dead_lettered", result["published"], result["landed"] + result["dead_lettered"]),
+        (
+            "landed = converted + duplicates + quarantined",
+            result["landed"],
+            convert["converted"] + convert["duplicates"] + convert["quarantined"],
+        ),
+        ("converted = trained_on + validated_on + tested_on + unlabelled", convert["converted"], parts),
+        ("classified = unseen", result["classified"], result["unseen"]),
+    ]
+    lines = [f"{name} does not hold: {left} is not {right}" for name, left, right in sums if left != right]
+    expected = [f"{train['model']}/{train['runId']}"]
+    if result["models"] != expected:
+        lines.append(f"expected every prediction by {expected[0]}, found {', '.join(result['models']) or 'none'}")
+    return lines
+
+
+def table(result: dict, services: Services) -> str:
+    convert, train, seconds = result["convert"], result["train"], result["seconds"]
+    buckets = services.folder / ".cloudstorage"
+    model = f"{OUTPUT_BUCKET}/output/{train['model']}"
+    rows = [
+        ("stage", "in", "out", "seconds"),
+        ("publish, land", f"{result['published']:,} messages", f"{result['landed']:,} landed", seconds["land"]),
+        ("", "", f"{result['dead_lettered']:,} dead letters", ""),
+        ("convert", f"{convert['lines']:,} lines", f"{convert['converted']:,} documents", convert["seconds"]),
+        ("", "", f"{convert['duplicates']:,} duplicates", ""),
+        ("", "", f"{convert['quarantined']:,} quarantined", ""),
+        ("train", f"{train['documents']:,} documents", f"{train['trained_on']:,} trained on", train["seconds"]),
+        ("", "", f"{train['validated_on']:,} validated, {train['tested_on']:,} tested on", ""),
+        ("serve", f"{result['unseen']:,} unseen", f"{result['classified']:,} classified", seconds["serve"]),
+    ]
+    widths = [max(len(str(row[column])) for row in rows) for column in range(4)]
+    lines = ["  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    accuracy = "no labels to compare with" if result["accuracy"] is None else f"{result['accuracy']:.4f}"
+    lines += [
+        "",
+        f"accuracy on the unseen documents   {accuracy}",
+        f"publication to classified message  p50 {result['p50_ms']} ms, p99 {result['p99_ms']} ms",
+        f"in all                             {seconds['all']} s",
+        "",
+        f"landed files   {buckets / INPUT_BUCKET / 'input'}",
+        f"dead letters   {buckets / INPUT_BUCKET / 'dead_letter'}",
+        f"parquet        {buckets / INPUT_BUCKET / 'parquet'}",
+        f"model          {buckets / model}",
+        f"report         {buckets / model / 'runs' / train['runId'] / 'report.html'}",
+        f"these figures  {ROOT / '.local' / 'demo.json'}",
+    ]
+    return "\n".join(lines)
+
+
+def run(arguments: argparse.Namespace, folder: Path) -> dict:
+    clock = Clock()
+    source = [arguments.docs, f"--text={arguments.text}"] if arguments.docs else []
+    if arguments.docs and arguments.label:
+        source.append(f"--label={arguments.label}")
+    if not arguments.docs:
+        source = [f"--generate={arguments.generate}", f"--seed={arguments.seed}"]
+    with Services(folder) as services:
+        with clock.stage("start"):
+            services.start_emulators()
+            services.create_resources()
+        from google.cloud import storage
+
+        client = storage.Client(project=PROJECT)
+        with clock.stage("land"):
+            result = land(clock, services, source, arguments.hold_out, client)
+        with clock.stage("retrain"):
+            summaries = retrain(clock, services, client)
+        with clock.stage("serve"):
+            result |= serve(clock, services, result.pop("unseen_file"), arguments.rate)
+        result |= {name: summaries[name] for name in ("convert", "train")}
+        clock.seconds["all"] = round(time.monotonic() - clock.started, 1)
+        result["seconds"] = clock.seconds | {name: summaries[name]["seconds"] for name in summaries}
+        wrong = off(result)
+        public = {
+            key: result[key]
+            for key in ("published", "landed", "dead_lettered", "unseen", "classified", "accuracy", "p50_ms", "p99_ms")
+        }
+        public |= {key: result["convert"][key] for key in ("converted", "duplicates", "quarantined")}
+        public |= {"trained_on": result["train"]["trained_on"], "seconds": result["seconds"]}
+        public |= {"model": result["train"]["model"], "runId": result["train"]["runId"], "adds_up": not wrong}
+        (ROOT / ".local" / "demo.json").write_text(json.dumps(public, indent=1) + "\n")
+        if wrong:
+            raise Failed("; ".join(wrong))
+        print(table(result, services))
+        return public
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make demo", description="The whole pipeline on one machine; make's DOCS, TEXT, LABEL are these flags."
+    )
+    parser.add_argument("--docs", help="CSV or JSON lines (default: generated documents)")
+    parser.add_argument("--text", default="text", help="the text's columns, joined by + (default: text)")
+    parser.add_argument("--label", help="the label's column (default: label)")
+    parser.add_argument("--generate", type=int, default=4000, help="how many documents to generate (default: 4000)")
+    parser.add_argument("--seed", type=int, default=1, help="which ones (default: 1)")
+    parser.add_argument("--hold_out", type=float, default=0.1, help="share that training never sees (default: 0.1)")
+    parser.add_argument("--rate", type=float, default=50, help="unseen documents published a second (default: 50)")
+    arguments = parser.parse_args(argv)
+    if arguments.docs:
+        arguments.docs = str(Path(arguments.docs).expanduser().absolute())
+        if not Path(arguments.docs).is_file():
+            parser.error(f"DOCS: expected a file, found none at {arguments.docs}")
+    if not 0 < arguments.hold_out < 1:
+        parser.error(f"--hold_out: expected a share between 0 and 1, found {arguments.hold_out}")
+    return arguments
+
+
+def stop(signal_number, frame):
+    raise SystemExit(128 + signal_number)
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    folder = ROOT / ".local" / "demo"
+    folder.parent.mkdir(exist_ok=True)
+    with open(ROOT / ".local" / "demo.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("demo: another demo runs in this folder; wait for its end", file=sys.stderr)
+            return 1
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        (ROOT / ".local" / "demo.json").unlink(missing_ok=True)
+        try:
+            run(arguments, folder)
+        except (Failed, RuntimeError, emulators.Missing) as problem:
+            print(f"demo: {problem}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,252 @@
+"""The cloud on one machine: emulators, stand-ins and the functions, each a guarded process on a free loopback port.
+
+    python -m local.services up      starts them, creates topics, subscriptions and buckets, and prints `export` lines
+    python -m local.services down    ends what `up` started, by process id
+
+Programs find the services through the environment variables that Google's own libraries and `gcloud` read; `environment`
+lists them. Everything that is kept lies in one folder.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from local import emulators, guard
+
+ROOT = Path(__file__).parent.parent
+PROJECT = "brigade-local"
+REGION = "us-central1"
+TOPIC = f"projects/{PROJECT}/topics/topic-brigade"
+SUBSCRIPTION = f"projects/{PROJECT}/subscriptions/sub-brigade"
+PUSH_SUBSCRIPTION = f"projects/{PROJECT}/subscriptions/push-brigade"
+RESULT_TOPIC = f"projects/{PROJECT}/topics/topic-brigade-classified"
+DEAD_LETTER_TOPIC = f"projects/{PROJECT}/topics/topic-brigade-dead-letter"
+TEMPLATE = f"projects/{PROJECT}/regions/{REGION}/workflowTemplates/brigade-retrain"
+INPUT_BUCKET, OUTPUT_BUCKET = "ml_input", "ml_output"
+CODE = ("spark_sql.py", "train_ml_model.py", "cloud_function/document_model.py")
+
+
+class Services:
+    """The running services. Use as a context: when it is left, in whatever way, none of them runs any more."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.logs = folder / "logs"
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self.environment = dict(os.environ)
+        self.processes: dict[str, subprocess.Popen] = {}
+
+    def __enter__(self) -> "Services":
+        return self
+
+    def __exit__(self, *failure) -> None:
+        # The last started first: what uses a service ends before the service.
+        for name in reversed(list(self.processes)):
+            self.stop(name)
+
+    def start(self, name: str, command: list[str], **environment: str) -> subprocess.Popen:
+        """Starts a guarded process that writes to `logs/<name>.log`."""
+        with open(self.log(name), "ab") as output:
+            self.processes[name] = guard.start(
+                command, env=self.environment | environment, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT
+            )
+        return self.processes[name]
+
+    def stop(self, name: str) -> int:
+        return guard.stop(self.processes.pop(name))
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def start_emulators(self) -> None:
+        """Starts Pub/Sub, storage and the control plane, and names them in `environment` and `os.environ`."""
+        pubsub, storage, control = (emulators.free_port() for _ in range(3))
+        settings = {
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+            "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{pubsub}",
+            "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{storage}",
+            "DATAPROC_API_ENDPOINT": f"http://127.0.0.1:{control}",
+            "CLOUDSDK_CORE_PROJECT": PROJECT,
+            "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"http://127.0.0.1:{pubsub}/",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"http://127.0.0.1:{storage}/storage/v1/",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC": f"http://127.0.0.1:{control}/",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER": f"http://127.0.0.1:{control}/",
+            "MODELS_URI": f"gs://{OUTPUT_BUCKET}/output/",
+            "RESULT_TOPIC": RESULT_TOPIC,
+            "DEAD_LETTER_TOPIC": DEAD_LETTER_TOPIC,
+            "WORKFLOW_TEMPLATE": TEMPLATE,
+        }
+        self.environment |= settings
+        os.environ.update(settings)
+        started = [
+            (pubsub, self.start("pubsub-emulator", emulators.pubsub_command(pubsub))),
+            (storage, self.start("storage-emulator", emulators.storage_command(storage, self.folder))),
+        ]
+        control_plane = [sys.executable, "-m", "local.control_plane", f"--port={control}"]
+        control_plane += [f"--state_dir={self.folder}", f"--buckets_dir={self.folder / '.cloudstorage'}"]
+        started.append((control, self.start("control-plane", control_plane)))
+        for port, process in started:
+            emulators.wait_for_port(port, process)
+
+    def create_resources(self) -> None:
+        """Topics, the landing subscription, buckets, and the jobs' code in gs://ml_input/code/."""
+        from google.cloud import pubsub, storage
+
+        with pubsub.PublisherClient() as publisher, pubsub.SubscriberClient() as subscriber:
+            for topic in (TOPIC, RESULT_TOPIC, DEAD_LETTER_TOPIC):
+                publisher.create_topic(name=topic)
+            subscriber.create_subscription(name=SUBSCRIPTION, topic=TOPIC)
+        client = storage.Client(project=PROJECT)
+        for bucket in (INPUT_BUCKET, OUTPUT_BUCKET):
+            client.create_bucket(bucket)
+        for path in CODE:
+            client.bucket(INPUT_BUCKET).blob(f"code/{Path(path).name}").upload_from_filename(ROOT / path)
+
+    def start_function(self, name: str, target: str, signature: str) -> int:
+        """Starts an entry point of the function under functions-framework; returns its port when it listens."""
+        port = emulators.free_port()
+        program = str(Path(sys.executable).with_name("functions-framework"))
+        process = self.start(
+            name,
+            [program, "--source=cloud_function/main.py", f"--target={target}", f"--signature-type={signature}"]
+            + ["--host=127.0.0.1", f"--port={port}"],
+            MODEL_REFRESH_SECONDS="5",
+        )
+        emulators.wait_for_port(port, process)
+        return port
+
+    def push_to(self, port: int) -> None:
+        """Lets Pub/Sub push each message of the topic to the function on that port."""
+        from google.cloud import pubsub
+
+        # functions-framework takes the topic's name from the path of the endpoint.
+        endpoint = f"http://127.0.0.1:{port}/{TOPIC}"
+        with pubsub.SubscriberClient() as subscriber:
+            subscriber.create_subscription(
+                request={
+                    "name": PUSH_SUBSCRIPTION,
+                    "topic": TOPIC,
+                    "push_config": {"push_endpoint": endpoint},
+                    "ack_deadline_seconds": 60,
+                }
+            )
+
+
+def wait_until_ready(url: str, seconds: float = 60) -> dict:
+    """The JSON that the function answers to GET once it has a model. Raises RuntimeError when the time runs out."""
+    end = time.monotonic() + seconds
+    answer = "nothing"
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(url, timeout=30) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            answer = f"{error.code} {error.read().decode('utf-8', 'replace').strip()}"
+        except OSError as error:
+            answer = str(error)
+        time.sleep(0.2)
+    raise RuntimeError(f"{url} has not become ready within {seconds:g} s; last answer: {answer}")
+
+
+# ---------------------------------------------------------------------------------------------------- up and down
+
+
+def serve(folder: Path) -> int:
+    """Starts everything, says so in services.json, and waits to be ended."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal that started it may close
+    with Services(folder) as services:
+        services.start_emulators()
+        services.create_resources()
+        classify = services.start_function("classify", "classify", "http")
+        services.push_to(services.start_function("classify-message", "classify_message", "cloudevent"))
+        changed = {key: value for key, value in services.environment.items() if os.environ.get(key) == value}
+        exports = {key: changed[key] for key in sorted(changed) if key.startswith(("CLOUDSDK_", "PUBSUB_", "STORAGE_"))}
+        exports |= {key: changed[key] for key in ("GOOGLE_CLOUD_PROJECT", "MODELS_URI", "RESULT_TOPIC")}
+        exports |= {key: changed[key] for key in ("DEAD_LETTER_TOPIC", "WORKFLOW_TEMPLATE", "DATAPROC_API_ENDPOINT")}
+        exports["CLASSIFY_URL"] = f"http://127.0.0.1:{classify}/"
+        ready = folder / "services.json"
+        ready.with_suffix(".new").write_text(json.dumps({"pid": os.getpid(), "exports": exports}))
+        ready.with_suffix(".new").rename(ready)
+        while all(process.poll() is None for process in services.processes.values()):
+            time.sleep(0.5)
+        dead = [name for name, process in services.processes.items() if process.poll() is not None]
+        ready.unlink()
+        print(f"ended by itself: {', '.join(dead)}; see {services.logs}", file=sys.stderr)
+        return 1
+
+
+def running(folder: Path) -> dict | None:
+    """What services.json says, if the process that wrote it still runs."""
+    try:
+        state = json.loads((folder / "services.json").read_text())
+    except FileNotFoundError:
+        return None
+    command = subprocess.run(["ps", "-o", "command=", "-p", str(state["pid"])], capture_output=True, text=True).stdout
+    return state if "local.services" in command and str(folder) in command else None
+
+
+def up(folder: Path) -> int:
+    state = running(folder)
+    if state is None:
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        with open(folder / "services.log", "wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "local.services", "serve", f"--folder={folder}"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=ROOT,
+            )
+        while (state := running(folder)) is None:
+            if process.poll() is not None:
+                print(f"the services did not start; see {folder / 'services.log'}", file=sys.stderr)
+                return 1
+            time.sleep(0.1)
+    print(f"# services run; files and logs in {folder}; end them with `make down`", file=sys.stderr)
+    for key, value in state["exports"].items():
+        print(f"export {key}={shlex.quote(value)}")
+    return 0
+
+
+def down(folder: Path) -> int:
+    state = running(folder)
+    if state is None:
+        print("nothing to end: `make up` has not been called, or its services have ended", file=sys.stderr)
+        return 0
+    os.kill(state["pid"], signal.SIGTERM)
+    end = time.monotonic() + 60
+    while running(folder):
+        if time.monotonic() > end:
+            print(f"process {state['pid']} does not end; see {folder / 'services.log'}", file=sys.stderr)
+            return 1
+        time.sleep(0.1)
+    (folder / "services.json").unlink(missing_ok=True)
+    print("ended", file=sys.stderr)
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="local.services", description=__doc__.split("\n\n")[0])
+    parser.add_argument("action", choices=("up", "down", "serve"))
+    parser.add_argument("--folder", type=Path, default=ROOT / ".local" / "up")
+    arguments = parser.parse_args(argv)
+    return {"up": up, "down": down, "serve": serve}[arguments.action](arguments.folder.absolute())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

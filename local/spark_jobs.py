@@ -1,0 +1,349 @@
+"""Runs Dataproc's PySpark jobs with the `spark-submit` of this Python environment, one after another, in the
+order of submission.
+
+A job sees `gs://` as it would on a cluster. Hadoop's ViewFileSystemOverloadScheme maps each bucket to the
+folder in which the storage emulator keeps it (`HADOOP_CONF_DIR` names a core-site.xml that is written for the
+job); afterwards every file that the job wrote, changed or removed is brought to the emulator's index through
+the storage API, with what a failed job left, as on the real service.
+
+The driver's output goes to STATE_DIR/jobs/JOB.log and, while the job runs, to the objects in which `gcloud
+dataproc jobs submit` and `jobs wait` look for it. Everything else that Spark writes lies in
+STATE_DIR/jobs/JOB/ and goes when the job ends.
+"""
+
+import base64
+import contextlib
+import hashlib
+import importlib.util
+import logging
+import os
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from google.api_core.exceptions import Conflict, NotFound, PreconditionFailed
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from google.cloud.dataproc_v1 import JobStatus
+
+from local import guard
+
+logger = logging.getLogger(__name__)
+
+STAGING_BUCKET = "dataproc-staging"
+_State = JobStatus.State
+_ENDED = (_State.DONE, _State.ERROR, _State.CANCELLED)
+# The last line of a Python traceback, or of a Java one in the driver's main thread.
+_ERROR_LINE = re.compile(
+    r"^(?:Exception in thread \"main\" )?[\w.$]+(?:Error|Exception|Interrupt)\b.*", re.MULTILINE
+)
+
+
+class SparkJob:
+    """One job: the protobuf message of the API, which changes while it runs, and the means to wait for it and
+    to cancel it."""
+
+    def __init__(self, message) -> None:
+        """`message` is the protobuf of a `google.cloud.dataproc_v1.Job`. Raises ValueError if it is no
+        PySpark job."""
+        if (kind := message.WhichOneof("type_job")) != "pyspark_job":
+            name = kind.title().replace("_", "") if kind else "nothing"
+            raise ValueError(
+                f"expected pysparkJob, found {name[0].lower() + name[1:]}: only PySpark runs here"
+            )
+        if not message.pyspark_job.main_python_file_uri:
+            raise ValueError(
+                "pysparkJob.mainPythonFileUri is empty: name the program, as gs://BUCKET/FILE.py"
+            )
+        message.job_uuid = str(uuid.uuid4())
+        self.message = message
+        self.cancelled = threading.Event()
+        self._changed = threading.Condition()
+        self._set(_State.PENDING)
+
+    @property
+    def ended(self) -> bool:
+        return self.message.status.state in _ENDED
+
+    def snapshot(self):
+        """A copy of the message that no longer changes."""
+        with self._changed:
+            copy = type(self.message)()
+            copy.CopyFrom(self.message)
+            return copy
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait at most `timeout` seconds for the end; return whether it has come."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.ended, timeout)
+
+    def cancel(self) -> None:
+        """Ask for the end. A job that has not started never does; one that runs is killed by the thread that
+        runs it."""
+        with self._changed:
+            if self.ended:
+                return
+            waiting = self.message.status.state == _State.PENDING
+            self.cancelled.set()
+            self._set(_State.CANCELLED if waiting else _State.CANCEL_STARTED)
+
+    def _set(self, state: JobStatus.State, details: str = "") -> bool:
+        """Enter a state, unless the job has ended; return whether it was entered."""
+        with self._changed:
+            if self.ended:
+                return False
+            if self.message.HasField("status"):
+                self.message.status_history.add().CopyFrom(self.message.status)
+            self.message.status.state = state
+            self.message.status.details = details
+            self.message.status.state_start_time.GetCurrentTime()
+            self.message.done = self.ended
+            self._changed.notify_all()
+            return True
+
+
+class SparkRunner:
+    """The machine's one place for a Spark job, and the queue before it."""
+
+    def __init__(self, state_dir: Path, buckets_dir: Path, master: str) -> None:
+        self._jobs_dir = state_dir.absolute() / "jobs"
+        self._buckets_dir = buckets_dir.absolute()
+        self._master = master
+        self._queue: queue.Queue[SparkJob] = queue.Queue()
+        self._stopped = threading.Event()
+        self._current: SparkJob | None = None
+        self._thread = threading.Thread(target=self._work, name="spark-jobs", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: SparkJob) -> None:
+        """Queue a job; it starts when those before it have ended."""
+        job.message.driver_output_resource_uri = (
+            f"gs://{STAGING_BUCKET}/google-cloud-dataproc-metainfo/{job.message.job_uuid}/driveroutput"
+        )
+        self._queue.put(job)
+
+    def stop(self) -> None:
+        """End the job that runs, with all its processes, and start no other."""
+        self._stopped.set()
+        if current := self._current:
+            current.cancel()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._queue.get_nowait().cancel()
+        self._queue.put(None)
+        self._thread.join(2 * guard.GRACE_SECONDS)
+
+    def _work(self) -> None:
+        while (job := self._queue.get()) is not None and not self._stopped.is_set():
+            self._current = job
+            if not job._set(_State.RUNNING):
+                continue  # cancelled while it waited
+            try:
+                self._run(job)
+            except Exception as error:
+                logger.exception("job %s", job.message.reference.job_id)
+                job._set(_State.ERROR, f"{type(error).__name__}: {error}")
+
+    def _run(self, job: SparkJob) -> None:
+        job_id = job.message.reference.job_id
+        folder, log_file = self._jobs_dir / job_id, self._jobs_dir / f"{job_id}.log"
+        (folder / "tmp").mkdir(parents=True, exist_ok=True)
+        client = storage_client(job.message.reference.project_id)
+        create_staging_bucket(client)
+        buckets = [self._buckets_dir / bucket.name for bucket in client.list_buckets()]
+        write_core_site(folder, buckets)
+        output = _DriverOutput(client, job.message.driver_output_resource_uri, log_file)
+        started = time.time()
+        logger.info("job %s starts, its output is in %s", job_id, log_file)
+        with open(log_file, "wb") as log:
+            process = guard.start(
+                spark_submit_command(job.message.pyspark_job, folder, self._master),
+                env=spark_environment(folder),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+            )
+            while process.poll() is None and not job.cancelled.wait(0.3):
+                output.upload()
+            status = guard.stop(process)
+        if not self._stopped.is_set():  # the emulator is being stopped as well then
+            for bucket in buckets:
+                sync_bucket(client, bucket, started)
+            output.upload()
+            output.close()
+        shutil.rmtree(folder, ignore_errors=True)
+        logger.info("job %s ended with exit status %d after %.1f s", job_id, status, time.time() - started)
+        if job.cancelled.is_set():
+            job._set(_State.CANCELLED)
+        elif status:
+            uri = job.message.driver_output_resource_uri
+            job._set(
+                _State.ERROR,
+                f"Job failed with message [{last_error(log_file, status)}]."
+                f" Additional details can be found at:\n{log_file}\n{uri}.*",
+            )
+        else:
+            job._set(_State.DONE)
+
+
+def storage_client(project: str) -> storage.Client:
+    """A client of the storage emulator that STORAGE_EMULATOR_HOST names."""
+    return storage.Client(project=project, credentials=AnonymousCredentials())
+
+
+def create_staging_bucket(client: storage.Client) -> None:
+    """Create the bucket for driver output and for what `gcloud dataproc jobs submit` uploads, if it is not
+    there."""
+    with contextlib.suppress(Conflict):
+        client.create_bucket(STAGING_BUCKET)
+
+
+def write_core_site(folder: Path, buckets: Iterable[Path]) -> None:
+    """Write FOLDER/core-site.xml, by which `gs://NAME/…` is the folder NAME among `buckets`.
+
+    A mount's target has the scheme gs as well: only then does ViewFileSystemOverloadScheme take the target
+    class from the settings, and that class has to be RawLocalFileSystem. The default one keeps a checksum
+    file beside each file, which is stale, and makes the file unreadable, as soon as the object is uploaded
+    again. ViewFs, for FileContext, is left out on purpose: with such targets it would look for itself.
+    """
+    settings = {
+        "fs.gs.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
+        "fs.viewfs.overload.scheme.target.gs.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+    }
+    for bucket in buckets:
+        bucket.mkdir(parents=True, exist_ok=True)
+        target = "gs://" + urllib.parse.quote(str(bucket))
+        settings[f"fs.viewfs.mounttable.{bucket.name}.linkFallback"] = target
+    properties = "".join(
+        f"  <property><name>{escape(name)}</name><value>{escape(value)}</value></property>\n"
+        for name, value in settings.items()
+    )
+    (folder / "core-site.xml").write_text(f"<configuration>\n{properties}</configuration>\n")
+
+
+def spark_submit_command(pyspark_job, folder: Path, master: str) -> list[str]:
+    """The command line for a `PySparkJob` message. The job's own properties win over the local ones, but for
+    the master."""
+    own = dict(pyspark_job.properties)
+    own_java_options = own.pop("spark.driver.extraJavaOptions", "")
+    java_options = f'-Djava.io.tmpdir="{folder}/tmp" -Dderby.system.home="{folder}/derby" {own_java_options}'
+    properties = {
+        "spark.driver.memory": "4g",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.local.dir": f"{folder}/tmp",
+        "spark.sql.warehouse.dir": f"{folder}/warehouse",
+        "spark.ui.enabled": "false",
+        **own,
+        "spark.driver.extraJavaOptions": java_options,
+    }
+    command = [str(Path(sys.executable).parent / "spark-submit"), "--master", master]
+    for name, value in properties.items():
+        command += ["--conf", f"{name}={value}"]
+    for flag, uris in (
+        ("--py-files", pyspark_job.python_file_uris),
+        ("--jars", pyspark_job.jar_file_uris),
+        ("--files", pyspark_job.file_uris),
+        ("--archives", pyspark_job.archive_uris),
+    ):
+        if uris:
+            command += [flag, ",".join(uris)]
+    return [*command, pyspark_job.main_python_file_uri, *pyspark_job.args]
+
+
+def spark_environment(folder: Path) -> dict[str, str]:
+    """This process's environment with the Spark and the Python of this environment, and nothing that leads to
+    another one.
+
+    PYTHONPATH goes: a job must bring its modules as `pythonFileUris`, as on a cluster.
+    """
+    foreign = ("SPARK_", "PYSPARK_", "HADOOP_", "PYTHONPATH")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    spark_home = importlib.util.find_spec("pyspark").submodule_search_locations[0]
+    return env | {
+        "HADOOP_CONF_DIR": str(folder),
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_HOME": spark_home,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "TMPDIR": f"{folder}/tmp",
+    }
+
+
+def last_error(log_file: Path, status: int) -> str:
+    """The line of a job's output that says why it failed, or at least its exit status."""
+    errors = _ERROR_LINE.findall(log_file.read_text(errors="replace"))
+    return errors[-1] if errors else f"spark-submit ended with exit status {status}"
+
+
+def sync_bucket(client: storage.Client, folder: Path, since: float) -> None:
+    """Make the emulator's index of a bucket agree with the bucket's folder, for what changed after `since`
+    (seconds since the epoch).
+
+    Others may write to the bucket meanwhile, through the API, which changes folder and index in one step. So
+    the folder is read before the index, every write and delete names the generation that it replaces, and who
+    was faster wins.
+    """
+    files = {
+        path.relative_to(folder).as_posix(): path.stat()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    listed = {blob.name: blob for blob in client.list_blobs(folder.name)}
+    changed = 0
+    for name, stat in files.items():
+        blob = listed.get(name)
+        # ctime, unlike mtime, also moves when a file is renamed; a second for clocks that tick coarsely
+        if blob and blob.size == stat.st_size and stat.st_ctime < since - 1:
+            continue
+        with contextlib.suppress(FileNotFoundError, PreconditionFailed):
+            content = (folder / name).read_bytes()  # whole, since the upload replaces this very file
+            if blob and blob.md5_hash == base64.b64encode(hashlib.md5(content).digest()).decode():
+                continue
+            generation = blob.generation if blob else 0
+            client.bucket(folder.name).blob(name).upload_from_string(
+                content, content_type="application/octet-stream", if_generation_match=generation
+            )
+            changed += 1
+    for name in listed.keys() - files.keys():
+        if not (folder / name).exists():
+            with contextlib.suppress(NotFound, PreconditionFailed):
+                listed[name].delete(if_generation_match=listed[name].generation)
+                changed += 1
+    for path, _, _ in os.walk(folder, topdown=False):
+        if Path(path) != folder:
+            with contextlib.suppress(OSError):  # not empty
+                os.rmdir(path)  # the service has no folders
+    if changed:
+        logger.info("gs://%s: %d objects written or removed by the job", folder.name, changed)
+
+
+class _DriverOutput:
+    """A job's output as numbered objects: one that grows, and an empty one that says, to `gcloud`, that this
+    was all."""
+
+    def __init__(self, client: storage.Client, uri: str, log_file: Path) -> None:
+        self._client, self._uri, self._log_file = client, uri, log_file
+        self._size = 0
+
+    def upload(self) -> None:
+        """Bring the object up to date if there is more output than before."""
+        content = self._log_file.read_bytes()
+        if len(content) > self._size:
+            self._object(0).upload_from_string(content, content_type="text/plain")
+            self._size = len(content)
+
+    def close(self) -> None:
+        self._object(1 if self._size else 0).upload_from_string(b"", content_type="text/plain")
+
+    def _object(self, number: int) -> storage.Blob:
+        return storage.Blob.from_uri(f"{self._uri}.{number:09d}", client=self._client)

@@ -1,0 +1,786 @@
+"""LAND: Pub/Sub → dated files of JSON lines in Cloud Storage. A Beam streaming job.
+
+What enters: one Pub/Sub message an event, UTF-8 JSON (see `read_event`). What leaves: every message exactly once, either
+as a line of `<output_path>/dt=YYYY-MM-DD/….jsonl`, the event's own bytes with `"pubsub": {messageId, publishTime,
+attributes}` added, or as a line of `<dead_letter_path>/dt=YYYY-MM-DD/….jsonl` with the reason why it is no event.
+
+    read ─► route ─► join lines ─► batch ─► commit (reshuffle) ─► write file
+
+There are no windows for a message to be late for: a batch closes when it is `--window_size` old or full, whatever the
+watermark says. A batch is committed (the reshuffle) before it is written, and its file's name follows from its content,
+so a write that is run again finds its own file and adds nothing.
+
+On this machine, with the Pub/Sub emulator:
+    python pubsub_gcs.py --project=brigade-local --input_subscription=projects/brigade-local/subscriptions/sub-brigade \\
+        --output_path=landing/input --window_size=0.1 --num_shards=1 --runner=DirectRunner
+On GCP:
+    python pubsub_gcs.py --project=P --region=us-central1 --input_subscription=projects/P/subscriptions/sub-brigade \\
+        --output_path=gs://ml_input/input --temp_location=gs://ml_input/temp --runner=DataflowRunner
+"""
+
+import argparse
+import base64
+import gzip
+import hashlib
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import time
+import uuid
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+import apache_beam as beam
+import orjson
+from apache_beam.coders import BytesCoder, TupleCoder, VarIntCoder
+from apache_beam.internal.cloudpickle.cloudpickle import register_pickle_by_value as pickle_by_value
+from apache_beam.io import ReadFromPubSub
+from apache_beam.io.gcp.pubsub import PubsubMessage
+from apache_beam.metrics import Metrics
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.transforms import userstate
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.util import ReshufflePerKey
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.timestamp import Timestamp
+from google.api_core import exceptions, retry
+from google.cloud import storage
+
+log = logging.getLogger("pubsub_gcs")
+
+MIB = 1 << 20
+CHUNK_BYTES = MIB  # lines are joined to chunks of this size, so that Beam's state is touched once a chunk
+MAX_EVENT_BYTES = 4 * MIB
+RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+REQUIRED = (("eventId",), ("eventTimestamp",), ("doc", "docId"), ("doc", "payload"))
+JSON_NAMES = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+
+COUNTED: Counter[str] = Counter()
+COUNTING = threading.Lock()
+
+# A line on its way to a file: when it was published (microseconds since 1970), and its bytes with the newline.
+Line = tuple[int, bytes]
+# Lines on their way to the same file: how many, first and last publication (microseconds since 1970), their bytes.
+Chunk = tuple[int, int, int, bytes]
+
+
+# ---------------------------------------------------------------------------------------------- what is an event
+
+
+class NotAnEvent(Exception):
+    """A message that cannot land. `reason` is one of the README's fixed codes, `detail` holds no document text."""
+
+    def __init__(self, reason: str, detail: str):
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+
+def read_event(data: bytes, max_bytes: int = MAX_EVENT_BYTES) -> dict:
+    """The event in a message's bytes. Raises NotAnEvent when a required field is missing or of the wrong type.
+
+    {"eventTimestamp": "2019-04-02T21:55:57Z", "eventId": "3dc6eb9af4154635b688e7cfeb8db131bfe84ccd",
+     "eventSource": "doc.contract", "eventVersion": "1.0", "eventType": "DocSchedule",
+     "doc": {"schemaVersion": "1.0", "docId": "CF2909E5-12C8-4D42-A996-12672B727B3B",
+             "metadata": {"accountId": "EA2425CF-EF72-40C6-8DD3-C7D5310FA07D", "superTag01": "A", "superTag02": "C",
+                          "otherTags": [{"tagName": "otherTag01", "tagValue": "A"}]},
+             "payload": "texto teste"}}
+
+    Required: eventId, eventTimestamp (RFC 3339), doc.docId, doc.payload, all strings. All else is kept unread.
+    """
+    if len(data) > max_bytes:
+        raise NotAnEvent("too_large", f"expected at most {max_bytes} bytes, found {len(data)}")
+    try:
+        event = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError as problem:
+            raise NotAnEvent("not_utf8", f"byte {problem.start} is no UTF-8") from error
+        raise NotAnEvent("malformed_json", f"{error.msg.split(':')[0]} at character {error.pos}") from error
+    if not isinstance(event, dict):
+        raise NotAnEvent(
+            "not_an_object", f"expected an object, found {JSON_NAMES.get(type(event), 'a number')}"
+        )
+    for path in REQUIRED:
+        value = event
+        for depth, name in enumerate(path, 1):
+            if not isinstance(value, dict):
+                found = JSON_NAMES.get(type(value), "a number")
+                raise NotAnEvent(
+                    "wrong_type", f"{'.'.join(path[: depth - 1])}: expected an object, found {found}"
+                )
+            if name not in value:
+                raise NotAnEvent("missing_field", ".".join(path[:depth]))
+            value = value[name]
+        if not isinstance(value, str):
+            found = JSON_NAMES.get(type(value), "a number")
+            raise NotAnEvent("wrong_type", f"{'.'.join(path)}: expected a string, found {found}")
+    if not is_timestamp(event["eventTimestamp"]):
+        raise NotAnEvent("bad_timestamp", "eventTimestamp: expected RFC 3339, such as 2019-04-02T21:55:57Z")
+    if not event["doc"]["payload"].strip():
+        raise NotAnEvent("empty_payload", "doc.payload holds no text")
+    return event
+
+
+def is_timestamp(text: str) -> bool:
+    """Whether the text is an RFC 3339 date and time with an offset."""
+    match = RFC3339.fullmatch(text)
+    if not match:
+        return False
+    date, clock, _, offset = match.groups()
+    try:
+        datetime.fromisoformat(f"{date}T{clock}{'+00:00' if offset in 'Zz' else offset}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def landed_line(data: bytes, event: dict, pubsub: dict) -> bytes:
+    """The event's own bytes on one line, with `"pubsub": {…}` added as the last member."""
+    # Outside its strings JSON takes a line break for a space, and inside them a raw one is not allowed.
+    own = data.strip().replace(b"\n", b" ").replace(b"\r", b" ")
+    if "pubsub" in event:  # a landed line that was published again
+        own = without_member(own.decode("utf-8"), "pubsub").encode("utf-8")
+    return own[:-1].rstrip() + b', "pubsub": ' + orjson.dumps(pubsub) + b"}\n"
+
+
+def without_member(text: str, name: str) -> str:
+    """The JSON object in the text without its member of that name; the other members' text stays as it is.
+
+    Raises NotAnEvent when it is nested deeper than Python's parser goes.
+    """
+    decode = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
+    space = re.compile(r"[ \t]*").match
+    members = []
+    at = space(text, 1).end()
+    try:
+        while text[at] != "}":
+            start = at
+            key, at = decode(text, at)
+            at = space(text, space(text, at).end() + 1).end()  # behind the colon
+            _, at = decode(text, at)
+            if key != name:
+                members.append(text[start:at])
+            at = space(text, at).end()
+            if text[at] == ",":
+                at = space(text, at + 1).end()
+    except RecursionError as error:
+        raise NotAnEvent("malformed_json", "nested too deeply") from error
+    return "{" + ", ".join(members) + "}"
+
+
+def count(name: str, by: int = 1) -> None:
+    """Counts in Beam's metrics, and in this process for the local runner, whose metrics miss all but a first bundle."""
+    Metrics.counter("landing", name).inc(by)
+    with COUNTING:
+        COUNTED[name] += by
+
+
+def rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Route(beam.DoFn):
+    """PubsubMessage → (folder, Line): an event below `output_path`, what is none below `dead_letter_path`.
+
+    Both kinds leave by one output, since the folder tells them apart: the local runner takes each bundle of ten messages
+    through every step of the graph, and a second branch of the same steps halves its speed.
+    """
+
+    def __init__(self, output_path: str, dead_letter_path: str, max_event_bytes: int = MAX_EVENT_BYTES):
+        self.output_path, self.dead_letter_path = output_path, dead_letter_path
+        self.max_event_bytes = max_event_bytes
+
+    def process(self, message: PubsubMessage, timestamp=beam.DoFn.TimestampParam) -> Iterator:
+        count("received")
+        # A test's messages may lack what Pub/Sub gives each of its own.
+        published = message.publish_time or timestamp.to_utc_datetime(has_tz=True)
+        micros = (published - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+        day = published.astimezone(UTC).strftime("dt=%Y-%m-%d")
+        data = message.data or b""
+        about = {
+            "messageId": message.message_id or "",
+            "publishTime": rfc3339(published),
+            "attributes": dict(message.attributes or {}),
+        }
+        try:
+            event = read_event(data, self.max_event_bytes)
+            yield f"{self.output_path}/{day}", (micros, landed_line(data, event, about))
+        except NotAnEvent as problem:
+            count(f"dead_lettered_{problem.reason}")
+            about = {"reason": problem.reason, "detail": problem.detail} | about
+            about["data"] = base64.b64encode(data).decode("ascii")
+            line = orjson.dumps(about) + b"\n"
+            yield f"{self.dead_letter_path}/{day}", (micros, line)
+
+
+# ------------------------------------------------------------------------------------------ from lines to files
+
+
+@beam.typehints.with_input_types(tuple[str, Line])
+@beam.typehints.with_output_types(tuple[str, Chunk])
+class JoinLines(beam.DoFn):
+    """Joins a bundle's lines to chunks, each bound for one folder and shard.
+
+    The key that leaves is `<folder> <shard>`. With `num_shards` a bundle goes to one of so many shards; without, each
+    worker thread is a shard, so that shards grow with the workers that the runner starts.
+    """
+
+    PROCESS = uuid.uuid4().hex[:12]
+
+    def __init__(self, num_shards: int | None, max_lines: int, max_bytes: int):
+        self.num_shards, self.max_lines, self.max_bytes = num_shards, max_lines, min(max_bytes, CHUNK_BYTES)
+
+    def start_bundle(self):
+        self.open: dict[str, list[Line]] = {}
+        self.sizes: dict[str, int] = {}
+
+    def process(self, element: tuple[str, Line]) -> Iterator:
+        folder, line = element
+        if folder in self.open and (
+            len(self.open[folder]) >= self.max_lines or self.sizes[folder] + len(line[1]) > self.max_bytes
+        ):
+            yield self.close(folder)
+        self.open.setdefault(folder, []).append(line)
+        self.sizes[folder] = self.sizes.get(folder, 0) + len(line[1])
+
+    def finish_bundle(self) -> Iterator:
+        for folder in list(self.open):
+            key, chunk = self.close(folder)
+            yield GlobalWindows.windowed_value((key, chunk), timestamp=Timestamp(micros=chunk[2]))
+
+    def close(self, folder: str) -> tuple[str, Chunk]:
+        lines = self.open.pop(folder)
+        del self.sizes[folder]
+        times = [micros for micros, _ in lines]
+        data = b"".join(text for _, text in lines)
+        shard = (
+            zlib.crc32(data) % self.num_shards
+            if self.num_shards
+            else f"{self.PROCESS}-{threading.get_ident()}"
+        )
+        return f"{folder} {shard}", (len(lines), min(times), max(times), data)
+
+
+@beam.typehints.with_input_types(tuple[str, Chunk])
+@beam.typehints.with_output_types(tuple[str, list[Chunk]])
+class Batch(beam.DoFn):
+    """Gathers a shard's chunks until they are full (lines, bytes) or `max_seconds` old: then they are one file.
+
+    Beam's own GroupIntoBatches bounds the count and the age but not the bytes, and a batch of large events must fit
+    into a worker. The age is processing time; at the end of the input (or a drain) what is open closes too.
+    """
+
+    CHUNKS = userstate.BagStateSpec(
+        "chunks", TupleCoder([VarIntCoder(), VarIntCoder(), VarIntCoder(), BytesCoder()])
+    )
+    SIZE = userstate.ReadModifyWriteStateSpec(
+        "size", TupleCoder([VarIntCoder(), VarIntCoder()])
+    )  # lines, bytes
+    AGE = userstate.TimerSpec("age", TimeDomain.REAL_TIME)
+    END = userstate.TimerSpec("end", TimeDomain.WATERMARK)
+
+    def __init__(self, max_seconds: float, max_lines: int, max_bytes: int, clock=time.time):
+        self.max_seconds, self.max_lines, self.max_bytes, self.clock = (
+            max_seconds,
+            max_lines,
+            max_bytes,
+            clock,
+        )
+
+    def process(
+        self,
+        element: tuple[str, Chunk],
+        window=beam.DoFn.WindowParam,
+        chunks=beam.DoFn.StateParam(CHUNKS),
+        size=beam.DoFn.StateParam(SIZE),
+        age=beam.DoFn.TimerParam(AGE),
+        end=beam.DoFn.TimerParam(END),
+    ) -> Iterator:
+        key, chunk = element
+        count, _, _, data = chunk
+        lines, held = size.read() or (0, 0)
+        if lines and (lines + count > self.max_lines or held + len(data) > self.max_bytes):
+            yield from self.close(key, chunks, size, age)
+            lines, held = 0, 0
+        if not lines:
+            age.set(self.clock() + self.max_seconds)
+            end.set(window.end)
+        chunks.add(chunk)
+        size.write((lines + count, held + len(data)))
+
+    @userstate.on_timer(AGE)
+    def on_age(
+        self,
+        key=beam.DoFn.KeyParam,
+        chunks=beam.DoFn.StateParam(CHUNKS),
+        size=beam.DoFn.StateParam(SIZE),
+        age=beam.DoFn.TimerParam(AGE),
+    ) -> Iterator:
+        yield from self.close(key, chunks, size, age)
+
+    @userstate.on_timer(END)
+    def on_end(
+        self,
+        key=beam.DoFn.KeyParam,
+        chunks=beam.DoFn.StateParam(CHUNKS),
+        size=beam.DoFn.StateParam(SIZE),
+        age=beam.DoFn.TimerParam(AGE),
+    ) -> Iterator:
+        yield from self.close(key, chunks, size, age)
+
+    def close(self, key, chunks, size, age) -> Iterator[tuple[str, list[Chunk]]]:
+        batch = list(chunks.read())
+        chunks.clear()
+        size.clear()
+        age.clear()
+        if batch:
+            yield key.rsplit(" ", 1)[0], batch
+
+
+@beam.typehints.with_input_types(tuple[str, list[Chunk]])
+@beam.typehints.with_output_types(str)
+class WriteFile(beam.DoFn):
+    """Writes a batch as one file that did not exist before, and gives its path.
+
+    What it counts is named after the folder: `landed` below `output_path`, `dead_lettered` below `dead_letter_path`.
+    """
+
+    def __init__(self, dead_letter_path: str, compress: bool, create=None):
+        self.dead_letters, self.compress, self.create = (
+            f"{dead_letter_path}/",
+            compress,
+            create or create_file,
+        )
+
+    def process(self, element: tuple[str, list[Chunk]]) -> Iterator[str]:
+        folder, batch = element
+        lines = sum(chunk[0] for chunk in batch)
+        data = b"".join(text for _, _, _, text in batch)
+        name = file_name(
+            min(first for _, first, _, _ in batch), max(last for _, _, last, _ in batch), lines, data
+        )
+        if self.compress:
+            name, data = name + ".gz", gzip.compress(data, compresslevel=6, mtime=0)
+        path = f"{folder}/{name}"
+        if not self.create(path, data):
+            count("files_found_already_written")
+        kind = "dead_lettered" if path.startswith(self.dead_letters) else "landed"
+        count(kind, lines)
+        count(f"files_{kind}")
+        count(f"bytes_{kind}", len(data))
+        now = int(time.time() * 1000)
+        for _, first, last, _ in batch:
+            for micros in (first, last):
+                Metrics.distribution("landing", f"publish_to_{kind}_ms").update(now - micros // 1000)
+        yield path
+
+
+def file_name(first: int, last: int, lines: int, data: bytes) -> str:
+    """`<first>-<last>-<lines>-<SHA-256 of the lines>.jsonl`, times of publication in UTC; no colon, for Hadoop's sake."""
+    times = [
+        (datetime(1970, 1, 1) + timedelta(microseconds=micros)).strftime("%Y%m%dT%H%M%S.%fZ")
+        for micros in (first, last)
+    ]
+    return f"{times[0]}-{times[1]}-{lines}-{hashlib.sha256(data).hexdigest()[:24]}.jsonl"
+
+
+@lru_cache(maxsize=1)
+def storage_client() -> storage.Client:
+    """One client a process; the DirectRunner sets up its DoFns anew for each bundle."""
+    return storage.Client(project=os.environ.get("GOOGLE_CLOUD_PROJECT"))
+
+
+TRANSIENT = (
+    OSError,  # local disks, and connections: requests' ConnectionError is one
+    exceptions.TooManyRequests,
+    exceptions.ServerError,
+)
+FINAL = (PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
+WITH_BACK_OFF = retry.Retry(
+    predicate=lambda error: isinstance(error, TRANSIENT) and not isinstance(error, FINAL),
+    initial=0.5,
+    maximum=30,
+    timeout=300,
+    on_error=lambda error: log.warning("writing failed, will be tried again: %s", error),
+)
+
+
+class DifferentContent(Exception):
+    """A file of this name is there with other bytes; since names follow from content, somebody changed it."""
+
+
+@WITH_BACK_OFF
+def create_file(path: str, data: bytes) -> bool:
+    """Creates the file with these bytes: True. Or finds it as it should be: False. It is never there in part.
+
+    Tries for 5 minutes with growing pauses when the failure may pass; then, and at once when it will not, raises, so that
+    the bundle fails and its messages stay with the runner. Raises DifferentContent for a file of other bytes.
+    """
+    if path.startswith("gs://"):
+        return create_object(path, data)
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    half = os.path.join(
+        folder, f".{name}.{uuid.uuid4().hex}"
+    )  # Spark passes over names that begin with a dot
+    try:
+        with open(half, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(half, path)  # unlike a rename, refuses when the name is taken
+        return True
+    except FileExistsError:
+        with open(path, "rb") as file:
+            if file.read() != data:
+                raise DifferentContent(path) from None
+        return False
+    finally:
+        if os.path.exists(half):
+            os.remove(half)
+
+
+def create_object(path: str, data: bytes) -> bool:
+    bucket, name = path.removeprefix("gs://").split("/", 1)
+    blob = storage_client().bucket(bucket).blob(name)
+    try:
+        # generation 0: only if there is none; with it, the client also repeats what failed on the way
+        blob.upload_from_string(
+            data, "application/x-ndjson", if_generation_match=0, checksum="crc32c", timeout=120
+        )
+        return True
+    except exceptions.PreconditionFailed:
+        blob.reload()
+        checksum = base64.b64decode(blob.crc32c)
+        if blob.size != len(data) or checksum != crc32c(data):
+            raise DifferentContent(path) from None
+        return False
+
+
+def crc32c(data: bytes) -> bytes:
+    import google_crc32c  # comes with google-cloud-storage
+
+    return google_crc32c.Checksum(data).digest()
+
+
+class WriteDatedFiles(beam.PTransform):
+    """(folder, Line) → the paths of the files that hold them, each line in one file of its folder.
+
+    A file closes `max_seconds` after its first line, or before it passes `max_lines` or `max_bytes`.
+    """
+
+    def __init__(
+        self,
+        dead_letter_path: str,
+        *,
+        max_seconds: float,
+        max_lines: int,
+        max_bytes: int,
+        num_shards: int | None = None,
+        compress: bool = False,
+        create=None,
+        clock=time.time,
+    ):
+        super().__init__()
+        self.join = JoinLines(num_shards, max_lines, max_bytes)
+        self.batch = Batch(max_seconds, max_lines, max_bytes, clock)
+        self.write = WriteFile(dead_letter_path, compress, create)
+
+    def expand(self, lines: beam.PCollection) -> beam.PCollection:
+        return (
+            lines
+            | "Join lines" >> beam.ParDo(self.join)
+            | "Batch" >> beam.ParDo(self.batch)
+            # What is in a batch is settled here: after a crash the write is run again with this batch and no other.
+            | "Commit batch" >> ReshufflePerKey()
+            | "Write file" >> beam.ParDo(self.write)
+        )
+
+
+# ------------------------------------------------------------------------------------------------ the three moves
+
+
+def parse_arguments(argv: list[str] | None) -> tuple[argparse.Namespace, PipelineOptions]:
+    """The job's own arguments, and Beam's. Exits with status 2 and one line when they do not fit."""
+    parser = argparse.ArgumentParser(
+        prog="pubsub_gcs.py",
+        description="Lands every message of a Pub/Sub topic in Cloud Storage: events as dated JSON lines, and what is "
+        "no event as dead letters with a reason.",
+        epilog="All of Beam's own options work too, such as --runner, --project, --region, --temp_location.\n\n"
+        "examples:\n"
+        "  python pubsub_gcs.py --project=P --region=us-central1 --runner=DataflowRunner \\\n"
+        "      --input_subscription=projects/P/subscriptions/sub-brigade \\\n"
+        "      --output_path=gs://ml_input/input --temp_location=gs://ml_input/temp\n"
+        "  python pubsub_gcs.py --project=brigade-local --runner=DirectRunner --window_size=0.1 --num_shards=1 \\\n"
+        "      --input_topic=projects/brigade-local/topics/topic-brigade --output_path=landing/input",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    source = parser.add_argument_group("where messages come from (one of the two)")
+    source.add_argument(
+        "--input_topic",
+        metavar="projects/P/topics/T",
+        help="a new subscription is made at each launch: what is published between two launches is lost to this job",
+    )
+    source.add_argument(
+        "--input_subscription",
+        metavar="projects/P/subscriptions/S",
+        help="keeps what is published while no job runs; the one to use",
+    )
+    target = parser.add_argument_group("where they land")
+    target.add_argument("--output_path", required=True, metavar="URI", help="gs://bucket/prefix or a folder")
+    target.add_argument(
+        "--dead_letter_path",
+        metavar="URI",
+        help="for messages that are no event (default: dead_letter beside the output)",
+    )
+    shape = parser.add_argument_group("how files are cut")
+    shape.add_argument(
+        "--window_size",
+        type=positive(float),
+        default=2.0,
+        metavar="MINUTES",
+        help="the longest that a message waits for its file to close (default: 2)",
+    )
+    shape.add_argument(
+        "--max_file_mib",
+        type=positive(int),
+        default=64,
+        metavar="MIB",
+        help="the largest file, uncompressed (default: 64)",
+    )
+    shape.add_argument(
+        "--max_file_lines",
+        type=positive(int),
+        default=100_000,
+        metavar="N",
+        help="the most lines in a file (default: 100000)",
+    )
+    shape.add_argument(
+        "--num_shards",
+        type=positive(int),
+        metavar="N",
+        help="files written at a time (default: one for each worker thread, so they grow with the runner's workers)",
+    )
+    shape.add_argument(
+        "--compress", action="store_true", help="gzip the files (.jsonl.gz); Spark reads them as they are"
+    )
+    shape.add_argument(
+        "--max_event_bytes",
+        type=positive(int),
+        default=MAX_EVENT_BYTES,
+        metavar="BYTES",
+        help=f"a larger message is a dead letter (default: {MAX_EVENT_BYTES}; Pub/Sub takes up to 10000000)",
+    )
+    arguments, rest = parser.parse_known_args(argv)
+    if bool(arguments.input_topic) == bool(arguments.input_subscription):
+        found = "both" if arguments.input_topic else "neither"
+        parser.error(f"expected one of --input_topic and --input_subscription, found {found}")
+    for kind in ("topic", "subscription"):
+        value = getattr(arguments, f"input_{kind}")
+        form = rf"projects/[a-z][-a-z0-9:.]{{4,}}[a-z0-9]/{kind}s/[a-zA-Z][-\w.~+%]{{2,254}}"
+        if value and not re.fullmatch(form, value):
+            parser.error(f"--input_{kind}: expected projects/PROJECT/{kind}s/NAME, found {value}")
+    arguments.output_path = arguments.output_path.rstrip("/")
+    arguments.dead_letter_path = (
+        arguments.dead_letter_path or beside(arguments.output_path, "dead_letter")
+    ).rstrip("/")
+    for name in ("output_path", "dead_letter_path"):
+        if not re.fullmatch(r"gs://[^/]+/.+|(?!\w+://).+", getattr(arguments, name)):
+            parser.error(
+                f"--{name}: expected gs://bucket/prefix or a local path, found {getattr(arguments, name)!r}"
+            )
+    if f"{arguments.dead_letter_path}/".startswith(f"{arguments.output_path}/"):
+        parser.error(
+            "--dead_letter_path must lie outside --output_path, or dead letters would be read as events"
+        )
+    if arguments.max_event_bytes * 2 > arguments.max_file_mib * MIB:
+        parser.error("--max_file_mib: expected room for two events of --max_event_bytes")
+
+    options = PipelineOptions(rest, streaming=True)
+    unknown = unknown_options(rest)
+    if unknown:
+        parser.error(f"neither this job nor Beam knows {' '.join(unknown)}; see --help")
+    return arguments, options
+
+
+def positive(kind: type):
+    def convert(text: str):
+        value = kind(text)
+        if not value > 0 or value == float("inf"):
+            raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+        return value
+
+    convert.__name__ = "number" if kind is float else "whole number"
+    return convert
+
+
+def beside(path: str, name: str) -> str:
+    """The sibling of that name. A path directly in a bucket or folder has its sibling there too."""
+    parent, separator, _ = path.rpartition("/")
+    return f"{parent}{separator}{name}"
+
+
+def unknown_options(flags: list[str]) -> list[str]:
+    """The flags that no options class of Beam knows; Beam itself passes them over with a warning."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    for options_class in PipelineOptions.__subclasses__():
+        options_class._add_argparse_args(parser)
+    return parser.parse_known_args(flags)[1]
+
+
+def build(
+    pipeline: beam.Pipeline,
+    messages: beam.PTransform,
+    *,
+    output_path: str,
+    dead_letter_path: str,
+    max_event_bytes: int = MAX_EVENT_BYTES,
+    **shape,
+) -> beam.PCollection:
+    """The graph; gives the paths of the written files.
+
+    `messages` yields PubsubMessage; `shape` is how WriteDatedFiles cuts files.
+    """
+    return (
+        pipeline
+        | "Read messages" >> messages
+        | "Route" >> beam.ParDo(Route(output_path, dead_letter_path, max_event_bytes))
+        | "Write dated files" >> WriteDatedFiles(dead_letter_path, **shape)
+    )
+
+
+class CannotStart(Exception):
+    """What has to be there before the first message is taken is not; the message says what to do."""
+
+
+def check_surroundings(arguments: argparse.Namespace) -> None:
+    """Raises CannotStart unless the topic or subscription exists and both folders can be written to."""
+    from google.cloud import pubsub
+
+    try:
+        if arguments.input_subscription:
+            with pubsub.SubscriberClient() as subscriber:
+                subscriber.get_subscription(subscription=arguments.input_subscription, timeout=30)
+        else:
+            with pubsub.PublisherClient() as publisher:
+                publisher.get_topic(topic=arguments.input_topic, timeout=30)
+    except exceptions.NotFound:
+        kind, name = (
+            ("subscriptions", arguments.input_subscription)
+            if arguments.input_subscription
+            else ("topics", arguments.input_topic)
+        )
+        raise CannotStart(f"{name} does not exist; create it with: gcloud pubsub {kind} create …") from None
+    except exceptions.PermissionDenied:
+        log.warning("cannot see whether %s exists", arguments.input_subscription or arguments.input_topic)
+    except Exception as error:  # credentials, connection: whatever it is, no message has been taken
+        raise CannotStart(f"Pub/Sub cannot be reached: {one_line(error)}") from error
+    for path in (arguments.output_path, arguments.dead_letter_path):
+        try:
+            check_writable(path)
+        except CannotStart:
+            raise
+        except Exception as error:
+            raise CannotStart(f"{path} cannot be written to: {one_line(error)}") from error
+
+
+def check_writable(path: str) -> None:
+    if path.startswith("gs://"):
+        bucket = path.removeprefix("gs://").split("/", 1)[0]
+        needed = ["storage.objects.create", "storage.objects.get"]
+        try:
+            granted = storage_client().bucket(bucket).test_iam_permissions(needed)
+        except exceptions.NotFound:
+            raise CannotStart(
+                f"gs://{bucket} does not exist; create it with: gcloud storage buckets create gs://{bucket}"
+            ) from None
+        if set(needed) - set(granted):
+            raise CannotStart(
+                f"gs://{bucket} cannot be written to: this account lacks {' and '.join(needed)} there"
+            )
+    else:
+        os.makedirs(path, exist_ok=True)
+        trial = os.path.join(path, f".{uuid.uuid4().hex}")
+        with open(trial, "xb"):
+            os.remove(trial)
+
+
+def one_line(error: Exception) -> str:
+    return (str(error).strip() or repr(error)).splitlines()[0]
+
+
+class Stopped(BaseException):
+    """The operator asked the job to stop."""
+
+
+def stop(signal_number, frame):
+    raise Stopped(signal.Signals(signal_number).name)
+
+
+def main(argv: list[str] | None = None) -> int:
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    arguments, options = parse_arguments(argv)
+    try:
+        check_surroundings(arguments)
+    except CannotStart as problem:
+        print(f"pubsub_gcs.py: {problem}", file=sys.stderr)
+        return 1
+    messages = ReadFromPubSub(
+        topic=arguments.input_topic, subscription=arguments.input_subscription, with_attributes=True
+    )
+    pipeline = beam.Pipeline(options=options)
+    build(
+        pipeline,
+        messages,
+        output_path=arguments.output_path,
+        dead_letter_path=arguments.dead_letter_path,
+        max_seconds=arguments.window_size * 60,
+        max_lines=arguments.max_file_lines,
+        max_bytes=arguments.max_file_mib * MIB,
+        max_event_bytes=arguments.max_event_bytes,
+        num_shards=arguments.num_shards,
+        compress=arguments.compress,
+    )
+    runner = options.view_as(StandardOptions).runner or "DirectRunner"
+    summary = {"runner": runner, "output": arguments.output_path, "dead_letters": arguments.dead_letter_path}
+    if "Direct" not in runner:  # the job goes on in the cloud; with its start this command has done its work
+        pickle_by_value(sys.modules[__name__])  # workers import nothing of this folder
+        result = pipeline.run()
+        print(json.dumps(summary | {"job": getattr(result, "job_id", str)(), "state": result.state}))
+        return 0
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    started, status = time.time(), 0
+    try:
+        result = pipeline.run()
+        log.info("landing in %s; stop with Ctrl-C", arguments.output_path)
+        result.wait_until_finish()
+    except Stopped as signal_name:
+        log.info("stopped by %s", signal_name)
+    except Exception as error:
+        log.error("the job failed: %s", one_line(error))
+        status = 1
+    with COUNTING:
+        print(
+            json.dumps(summary | dict(sorted(COUNTED.items())) | {"seconds": round(time.time() - started, 1)})
+        )
+    sys.stdout.flush()
+    # The local runner's threads poll Pub/Sub without end and are no daemons: without this the process would stay.
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    # Under its own name, not as `__main__`: what the local runner pickles with each bundle then goes by reference.
+    import pubsub_gcs
+
+    sys.exit(pubsub_gcs.main())

@@ -1,0 +1,233 @@
+"""The document model: its features against scikit-learn's, its probabilities, and its files."""
+
+import json
+import math
+import unicodedata
+from collections import Counter
+
+import numpy as np
+import pytest
+from document_model import (
+    DESCRIPTION_FILE,
+    WEIGHTS_FILE,
+    DocumentModel,
+    FeatureParameters,
+    ModelFormatError,
+    hashed_counts,
+    probabilities,
+    weighted,
+)
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save
+
+TEXTS = [
+    "Oil prices rose 3% on Monday; oil stocks fell.",
+    "texto teste: ação, coração e São Paulo",
+    "ACAO e\u0301 decomposed, Ǆ title case, İstanbul",
+    "日本語 のテキスト 日本語 のテキスト",
+    "a I ? !",
+    "don't under_score 12 345 x2",
+    "",
+]
+
+
+def tiny_model(classes: int = 3, hash_bits: int = 8, seed: int = 0) -> DocumentModel:
+    """A model with random weights, the same ones for the same seed."""
+    random = np.random.default_rng(seed)
+    parameters = FeatureParameters(hash_bits=hash_bits)
+    return DocumentModel(
+        classes=[f"class-{index}" for index in range(classes)],
+        parameters=parameters,
+        idf=random.uniform(1, 5, parameters.size).astype(np.float32),
+        weights=random.normal(size=(parameters.size, classes)).astype(np.float32),
+        intercept=random.normal(size=classes).astype(np.float32),
+        temperature=0.7,
+    )
+
+
+def reference_counts(text: str, parameters: FeatureParameters) -> dict[int, int]:
+    """The same features by scikit-learn: its tokens and word pairs, and its MurmurHash3."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+    from sklearn.utils import murmurhash3_32
+
+    grams = HashingVectorizer(ngram_range=(1, parameters.ngrams)).build_analyzer()
+    text = unicodedata.normalize("NFC", text[: parameters.max_characters])
+    return Counter(murmurhash3_32(gram, positive=True) % parameters.size for gram in grams(text))
+
+
+# -------------------------------------------------------------------------------------------- text → features
+
+
+@pytest.mark.parametrize("ngrams", [1, 2])
+@pytest.mark.parametrize("hash_bits", [4, 18])
+def test_a_documents_places_and_counts_are_those_of_scikit_learn(hash_bits, ngrams):
+    parameters = FeatureParameters(hash_bits=hash_bits, ngrams=ngrams)
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.text() | st.lists(st.sampled_from(["oil", "Oil", "ação", "x", "12"])).map(" ".join))
+    def agree(text):
+        places, counts = hashed_counts(text, parameters)
+        expected = reference_counts(text, parameters)
+        assert dict(zip(places.tolist(), counts.tolist(), strict=True)) == expected
+        assert places.tolist() == sorted(expected)
+
+    for text in TEXTS:
+        agree = example(text)(agree)
+    agree()
+
+
+def test_a_vocabulary_is_spread_as_hashing_vectorizer_spreads_it():
+    """HashingVectorizer takes the hash's absolute value, so places differ; counts do not if none collide."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    text = " ".join(f"word{n} " * (n % 5 + 1) for n in range(200))
+    _, counts = hashed_counts(text, FeatureParameters(hash_bits=26))
+    row = HashingVectorizer(n_features=2**26, ngram_range=(1, 2), norm=None, alternate_sign=False).transform(
+        [text]
+    )
+    assert sorted(counts.tolist()) == sorted(row.data.tolist())
+
+
+def test_a_documents_values_are_those_of_scikit_learns_tf_idf():
+    from scipy.sparse import csr_matrix
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    model = tiny_model(hash_bits=12)
+    places, counts = hashed_counts(TEXTS[0] * 3, model.parameters)
+    row = csr_matrix((counts, places, [0, len(places)]), shape=(1, model.parameters.size))
+    transformer = TfidfTransformer(sublinear_tf=True)
+    transformer.idf_ = model.idf
+    expected = transformer.transform(row).toarray()[0, places]
+    np.testing.assert_allclose(weighted(places, counts, model.idf), expected, rtol=1e-5)
+
+
+def test_words_that_training_did_not_know_leave_only_the_intercept():
+    model = tiny_model()
+    model.idf[:] = 0
+    np.testing.assert_array_equal(model.scores("words that nobody knows"), model.intercept)
+
+
+def test_what_stands_behind_the_longest_text_is_not_read():
+    parameters = FeatureParameters(max_characters=10)
+    assert (
+        hashed_counts("0123456789 more", parameters)[0].tolist()
+        == hashed_counts("0123456789", parameters)[0].tolist()
+    )
+
+
+# ------------------------------------------------------------------------------------- scores → probabilities
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50),
+    st.floats(1e-3, 1e3),
+)
+def test_probabilities_sum_to_one_and_keep_the_order_of_the_scores(scores, temperature):
+    likely = probabilities(np.array(scores, np.float32), temperature)
+    assert likely.dtype == np.float64
+    assert (likely >= 0).all() and (likely <= 1).all()
+    assert math.isclose(likely.sum(), 1, abs_tol=1e-9)
+    assert (np.diff(likely[np.argsort(scores, kind="stable")]) >= 0).all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text())
+def test_any_text_has_a_prediction(text):
+    model = tiny_model()
+    predicted = model.predict(text)
+    assert predicted["label"] in model.classes
+    assert math.isclose(sum(predicted["scores"].values()), 1, abs_tol=1e-5)
+    assert (
+        predicted["confidence"]
+        == max(predicted["scores"].values())
+        == predicted["scores"][predicted["label"]]
+    )
+
+
+def test_a_prediction_names_the_likeliest_classes_in_their_order():
+    predicted = tiny_model(classes=20).predict("some words", top=4)
+    assert len(predicted["scores"]) == 4
+    assert list(predicted["scores"].values()) == sorted(predicted["scores"].values(), reverse=True)
+
+
+def test_a_higher_temperature_means_less_confidence_and_the_same_label():
+    model = tiny_model()
+    before = model.predict("some words")
+    model.temperature *= 10
+    after = model.predict("some words")
+    assert after["label"] == before["label"] and after["confidence"] < before["confidence"]
+
+
+# ------------------------------------------------------------------------------------------------------ files
+
+
+def test_what_is_saved_is_read_back_and_predicts_the_same(tmp_path):
+    model = tiny_model()
+    model.classes[0] = "ação"
+    model.save(tmp_path)
+    read = DocumentModel.from_bytes(*files(tmp_path))
+    assert (read.classes, read.parameters, read.temperature) == (model.classes, model.parameters, 0.7)
+    for text in TEXTS:
+        np.testing.assert_array_equal(read.probabilities(text), model.probabilities(text))
+
+
+def files(folder) -> tuple[bytes, bytes]:
+    return (folder / DESCRIPTION_FILE).read_bytes(), (folder / WEIGHTS_FILE).read_bytes()
+
+
+@pytest.fixture
+def saved(tmp_path) -> tuple[dict, bytes]:
+    """A saved model's description, parsed, and its weights' bytes."""
+    tiny_model().save(tmp_path)
+    description, weights = files(tmp_path)
+    return json.loads(description), weights
+
+
+@pytest.mark.parametrize("missing", ["formatVersion", "classes", "features", "calibration"])
+def test_a_description_without_a_key_is_refused(saved, missing):
+    description, weights = saved
+    del description[missing]
+    with pytest.raises(ModelFormatError):
+        DocumentModel.from_bytes(json.dumps(description).encode(), weights)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"formatVersion": 2}, "expected model format 1, found 2"),
+        ({"classes": ["one", "two"]}, "expected weights of shape"),
+        ({"features": {"hash_bits": 9, "ngrams": 2, "max_characters": 10}}, "expected idf of shape"),
+        ({"features": {"unknown": 1}}, "cannot be read"),
+        ({"calibration": {"temperature": 0}}, "expected a temperature above 0"),
+        ({"calibration": {"temperature": "NaN"}}, "expected a temperature above 0"),
+    ],
+)
+def test_a_description_that_does_not_fit_is_refused_with_what_was_expected(saved, change, message):
+    description, weights = saved
+    with pytest.raises(ModelFormatError, match=message):
+        DocumentModel.from_bytes(json.dumps(description | change).encode(), weights)
+
+
+@pytest.mark.parametrize("tensor", ["idf", "weights", "intercept"])
+def test_weights_without_a_tensor_are_refused(saved, tensor):
+    model = tiny_model()
+    tensors = {"idf": model.idf, "weights": model.weights, "intercept": model.intercept}
+    del tensors[tensor]
+    with pytest.raises(ModelFormatError):
+        DocumentModel.from_bytes(json.dumps(saved[0]).encode(), save(tensors))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_files_cut_short_anywhere_are_refused(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("model")
+    tiny_model().save(folder)
+    description, weights = files(folder)
+    if data.draw(st.booleans()):
+        description = description[: data.draw(st.integers(0, len(description) - 1))]
+    else:
+        weights = weights[: data.draw(st.integers(0, len(weights) - 1))]
+    with pytest.raises(ModelFormatError):
+        DocumentModel.from_bytes(description, weights)

@@ -1,0 +1,113 @@
+"""The guard: what it started ends with the process that asked for it, however that process ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from local import guard
+
+ROOT = Path(__file__).parent.parent
+
+# A command with a child of its own in the same group, as spark-submit has: both pids go to a file, then both
+# sleep.
+FAMILY = textwrap.dedent("""
+    import os, subprocess, sys, time
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    with open(sys.argv[1] + ".part", "w") as file:
+        file.write(f"{os.getpid()} {child.pid}")
+    os.rename(sys.argv[1] + ".part", sys.argv[1])
+    time.sleep(600)
+""")
+
+
+def family(pids: Path) -> list[str]:
+    return [sys.executable, "-c", FAMILY, str(pids)]
+
+
+def wait_until(condition, what: str) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not happen"
+        time.sleep(0.02)
+
+
+def runs(pid: int) -> bool:
+    """Whether the process exists and is no zombie (an orphan stays one where no init reaps it)."""
+    state = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True
+    ).stdout.strip()
+    return bool(state) and not state.startswith("Z")
+
+
+def pids_in(path: Path) -> list[int]:
+    wait_until(path.exists, f"{path}")
+    return [int(pid) for pid in path.read_text().split()]
+
+
+def test_the_command_ends_with_its_grandchildren_when_the_parent_is_killed(tmp_path):
+    program = (
+        f"import sys, time; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from local import guard; guard.start(sys.argv[1:]); time.sleep(600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program, *family(tmp_path / "pids")])
+    pids = pids_in(tmp_path / "pids")
+    assert all(runs(pid) for pid in pids)
+
+    parent.kill()
+    parent.wait()
+
+    wait_until(lambda: not any(runs(pid) for pid in pids), "the end of command and grandchild")
+
+
+def test_stop_ends_the_whole_group_and_returns_the_status(tmp_path):
+    process = guard.start(family(tmp_path / "pids"))
+    pids = pids_in(tmp_path / "pids")
+    assert guard.stop(process) == 128 + signal.SIGTERM
+    assert not any(runs(pid) for pid in pids)
+
+
+def test_who_ignores_sigterm_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(guard, "GRACE_SECONDS", 0.2)
+    program = "import os, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    program += "os.mkdir(sys.argv[1]); time.sleep(600)"
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "ignores")], start_new_session=True
+    )
+    wait_until((tmp_path / "ignores").exists, "ignoring")
+    guard._end_group(child)
+    assert child.wait(30) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_the_guard_ends_the_command(tmp_path, number):
+    program = "import os, sys, time; os.mkdir(sys.argv[1]); time.sleep(600)"
+    process = guard.start([sys.executable, "-c", program, str(tmp_path / "started")])
+    wait_until((tmp_path / "started").exists, "the start")
+    process.send_signal(number)
+    assert process.wait(30) == 128 + signal.SIGTERM
+    process.stdin.close()
+
+
+def test_output_status_environment_and_folder_are_those_of_the_command(tmp_path):
+    program = "import os, sys; print(os.environ['A'], os.getcwd(), repr(sys.stdin.read())); sys.exit(7)"
+    process = guard.start(
+        [sys.executable, "-c", program], env={**os.environ, "A": "b"}, stdout=subprocess.PIPE, cwd=tmp_path
+    )
+    output = process.stdout.read().decode()
+    assert process.wait(30) == 7
+    assert output.split() == ["b", str(tmp_path), "''"]
+    assert guard.stop(process) == 7
+    process.stdout.close()
+
+
+def test_a_command_that_does_not_exist_is_named():
+    process = guard.start(["/no/such/command"], stderr=subprocess.PIPE)
+    assert b"/no/such/command" in process.stderr.read()
+    assert guard.stop(process) == 127
+    process.stderr.close()
