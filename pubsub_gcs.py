@@ -35,7 +35,6 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
 import apache_beam as beam
 import orjson
@@ -122,6 +121,9 @@ def read_event(data: bytes, max_bytes: int = MAX_EVENT_BYTES) -> dict:
         if not isinstance(value, str):
             found = JSON_NAMES.get(type(value), "a number")
             raise NotAnEvent("wrong_type", f"{'.'.join(path)}: expected a string, found {found}")
+    for path, value in ((("eventId",), event["eventId"]), (("doc", "docId"), event["doc"]["docId"])):
+        if not value:
+            raise NotAnEvent("missing_field", f"{'.'.join(path)} is empty")
     if not is_timestamp(event["eventTimestamp"]):
         raise NotAnEvent("bad_timestamp", "eventTimestamp: expected RFC 3339, such as 2019-04-02T21:55:57Z")
     if not event["doc"]["payload"].strip():
@@ -392,10 +394,18 @@ def file_name(first: int, last: int, lines: int, data: bytes) -> str:
     return f"{times[0]}-{times[1]}-{lines}-{hashlib.sha256(data).hexdigest()[:24]}.jsonl"
 
 
-@lru_cache(maxsize=1)
+CLIENTS: dict[str, storage.Client] = {}
+
+
 def storage_client() -> storage.Client:
-    """One client a process; the DirectRunner sets up its DoFns anew for each bundle."""
-    return storage.Client(project=os.environ.get("GOOGLE_CLOUD_PROJECT"))
+    """One client a process and service; the local runner sets up its DoFns anew for each bundle.
+
+    Not an lru_cache: that pickles by name, which workers could not import.
+    """
+    service = os.environ.get("STORAGE_EMULATOR_HOST", "")
+    if service not in CLIENTS:
+        CLIENTS[service] = storage.Client(project=os.environ.get("GOOGLE_CLOUD_PROJECT"))
+    return CLIENTS[service]
 
 
 TRANSIENT = (
@@ -718,6 +728,22 @@ def one_line(error: Exception) -> str:
     return (str(error).strip() or repr(error)).splitlines()[0]
 
 
+def lift_emulator_limit() -> None:
+    """Lets the emulator's answers be as large as the service's.
+
+    google-cloud-pubsub opens the emulator's channel, and only that one, with gRPC's default of 4 MiB an answer; a
+    large message, or ten of half a megabyte, would end the job, again at each start.
+    """
+    import grpc
+
+    plain = grpc.insecure_channel
+
+    def roomy(target, options=(), **settings):
+        return plain(target, options=[*(options or ()), ("grpc.max_receive_message_length", -1)], **settings)
+
+    grpc.insecure_channel = roomy
+
+
 class Stopped(BaseException):
     """The operator asked the job to stop."""
 
@@ -730,6 +756,8 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
     arguments, options = parse_arguments(argv)
+    if os.environ.get("PUBSUB_EMULATOR_HOST"):
+        lift_emulator_limit()
     try:
         check_surroundings(arguments)
     except CannotStart as problem:

@@ -88,9 +88,9 @@ def parse_lines(lines: DataFrame) -> DataFrame:
     )  # the cast alone would take a bare date or a year too
     blank = F.trim(F.regexp_replace(F.col("event.doc.payload"), r"[\s\u00a0]+", " ")) == ""
     missing = (
-        F.col("event.eventId").isNull()
+        (F.coalesce(F.col("event.eventId"), F.lit("")) == "")
         | F.col("event.eventTimestamp").isNull()
-        | F.col("event.doc.docId").isNull()
+        | (F.coalesce(F.col("event.doc.docId"), F.lit("")) == "")
         | F.col("event.doc.payload").isNull()
     )
     return parsed.select(

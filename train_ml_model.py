@@ -386,6 +386,13 @@ class ModelFolder:
         names = [status.getPath().getName() for status in found]
         return sorted((name for name in names if name.startswith(MODEL_PREFIX)), reverse=True)
 
+    def is_promoted(self, name: str) -> bool:
+        """Whether the dated model of that name is there and may serve."""
+        try:
+            return json.loads(self.read(f"{name}/manifest.json"))["promoted"] is True
+        except Exception:  # Py4J's error for a file that is not there, or a manifest that is none
+            return False
+
     def champion(self) -> tuple[str, DocumentModel] | None:
         """The newest promoted model, with its name; what cannot be read is passed over with a warning."""
         for name in self.names():
@@ -613,11 +620,13 @@ def train(
                 {"name": path.name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             )
             folder.copy_in(path, f"{name}/runs/{run['runId']}/{path.name}")
-        # Last: what has no manifest does not serve.
+        # Last: what has no manifest does not serve. The run keeps its own copy, so that serving can be pinned to it.
         (local / "manifest.json").write_text(
             json.dumps(run | {"files": files}, ensure_ascii=False, indent=1), "utf-8"
         )
-        folder.copy_in(local / "manifest.json", f"{name}/manifest.json")
+        folder.copy_in(local / "manifest.json", f"{name}/runs/{run['runId']}/manifest.json")
+        if promoted or not folder.is_promoted(name):  # an earlier run of the day that serves goes on serving
+            folder.copy_in(local / "manifest.json", f"{name}/manifest.json")
     return {
         "model": name,
         "runId": run["runId"],

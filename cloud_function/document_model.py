@@ -48,6 +48,14 @@ class FeatureParameters:
     def size(self) -> int:
         return 1 << self.hash_bits
 
+    def checked(self) -> "FeatureParameters":
+        """Itself. Raises ModelFormatError for values that no model is trained with."""
+        if self.hash_bits not in range(1, 31) or self.ngrams not in (1, 2) or not self.max_characters > 0:
+            raise ModelFormatError(
+                f"expected 1 to 30 hash_bits, 1 or 2 ngrams and some characters, found {self}"
+            )
+        return self
+
 
 def hashed_counts(text: str, parameters: FeatureParameters) -> tuple[np.ndarray, np.ndarray]:
     """The document's places, ascending (int32, [k]), and how often each occurs in it (float32, [k])."""
@@ -139,6 +147,7 @@ class DocumentModel:
             if version != FORMAT_VERSION:
                 raise ModelFormatError(f"expected model format {FORMAT_VERSION}, found {version!r}")
             parameters = FeatureParameters(**document["features"])
+            size = parameters.checked().size
             tensors = load_tensors(weights)
             model = cls(
                 classes=list(document["classes"]),
@@ -150,16 +159,24 @@ class DocumentModel:
             )
         except ModelFormatError:
             raise
-        except Exception as error:  # damaged JSON, a missing key and a damaged tensor file all mean the same here
-            raise ModelFormatError(f"{DESCRIPTION_FILE} or {WEIGHTS_FILE} cannot be read: {error!r}") from error
+        except (
+            Exception
+        ) as error:  # damaged JSON, a missing key and a damaged tensor file all mean the same here
+            raise ModelFormatError(
+                f"{DESCRIPTION_FILE} or {WEIGHTS_FILE} cannot be read: {error!r}"
+            ) from error
+        if len(set(model.classes)) != len(model.classes) or not all(
+            isinstance(one, str) for one in model.classes
+        ):
+            raise ModelFormatError("expected classes to be different strings")
         expected = {
-            "idf": (parameters.size,),
-            "weights": (parameters.size, len(model.classes)),
+            "idf": (size,),
+            "weights": (size, len(model.classes)),
             "intercept": (len(model.classes),),
         }
         for name, shape in expected.items():
             if tensors[name].shape != shape:
                 raise ModelFormatError(f"expected {name} of shape {shape}, found {tensors[name].shape}")
-        if not model.temperature > 0:
+        if not 0 < model.temperature < float("inf"):
             raise ModelFormatError(f"expected a temperature above 0, found {model.temperature}")
         return model

@@ -320,7 +320,7 @@ class Dataproc:
             key = project, region, cluster.cluster_name
             if key in self._clusters:
                 abort(409, f"Already exists: cluster {cluster.cluster_name}")
-            self._clusters[key] = _started(project, cluster)
+            self._clusters[key] = _started(project, region, cluster)
             return self._cluster_operation(project, kind, region, cluster, "CREATE", response=cluster)
 
     def get_cluster(self, project: str, kind: str, region: str, cluster_name: str):
@@ -349,7 +349,7 @@ class Dataproc:
         if all(cluster.cluster_name != STANDING_CLUSTER for cluster in found):
             standing = new(dataproc_v1.Cluster)
             standing.cluster_name = STANDING_CLUSTER
-            found.append(_started(project, standing))
+            found.append(_started(project, region, standing))
         return found
 
     def _cluster_operation(self, project, kind, region, cluster, verb: str, response) -> dict:
@@ -365,11 +365,13 @@ class Dataproc:
         threading.Thread(target=work, args=args, daemon=True).start()
 
 
-def _started(project: str, cluster):
+def _started(project: str, region: str, cluster):
     """Fill in what the service says of a cluster that runs."""
     cluster.project_id = project
     cluster.cluster_uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{project}/{cluster.cluster_name}"))
     cluster.config.config_bucket = cluster.config.config_bucket or STAGING_BUCKET
+    zone = cluster.config.gce_cluster_config.zone_uri or f"{region}-a"  # gcloud reads it
+    cluster.config.gce_cluster_config.zone_uri = zone
     cluster.labels["goog-dataproc-cluster-name"] = cluster.cluster_name
     cluster.status.state = dataproc_v1.ClusterStatus.State.RUNNING
     cluster.status.state_start_time.GetCurrentTime()

@@ -66,10 +66,16 @@ class Clock:
         self.say(f"done in {self.seconds[name]} s")
 
     def say(self, text: str) -> None:
-        print(f"[{time.monotonic() - self.started:6.1f} s] {self.stage_name:<8} {text}", file=sys.stderr, flush=True)
+        print(
+            f"[{time.monotonic() - self.started:6.1f} s] {self.stage_name:<8} {text}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
-def wait_for(clock: Clock, wanted: int, count: Callable[[], int], what: str, services: Services, process: str) -> int:
+def wait_for(
+    clock: Clock, wanted: int, count: Callable[[], int], what: str, services: Services, process: str
+) -> int:
     """Waits until `count()` reaches what is wanted. Raises Failed when it stalls or the process that works on it ends."""
     found, moved, said = -1, time.monotonic(), 0.0
     while True:
@@ -82,7 +88,9 @@ def wait_for(clock: Clock, wanted: int, count: Callable[[], int], what: str, ser
         if services.processes[process].poll() is not None:
             raise Failed(f"{process} ended after {found:,} of {wanted:,} {what}; see {services.log(process)}")
         if time.monotonic() - moved > STALLED_SECONDS:
-            raise Failed(f"no progress for {STALLED_SECONDS} s: {found:,} of {wanted:,} {what}; see {services.logs}")
+            raise Failed(
+                f"no progress for {STALLED_SECONDS} s: {found:,} of {wanted:,} {what}; see {services.logs}"
+            )
         if time.monotonic() - said > 5:
             clock.say(f"{found:,} of {wanted:,} {what}")
             said = time.monotonic()
@@ -127,7 +135,13 @@ def land(clock: Clock, services: Services, source: list[str], hold_out: float, c
     unseen = services.folder / "unseen.jsonl"
     services.start(
         "pubsub_gcs",
-        [sys.executable, "pubsub_gcs.py", f"--project={PROJECT}", f"--region={REGION}", "--runner=DirectRunner"]
+        [
+            sys.executable,
+            "pubsub_gcs.py",
+            f"--project={PROJECT}",
+            f"--region={REGION}",
+            "--runner=DirectRunner",
+        ]
         + [f"--input_subscription={SUBSCRIPTION}", f"--output_path=gs://{INPUT_BUCKET}/input"]
         + ["--window_size=0.1", "--num_shards=1", f"--temp_location=gs://{INPUT_BUCKET}/temp"],
     )
@@ -140,7 +154,12 @@ def land(clock: Clock, services: Services, source: list[str], hold_out: float, c
     landed, dead = LineCount(client, INPUT_BUCKET, "input/"), LineCount(client, INPUT_BUCKET, "dead_letter/")
     wait_for(clock, sent["published"], lambda: landed() + dead(), "messages in files", services, "pubsub_gcs")
     services.stop("pubsub_gcs")
-    return {"published": sent["published"], "landed": landed(), "dead_lettered": dead(), "unseen_file": unseen}
+    return {
+        "published": sent["published"],
+        "landed": landed(),
+        "dead_lettered": dead(),
+        "unseen_file": unseen,
+    }
 
 
 # ------------------------------------------------------------------------------------------------ convert, train
@@ -184,7 +203,9 @@ def retrain(clock: Clock, services: Services, client) -> dict[str, dict]:
     if failed:
         steps = [node.step_id for node in operation.metadata.graph.nodes if node.error]
         said = [line for step in steps for line in summaries.get(step, {}).get("output", [])[-1:]]
-        raise Failed(f"{' and '.join(steps) or 'the workflow'} failed: {''.join(said) or failed}; see {services.folder}/jobs")
+        raise Failed(
+            f"{' and '.join(steps) or 'the workflow'} failed: {''.join(said) or failed}; see {services.folder}/jobs"
+        )
     for step, summary in summaries.items():
         if "output" in summary:
             raise Failed(f"{step} ended without a summary; see {services.folder}/jobs")
@@ -222,15 +243,26 @@ def serve(clock: Clock, services: Services, unseen_file: Path, rate: float) -> d
     with pubsub.SubscriberClient() as subscriber:
         for name, topic in ((RESULTS, RESULT_TOPIC), (SENT, TOPIC), (POISON, DEAD_LETTER_TOPIC)):
             subscriber.create_subscription(name=name, topic=topic)
-        ready = wait_until_ready(f"http://127.0.0.1:{services.start_function('classify', 'classify', 'http')}/")
-        clock.say(f"function serves {ready['model']['name'] if isinstance(ready.get('model'), dict) else ready}")
+        ready = wait_until_ready(
+            f"http://127.0.0.1:{services.start_function('classify', 'classify', 'http')}/"
+        )
+        clock.say(
+            f"function serves {ready['model']['name'] if isinstance(ready.get('model'), dict) else ready}"
+        )
         port = services.start_function("classify_message", "classify_message", "cloudevent")
         services.push_to(port)
         sent = publish(services, str(unseen_file), f"--rate={rate}")
         clock.say(f"{sent['published']:,} unseen documents published, {rate:g} a second")
         results, times = Inbox(subscriber, RESULTS), Inbox(subscriber, SENT)
         poison = Inbox(subscriber, POISON)
-        wait_for(clock, len(labels), lambda: results.pull() + poison.pull(), "classified", services, "classify_message")
+        wait_for(
+            clock,
+            len(labels),
+            lambda: results.pull() + poison.pull(),
+            "classified",
+            services,
+            "classify_message",
+        )
         wait_for(clock, len(labels), times.pull, "times of publication", services, "classify_message")
     answers = {key: json.loads(message.data)["classification"] for key, message in results.messages.items()}
     waits = sorted(
@@ -284,7 +316,11 @@ def off(result: dict) -> list[str]:
     convert, train = result["convert"], result["train"]
     parts = train["trained_on"] + train["validated_on"] + train["tested_on"] + train["unlabelled"]
     sums = [
-        ("published = landed + dead_lettered", result["published"], result["landed"] + result["dead_lettered"]),
+        (
+            "published = landed + dead_lettered",
+            result["published"],
+            result["landed"] + result["dead_lettered"],
+        ),
         (
             "landed = converted + duplicates + quarantined",
             result["landed"],
@@ -296,7 +332,9 @@ def off(result: dict) -> list[str]:
     lines = [f"{name} does not hold: {left} is not {right}" for name, left, right in sums if left != right]
     expected = [f"{train['model']}/{train['runId']}"]
     if result["models"] != expected:
-        lines.append(f"expected every prediction by {expected[0]}, found {', '.join(result['models']) or 'none'}")
+        lines.append(
+            f"expected every prediction by {expected[0]}, found {', '.join(result['models']) or 'none'}"
+        )
     return lines
 
 
@@ -306,17 +344,30 @@ def table(result: dict, services: Services) -> str:
     model = f"{OUTPUT_BUCKET}/output/{train['model']}"
     rows = [
         ("stage", "in", "out", "seconds"),
-        ("publish, land", f"{result['published']:,} messages", f"{result['landed']:,} landed", seconds["land"]),
+        (
+            "publish, land",
+            f"{result['published']:,} messages",
+            f"{result['landed']:,} landed",
+            seconds["land"],
+        ),
         ("", "", f"{result['dead_lettered']:,} dead letters", ""),
         ("convert", f"{convert['lines']:,} lines", f"{convert['converted']:,} documents", convert["seconds"]),
         ("", "", f"{convert['duplicates']:,} duplicates", ""),
         ("", "", f"{convert['quarantined']:,} quarantined", ""),
-        ("train", f"{train['documents']:,} documents", f"{train['trained_on']:,} trained on", train["seconds"]),
+        (
+            "train",
+            f"{train['documents']:,} documents",
+            f"{train['trained_on']:,} trained on",
+            train["seconds"],
+        ),
         ("", "", f"{train['validated_on']:,} validated, {train['tested_on']:,} tested on", ""),
         ("serve", f"{result['unseen']:,} unseen", f"{result['classified']:,} classified", seconds["serve"]),
     ]
     widths = [max(len(str(row[column])) for row in rows) for column in range(4)]
-    lines = ["  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     accuracy = "no labels to compare with" if result["accuracy"] is None else f"{result['accuracy']:.4f}"
     lines += [
@@ -361,7 +412,16 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
         wrong = off(result)
         public = {
             key: result[key]
-            for key in ("published", "landed", "dead_lettered", "unseen", "classified", "accuracy", "p50_ms", "p99_ms")
+            for key in (
+                "published",
+                "landed",
+                "dead_lettered",
+                "unseen",
+                "classified",
+                "accuracy",
+                "p50_ms",
+                "p99_ms",
+            )
         }
         public |= {key: result["convert"][key] for key in ("converted", "duplicates", "quarantined")}
         public |= {"trained_on": result["train"]["trained_on"], "seconds": result["seconds"]}
@@ -375,15 +435,22 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="make demo", description="The whole pipeline on one machine; make's DOCS, TEXT, LABEL are these flags."
+        prog="make demo",
+        description="The whole pipeline on one machine; make's DOCS, TEXT, LABEL are these flags.",
     )
     parser.add_argument("--docs", help="CSV or JSON lines (default: generated documents)")
     parser.add_argument("--text", default="text", help="the text's columns, joined by + (default: text)")
     parser.add_argument("--label", help="the label's column (default: label)")
-    parser.add_argument("--generate", type=int, default=4000, help="how many documents to generate (default: 4000)")
+    parser.add_argument(
+        "--generate", type=int, default=4000, help="how many documents to generate (default: 4000)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="which ones (default: 1)")
-    parser.add_argument("--hold_out", type=float, default=0.1, help="share that training never sees (default: 0.1)")
-    parser.add_argument("--rate", type=float, default=50, help="unseen documents published a second (default: 50)")
+    parser.add_argument(
+        "--hold_out", type=float, default=0.1, help="share that training never sees (default: 0.1)"
+    )
+    parser.add_argument(
+        "--rate", type=float, default=50, help="unseen documents published a second (default: 50)"
+    )
     arguments = parser.parse_args(argv)
     if arguments.docs:
         arguments.docs = str(Path(arguments.docs).expanduser().absolute())

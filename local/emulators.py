@@ -24,7 +24,9 @@ def wait_for_port(port: int, process: subprocess.Popen, seconds: float = 60) -> 
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise RuntimeError(f"{process.args} ended with status {process.returncode} before it listened on {port}")
+            raise RuntimeError(
+                f"{process.args} ended with status {process.returncode} before it listened on {port}"
+            )
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
             return
@@ -42,7 +44,10 @@ def pubsub_jar() -> Path:
     root = Path(gcloud).resolve().parent.parent
     if not (root / "platform").is_dir():
         asked = subprocess.run(
-            [gcloud, "info", "--format=value(installation.sdk_root)"], capture_output=True, text=True, check=True
+            [gcloud, "info", "--format=value(installation.sdk_root)"],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         root = Path(asked.stdout.strip())
     jars = sorted((root / "platform" / "pubsub-emulator" / "lib").glob("cloud-pubsub-emulator-*-all.jar"))

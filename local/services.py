@@ -117,7 +117,12 @@ class Services:
         program = str(Path(sys.executable).with_name("functions-framework"))
         process = self.start(
             name,
-            [program, "--source=cloud_function/main.py", f"--target={target}", f"--signature-type={signature}"]
+            [
+                program,
+                "--source=cloud_function/main.py",
+                f"--target={target}",
+                f"--signature-type={signature}",
+            ]
             + ["--host=127.0.0.1", f"--port={port}"],
             MODEL_REFRESH_SECONDS="5",
         )
@@ -171,9 +176,15 @@ def serve(folder: Path) -> int:
         classify = services.start_function("classify", "classify", "http")
         services.push_to(services.start_function("classify-message", "classify_message", "cloudevent"))
         changed = {key: value for key, value in services.environment.items() if os.environ.get(key) == value}
-        exports = {key: changed[key] for key in sorted(changed) if key.startswith(("CLOUDSDK_", "PUBSUB_", "STORAGE_"))}
+        exports = {
+            key: changed[key]
+            for key in sorted(changed)
+            if key.startswith(("CLOUDSDK_", "PUBSUB_", "STORAGE_"))
+        }
         exports |= {key: changed[key] for key in ("GOOGLE_CLOUD_PROJECT", "MODELS_URI", "RESULT_TOPIC")}
-        exports |= {key: changed[key] for key in ("DEAD_LETTER_TOPIC", "WORKFLOW_TEMPLATE", "DATAPROC_API_ENDPOINT")}
+        exports |= {
+            key: changed[key] for key in ("DEAD_LETTER_TOPIC", "WORKFLOW_TEMPLATE", "DATAPROC_API_ENDPOINT")
+        }
         exports["CLASSIFY_URL"] = f"http://127.0.0.1:{classify}/"
         ready = folder / "services.json"
         ready.with_suffix(".new").write_text(json.dumps({"pid": os.getpid(), "exports": exports}))
@@ -192,7 +203,9 @@ def running(folder: Path) -> dict | None:
         state = json.loads((folder / "services.json").read_text())
     except FileNotFoundError:
         return None
-    command = subprocess.run(["ps", "-o", "command=", "-p", str(state["pid"])], capture_output=True, text=True).stdout
+    command = subprocess.run(
+        ["ps", "-o", "command=", "-p", str(state["pid"])], capture_output=True, text=True
+    ).stdout
     return state if "local.services" in command and str(folder) in command else None
 
 

@@ -12,7 +12,8 @@ Added to the emulator:
   https://cloud.google.com/storage/docs/request-preconditions
 - A download says which generation it is (`X-Goog-Generation`): without that, the client forgets the one it
   knew.
-- A multipart boundary may be in single quotes, as `gcloud` sends it.
+- `gcloud` can upload: it writes a multipart boundary in single quotes, and has a path of its own for large
+  files.
 - An object's file is replaced in one step. The emulator writes into it, where Spark would read half an
   object.
 - Deleting is deleting. The emulator would keep a copy for seven days (soft delete), and empty folders, which
@@ -29,7 +30,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial, wraps
 from http import HTTPStatus
 from http.server import ThreadingHTTPServer
@@ -71,7 +72,7 @@ def create_server(host: str, port: int, data_dir: Path) -> ThreadingHTTPServer:
     """Return the emulator, bound and ready for `serve_forever`, with the additions above in place."""
     server.HANDLERS = tuple(
         (pattern, {method: _guarded(handler) for method, handler in methods.items()})
-        for pattern, methods in _with_bare_uploads(server.HANDLERS)
+        for pattern, methods in _with_more_uploads(server.HANDLERS)
     )
     storage.Storage._bucket_soft_delete_retention_seconds = lambda self, bucket_name: 0
     storage._FileStore.write_bytes = _write_bytes
@@ -95,16 +96,16 @@ class _RequestHandler(server.RequestHandler):
         return is_complete
 
 
-def _with_bare_uploads(handlers: tuple) -> list[tuple[str, dict]]:
-    """Name in the table what the emulator's router does on its own: uploads posted to `…/o` without the
-    `/upload` prefix."""
-    return [
-        (
-            pattern,
-            {server.POST: objects.insert, **methods} if methods.get(server.GET) is objects.ls else methods,
-        )
-        for pattern, methods in handlers
-    ]
+def _with_more_uploads(handlers: tuple) -> Iterator[tuple[str, dict]]:
+    """Add the other paths of uploads: `…/o` without `/upload`, which the emulator's router lets past this
+    table, and `/resumable/upload/…`, to which `gcloud storage cp` sends a large file, again and again if it
+    is refused."""
+    for pattern, methods in handlers:
+        if methods.get(server.GET) is objects.ls:
+            methods = {server.POST: objects.insert, **methods}
+        yield pattern, methods
+        if methods.get(server.POST) is objects.insert and pattern.startswith("^/upload/"):
+            yield pattern.replace("^", "^/resumable", 1), methods
 
 
 def _guarded(handler: Callable) -> Callable:

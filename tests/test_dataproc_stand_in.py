@@ -25,6 +25,7 @@ from local import emulators, guard
 ROOT = Path(__file__).parent.parent
 REGION = "projects/brigade-test/regions/us-central1"
 POLLING = DEFAULT_POLLING.with_delay(initial=0.2, maximum=0.5)
+ARGUMENT = "jobs['convert'].pysparkJob.args[0]"
 needs_gcloud = pytest.mark.skipif(
     shutil.which("gcloud") is None, reason="the Google Cloud CLI is not installed"
 )
@@ -311,9 +312,6 @@ def parameter(*fields: str, name: str = "INPUT") -> dict:
     return {"name": name, "fields": list(fields)}
 
 
-ARGUMENT = "jobs['convert'].pysparkJob.args[0]"
-
-
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
@@ -330,10 +328,7 @@ ARGUMENT = "jobs['convert'].pysparkJob.args[0]"
         (bad(dagTimeout="599s"), "dagTimeout is 599s"),
         (bad(placement={}), "placement is missing"),
         (bad(parameters=[parameter(ARGUMENT, name="input")]), "parameter name 'input'"),
-        (
-            bad(parameters=[parameter(ARGUMENT, "jobs[convert].pysparkJob.args[0]")]),
-            "one is allowed",
-        ),
+        (bad(parameters=[parameter(ARGUMENT, "jobs[convert].pysparkJob.args[0]")]), "one is allowed"),
         (bad(parameters=[parameter("jobs['convert'].pysparkJob.args[9]")]), r"no \[9\] among 3"),
         (bad(parameters=[parameter("jobs['clean'].pysparkJob.args[0]")]), r"no \[clean\] among 2"),
         (bad(parameters=[parameter("jobs['convert'].pysparkJob.arguments[0]")]), "no field 'arguments'"),
@@ -390,3 +385,12 @@ def test_clusters_are_there_as_soon_as_they_are_asked_for(endpoint):
     clusters.delete_cluster(**where, cluster_name="other").result(timeout=60)
     with pytest.raises(NotFound):
         clusters.get_cluster(**where, cluster_name="other")
+
+
+@needs_gcloud
+def test_gcloud_creates_a_cluster_and_its_workflow_without_a_template(gcloud, tmp_path):
+    assert "Created" in gcloud("clusters", "create", "brigade-cluster", "--single-node")[1]
+    assert "brigade-cluster" in gcloud("clusters", "list")[0]
+    (tmp_path / "inline.yaml").write_text(yaml.safe_dump(bad(jobs=[step("convert", "fail", "-", "-")])))
+    asked = ["workflow-templates", "instantiate-from-file", "--file=inline.yaml", "--async"]
+    assert "Instantiating" in gcloud(*asked)[1]

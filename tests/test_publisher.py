@@ -507,6 +507,9 @@ def test_dead_letters_in_a_bucket_are_replayed_once(storage_emulator, topic):
     assert (first.status, first.summary["sent"], second.summary["skipped_already_sent"]) == (0, 3, 3)
     assert second.status == 0 and second.summary["sent"] == 0
     assert sorted(message.data for message in topic.pull(3)) == [b"a", b"b", b"c"]
+    bucket.blob("one/a.jsonl").upload_from_string(letter("5", b"e"))
+    bucket.blob("one/a.jsonl.gz").upload_from_string(gzip.compress(letter("6", b"f")))
+    assert run(f"--replay=gs://{bucket.name}/one/a.jsonl", "--dry_run").lines == [b"e"]
     held = f"gs://{bucket.name}/held.jsonl"
     run("--generate=20", "--hold_out=0.5", f"--hold_out_file={held}", "--dry_run")
     documents = bucket.blob("held.jsonl").download_as_bytes().splitlines()

@@ -2,6 +2,7 @@
 on."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +67,28 @@ def test_an_object_is_created_only_if_it_does_not_exist_or_has_the_generation_as
     with pytest.raises(PreconditionFailed):
         upload(bucket.blob("a"), b"fourth", first.generation)
     assert bucket.blob("a").download_as_bytes().rstrip() == b"third"
+
+
+@pytest.mark.skipif(shutil.which("gcloud") is None, reason="the Google Cloud CLI is not installed")
+def test_gcloud_copies_small_and_large_files_there_and_back(bucket, tmp_path):
+    env = os.environ | {
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"{os.environ['STORAGE_EMULATOR_HOST']}/storage/v1/",
+        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+        "CLOUDSDK_CONFIG": str(tmp_path / "gcloud"),
+        "CLOUDSDK_CORE_PROJECT": "brigade-test",
+    }
+    small, large = tmp_path / "small", tmp_path / "large"
+    small.write_bytes(b"small")
+    large.write_bytes(os.urandom(9_000_000))  # from 8 MiB on it is a resumable upload
+    for source, target in (
+        ([str(small), str(large)], f"gs://{bucket.name}/"),
+        ([f"gs://{bucket.name}/large"], str(tmp_path / "back")),
+    ):
+        command = ["gcloud", "storage", "cp", *source, target]
+        result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 0, result.stderr
+    assert bucket.blob("small").download_as_bytes() == b"small"
+    assert (tmp_path / "back").read_bytes() == large.read_bytes()
 
 
 def test_a_multipart_boundary_in_single_quotes_is_understood(bucket):
