@@ -72,7 +72,7 @@ EXPECTED += (exceptions.GoogleAPIError, GoogleAuthError)
 
 
 def one_line(error: BaseException) -> str:
-    return (str(error).strip() or repr(error)).splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 # --------------------------------------------------------------------------------- files, here and in buckets

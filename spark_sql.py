@@ -70,7 +70,9 @@ def open_session(name: str) -> SparkSession:
     builder = SparkSession.builder.appName(name)
     for key, value in SESSION.items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("WARN")  # else a job's own lines drown
+    return session
 
 
 def parse_lines(lines: DataFrame) -> DataFrame:

@@ -236,11 +236,9 @@ def driver_output(client, uri: str) -> dict:
 
 def serve(clock: Clock, services: Services, unseen_file: Path, rate: float) -> dict:
     """Publishes the held-out documents to the pushed function, and compares what comes back with their labels."""
-    from google.cloud import pubsub
-
     events = [json.loads(line) for line in unseen_file.read_text("utf-8").splitlines()]
     labels = {event["eventId"]: event["doc"].get("metadata", {}).get("superTag01") for event in events}
-    with pubsub.SubscriberClient() as subscriber:
+    with emulators.subscriber_client() as subscriber:
         for name, topic in ((RESULTS, RESULT_TOPIC), (SENT, TOPIC), (POISON, DEAD_LETTER_TOPIC)):
             subscriber.create_subscription(name=name, topic=topic)
         ready = wait_until_ready(

@@ -1,5 +1,6 @@
 """The official Pub/Sub emulator and the storage emulator: how they are started, and how one knows that they are up."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -66,3 +67,17 @@ def pubsub_command(port: int) -> list[str]:
 def storage_command(port: int, folder: Path) -> list[str]:
     """Starts the storage emulator on the port; its buckets lie in `folder/.cloudstorage`."""
     return [sys.executable, "-m", "local.storage_emulator", f"--port={port}", f"--data_dir={folder}"]
+
+
+def subscriber_client():
+    """A client of the emulator named by PUBSUB_EMULATOR_HOST that takes answers of any size, as the service's does.
+
+    Left to itself, google-cloud-pubsub opens the emulator's channel with gRPC's default of 4 MiB an answer.
+    """
+    import grpc
+    from google.cloud import pubsub
+    from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+
+    options = [("grpc.max_receive_message_length", -1)]
+    channel = grpc.insecure_channel(os.environ["PUBSUB_EMULATOR_HOST"], options=options)
+    return pubsub.SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))

