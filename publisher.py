@@ -262,9 +262,7 @@ def json_rows(lines: Iterable[str], source: str, columns: Columns) -> Iterator[M
             row = orjson.loads(data)
         except orjson.JSONDecodeError:
             if number == 1 and data.strip() in (b"[", b"{"):
-                raise WrongInput(
-                    f"{source}: expected a JSON object in each line, found one over many"
-                ) from None
+                raise WrongInput(f"{source}: expected a JSON object in each line, found one over many") from None
             row = None
         if not isinstance(row, dict):
             if data.strip():  # Pub/Sub takes no message without a byte

@@ -1,8 +1,9 @@
 """LAND: Pub/Sub → dated files of JSON lines in Cloud Storage. A Beam streaming job.
 
-What enters: one Pub/Sub message an event, UTF-8 JSON (see `read_event`). What leaves: every message exactly once, either
-as a line of `<output_path>/dt=YYYY-MM-DD/….jsonl`, the event's own bytes with `"pubsub": {messageId, publishTime,
-attributes}` added, or as a line of `<dead_letter_path>/dt=YYYY-MM-DD/….jsonl` with the reason why it is no event.
+What enters: one Pub/Sub message an event, UTF-8 JSON (see `read_event`). What leaves: every message exactly once,
+either as a line of `<output_path>/dt=YYYY-MM-DD/….jsonl`, the event's own bytes with `"pubsub": {messageId,
+publishTime, attributes}` added, or as a line of `<dead_letter_path>/dt=YYYY-MM-DD/….jsonl` with the reason why it is
+no event. All of it is one file, since that is what Dataflow's workers get with the job.
 
     read ─► route ─► join lines ─► batch ─► commit (reshuffle) ─► write file
 
@@ -11,8 +12,8 @@ watermark says. A batch is committed (the reshuffle) before it is written, and i
 so a write that is run again finds its own file and adds nothing.
 
 On this machine, with the Pub/Sub emulator:
-    python pubsub_gcs.py --project=brigade-local --input_subscription=projects/brigade-local/subscriptions/sub-brigade \\
-        --output_path=landing/input --window_size=0.1 --num_shards=1 --runner=DirectRunner
+    python pubsub_gcs.py --project=brigade-local --runner=DirectRunner --window_size=0.1 --num_shards=1 \\
+        --input_subscription=projects/brigade-local/subscriptions/sub-brigade --output_path=landing/input
 On GCP:
     python pubsub_gcs.py --project=P --region=us-central1 --input_subscription=projects/P/subscriptions/sub-brigade \\
         --output_path=gs://ml_input/input --temp_location=gs://ml_input/temp --runner=DataflowRunner
@@ -104,17 +105,13 @@ def read_event(data: bytes, max_bytes: int = MAX_EVENT_BYTES) -> dict:
             raise NotAnEvent("not_utf8", f"byte {problem.start} is no UTF-8") from error
         raise NotAnEvent("malformed_json", f"{error.msg.split(':')[0]} at character {error.pos}") from error
     if not isinstance(event, dict):
-        raise NotAnEvent(
-            "not_an_object", f"expected an object, found {JSON_NAMES.get(type(event), 'a number')}"
-        )
+        raise NotAnEvent("not_an_object", f"expected an object, found {JSON_NAMES.get(type(event), 'a number')}")
     for path in REQUIRED:
         value = event
         for depth, name in enumerate(path, 1):
             if not isinstance(value, dict):
                 found = JSON_NAMES.get(type(value), "a number")
-                raise NotAnEvent(
-                    "wrong_type", f"{'.'.join(path[: depth - 1])}: expected an object, found {found}"
-                )
+                raise NotAnEvent("wrong_type", f"{'.'.join(path[: depth - 1])}: expected an object, found {found}")
             if name not in value:
                 raise NotAnEvent("missing_field", ".".join(path[:depth]))
             value = value[name]
@@ -192,8 +189,8 @@ def rfc3339(moment: datetime) -> str:
 class Route(beam.DoFn):
     """PubsubMessage → (folder, Line): an event below `output_path`, what is none below `dead_letter_path`.
 
-    Both kinds leave by one output, since the folder tells them apart: the local runner takes each bundle of ten messages
-    through every step of the graph, and a second branch of the same steps halves its speed.
+    Both kinds leave by one output, since the folder tells them apart: the local runner takes each bundle of ten
+    messages through every step of the graph, so a second branch of the same steps would cost as much again.
     """
 
     def __init__(self, output_path: str, dead_letter_path: str, max_event_bytes: int = MAX_EVENT_BYTES):
@@ -263,11 +260,7 @@ class JoinLines(beam.DoFn):
         del self.sizes[folder]
         times = [micros for micros, _ in lines]
         data = b"".join(text for _, text in lines)
-        shard = (
-            zlib.crc32(data) % self.num_shards
-            if self.num_shards
-            else f"{self.PROCESS}-{threading.get_ident()}"
-        )
+        shard = zlib.crc32(data) % self.num_shards if self.num_shards else f"{self.PROCESS}-{threading.get_ident()}"
         return f"{folder} {shard}", (len(lines), min(times), max(times), data)
 
 
@@ -280,12 +273,8 @@ class Batch(beam.DoFn):
     into a worker. The age is processing time; at the end of the input (or a drain) what is open closes too.
     """
 
-    CHUNKS = userstate.BagStateSpec(
-        "chunks", TupleCoder([VarIntCoder(), VarIntCoder(), VarIntCoder(), BytesCoder()])
-    )
-    SIZE = userstate.ReadModifyWriteStateSpec(
-        "size", TupleCoder([VarIntCoder(), VarIntCoder()])
-    )  # lines, bytes
+    CHUNKS = userstate.BagStateSpec("chunks", TupleCoder([VarIntCoder(), VarIntCoder(), VarIntCoder(), BytesCoder()]))
+    SIZE = userstate.ReadModifyWriteStateSpec("size", TupleCoder([VarIntCoder(), VarIntCoder()]))  # lines, bytes
     AGE = userstate.TimerSpec("age", TimeDomain.REAL_TIME)
     END = userstate.TimerSpec("end", TimeDomain.WATERMARK)
 
@@ -366,9 +355,7 @@ class WriteFile(beam.DoFn):
         folder, batch = element
         lines = sum(chunk[0] for chunk in batch)
         data = b"".join(text for _, _, _, text in batch)
-        name = file_name(
-            min(first for _, first, _, _ in batch), max(last for _, _, last, _ in batch), lines, data
-        )
+        name = file_name(min(first for _, first, _, _ in batch), max(last for _, _, last, _ in batch), lines, data)
         if self.compress:
             name, data = name + ".gz", gzip.compress(data, compresslevel=6, mtime=0)
         path = f"{folder}/{name}"
@@ -386,7 +373,7 @@ class WriteFile(beam.DoFn):
 
 
 def file_name(first: int, last: int, lines: int, data: bytes) -> str:
-    """`<first>-<last>-<lines>-<SHA-256 of the lines>.jsonl`, times of publication in UTC; no colon, for Hadoop's sake."""
+    """`<first>-<last>-<lines>-<SHA-256 of the lines>.jsonl`: times of publication, UTC; no colon, for Hadoop's sake."""
     times = [
         (datetime(1970, 1, 1) + timedelta(microseconds=micros)).strftime("%Y%m%dT%H%M%S.%fZ")
         for micros in (first, last)
@@ -431,16 +418,14 @@ class DifferentContent(Exception):
 def create_file(path: str, data: bytes) -> bool:
     """Creates the file with these bytes: True. Or finds it as it should be: False. It is never there in part.
 
-    Tries for 5 minutes with growing pauses when the failure may pass; then, and at once when it will not, raises, so that
-    the bundle fails and its messages stay with the runner. Raises DifferentContent for a file of other bytes.
+    Tries for 5 minutes with growing pauses when the failure may pass; then, and at once when it will not, raises, so
+    that the bundle fails and its messages stay with the runner. Raises DifferentContent for a file of other bytes.
     """
     if path.startswith("gs://"):
         return create_object(path, data)
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
-    half = os.path.join(
-        folder, f".{name}.{uuid.uuid4().hex}"
-    )  # Spark passes over names that begin with a dot
+    half = os.path.join(folder, f".{name}.{uuid.uuid4().hex}")  # Spark passes over names that begin with a dot
     try:
         with open(half, "xb") as file:
             file.write(data)
@@ -463,9 +448,7 @@ def create_object(path: str, data: bytes) -> bool:
     blob = storage_client().bucket(bucket).blob(name)
     try:
         # generation 0: only if there is none; with it, the client also repeats what failed on the way
-        blob.upload_from_string(
-            data, "application/x-ndjson", if_generation_match=0, checksum="crc32c", timeout=120
-        )
+        blob.upload_from_string(data, "application/x-ndjson", if_generation_match=0, checksum="crc32c", timeout=120)
         return True
     except exceptions.PreconditionFailed:
         blob.reload()
@@ -600,18 +583,14 @@ def parse_arguments(argv: list[str] | None) -> tuple[argparse.Namespace, Pipelin
         if value and not re.fullmatch(form, value):
             parser.error(f"--input_{kind}: expected projects/PROJECT/{kind}s/NAME, found {value}")
     arguments.output_path = arguments.output_path.rstrip("/")
-    arguments.dead_letter_path = (
-        arguments.dead_letter_path or beside(arguments.output_path, "dead_letter")
-    ).rstrip("/")
+    arguments.dead_letter_path = (arguments.dead_letter_path or beside(arguments.output_path, "dead_letter")).rstrip(
+        "/"
+    )
     for name in ("output_path", "dead_letter_path"):
         if not re.fullmatch(r"gs://[^/]+/.+|(?!\w+://).+", getattr(arguments, name)):
-            parser.error(
-                f"--{name}: expected gs://bucket/prefix or a local path, found {getattr(arguments, name)!r}"
-            )
+            parser.error(f"--{name}: expected gs://bucket/prefix or a local path, found {getattr(arguments, name)!r}")
     if f"{arguments.dead_letter_path}/".startswith(f"{arguments.output_path}/"):
-        parser.error(
-            "--dead_letter_path must lie outside --output_path, or dead letters would be read as events"
-        )
+        parser.error("--dead_letter_path must lie outside --output_path, or dead letters would be read as events")
     if arguments.max_event_bytes * 2 > arguments.max_file_mib * MIB:
         parser.error("--max_file_mib: expected room for two events of --max_event_bytes")
 
@@ -714,9 +693,7 @@ def check_writable(path: str) -> None:
                 f"gs://{bucket} does not exist; create it with: gcloud storage buckets create gs://{bucket}"
             ) from None
         if set(needed) - set(granted):
-            raise CannotStart(
-                f"gs://{bucket} cannot be written to: this account lacks {' and '.join(needed)} there"
-            )
+            raise CannotStart(f"gs://{bucket} cannot be written to: this account lacks {' and '.join(needed)} there")
     else:
         os.makedirs(path, exist_ok=True)
         trial = os.path.join(path, f".{uuid.uuid4().hex}")
@@ -799,9 +776,7 @@ def main(argv: list[str] | None = None) -> int:
         log.error("the job failed: %s", one_line(error))
         status = 1
     with COUNTING:
-        print(
-            json.dumps(summary | dict(sorted(COUNTED.items())) | {"seconds": round(time.time() - started, 1)})
-        )
+        print(json.dumps(summary | dict(sorted(COUNTED.items())) | {"seconds": round(time.time() - started, 1)}))
     sys.stdout.flush()
     # The local runner's threads poll Pub/Sub without end and are no daemons: without this the process would stay.
     os._exit(status)

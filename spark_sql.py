@@ -85,9 +85,7 @@ def parse_lines(lines: DataFrame) -> DataFrame:
     # Upper case, since RFC 3339 allows a small t and z, and Spark takes the large ones only.
     time_of = F.expr("try_cast(upper(event.eventTimestamp) AS TIMESTAMP)")
     published = F.expr("try_cast(upper(event.pubsub.publishTime) AS TIMESTAMP)")
-    dated = F.col("event.eventTimestamp").rlike(
-        RFC3339
-    )  # the cast alone would take a bare date or a year too
+    dated = F.col("event.eventTimestamp").rlike(RFC3339)  # the cast alone would take a bare date or a year too
     blank = F.trim(F.regexp_replace(F.col("event.doc.payload"), r"[\s\u00a0]+", " ")) == ""
     missing = (
         (F.coalesce(F.col("event.eventId"), F.lit("")) == "")
@@ -146,9 +144,7 @@ def json_into_parquet(
     quarantine_path = (quarantine_path or sibling(output_path, "quarantine")).rstrip("/")
     check_apart({"input": input_path, "output": output_path, "quarantine": quarantine_path})
     if not holds_files(spark, input_path):
-        raise ConversionError(
-            f"expected JSON lines below {input_path}, found no file there; has anything landed?"
-        )
+        raise ConversionError(f"expected JSON lines below {input_path}, found no file there; has anything landed?")
 
     # As text, not as JSON: a line that is a JSON array would become several rows, a blank line none at all.
     # The dt=… folders are only where landing puts files; `dt` follows from the event, whatever folder it lies in.
@@ -188,25 +184,19 @@ def json_into_parquet(
         "lines": read.get["lines"],
         "converted": read_parquet(spark, output_path).count() if kept.get["events"] else 0,
         "duplicates": kept.get["duplicates"],
-        "quarantined": spark.read.schema("file STRING, reason STRING, line STRING")
-        .json(quarantine_path)
-        .count(),
+        "quarantined": spark.read.schema("file STRING, reason STRING, line STRING").json(quarantine_path).count(),
     }
     if counts["lines"] != counts["converted"] + counts["duplicates"] + counts["quarantined"]:
-        raise ConversionError(
-            f"the counts do not add up, lines = converted + duplicates + quarantined: {counts}"
-        )
+        raise ConversionError(f"the counts do not add up, lines = converted + duplicates + quarantined: {counts}")
     return counts | {"parquet": output_path, "quarantine": quarantine_path}
 
 
 def read_parquet(spark: SparkSession, path: str) -> DataFrame:
-    """What json_into_parquet wrote, with the columns of COLUMNS. Raises ConversionError naming those that are missing."""
+    """What json_into_parquet wrote, in the order of COLUMNS. Raises ConversionError naming those that are missing."""
     frame = spark.read.parquet(path)
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
-        raise ConversionError(
-            f"expected parquet of this project in {path}; it lacks the columns {', '.join(missing)}"
-        )
+        raise ConversionError(f"expected parquet of this project in {path}; it lacks the columns {', '.join(missing)}")
     return frame.select(*COLUMNS)
 
 
@@ -235,9 +225,7 @@ def check_apart(paths: dict[str, str]) -> None:
     for name, path in paths.items():
         for other, other_path in paths.items():
             if name != other and f"{path}/".startswith(f"{other_path}/"):
-                raise ConversionError(
-                    f"the {name} path {path} lies in the {other} path {other_path}; choose another"
-                )
+                raise ConversionError(f"the {name} path {path} lies in the {other} path {other_path}; choose another")
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -248,9 +236,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("input_path", metavar="INPUT", help="a folder of JSON lines, gs:// or local")
-    parser.add_argument(
-        "output_path", metavar="OUTPUT", help="where the parquet goes; what is there is replaced"
-    )
+    parser.add_argument("output_path", metavar="OUTPUT", help="where the parquet goes; what is there is replaced")
     parser.add_argument(
         "--quarantine_path",
         metavar="PATH",
@@ -266,9 +252,7 @@ def main(argv: list[str] | None = None) -> int:
     started = time.time()
     try:
         spark = open_session("brigade-convert")
-        summary = json_into_parquet(
-            spark, arguments.input_path, arguments.output_path, arguments.quarantine_path
-        )
+        summary = json_into_parquet(spark, arguments.input_path, arguments.output_path, arguments.quarantine_path)
     except ConversionError as problem:
         print(f"spark_sql.py: {problem}", file=sys.stderr)
         return 1

@@ -1,9 +1,9 @@
 """TRAIN: parquet → candidates → evaluation → gate → a dated model. PySpark and scikit-learn.
 
 What enters: landed JSON (converted first, by `spark_sql.json_into_parquet`) or the parquet that was made of it. What
-leaves: `<OUTPUT>/doc-classification-model-YYYY-MM-DD/`, a manifest and the run's files below `runs/<run id>/`: weights,
-description, metrics, the data's version, golden documents and a report. The manifest says whether the model is promoted:
-only if it is at least as good as the model that serves now, on the same held-out documents.
+leaves: `<OUTPUT>/doc-classification-model-YYYY-MM-DD/`, a manifest and the run's files below `runs/<run id>/`:
+weights, description, metrics, the data's version, golden documents and a report. The manifest says whether the model
+is promoted: only if it is at least as good as the model that serves now, on the same held-out documents.
 
 The classifier is linear and trained by iterative parameter mixing (McDonald, Hall, Mann 2010): in each round every
 partition runs one epoch of scikit-learn's SGDClassifier from the shared weights, and the weights are averaged. A round
@@ -34,11 +34,12 @@ from pathlib import Path
 
 import document_model
 import numpy as np
-import spark_sql
 from document_model import DocumentModel, FeatureParameters, hashed_counts, probabilities, weighted
 from pyspark import RDD, StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+
+import spark_sql
 
 log = logging.getLogger("train_ml_model")
 
@@ -62,9 +63,7 @@ class TrainingError(Exception):
 def labelled_documents(events: DataFrame, label_column: str) -> DataFrame:
     """Events → `payload`, `label` (null where there is none) and `place`, a number that equal texts share."""
     if label_column not in events.columns:
-        raise TrainingError(
-            f"expected a label column, found no {label_column} among {', '.join(events.columns)}"
-        )
+        raise TrainingError(f"expected a label column, found no {label_column} among {', '.join(events.columns)}")
     label = F.trim(F.col(label_column).cast("string"))
     return events.select(
         "payload",
@@ -125,7 +124,7 @@ def stacked(rows: list[tuple[np.ndarray, np.ndarray]], classes: Iterable[int]) -
 
 
 def document_frequencies(matrices: Iterable[Matrix], size: int) -> Iterator[np.ndarray]:
-    """One array a partition: in how many of its documents each feature occurs, int32 [size]; last, how many there are."""
+    """One array a partition: in how many of its documents each feature occurs, int32 [size]; last, its documents."""
     frequencies = np.zeros(size + 1, np.int32)
     for matrix in matrices:
         frequencies[:size] += np.bincount(matrix.places, minlength=size).astype(np.int32)
@@ -169,9 +168,7 @@ class Weights:
         )
 
     def mean(self) -> "Weights":
-        return Weights(
-            self.coefficients / self.parts, self.intercepts / self.parts, self.updates / self.parts
-        )
+        return Weights(self.coefficients / self.parts, self.intercepts / self.parts, self.updates / self.parts)
 
 
 def epoch(matrices: Iterable[Matrix], start: Weights, classes: int, seed: int) -> Iterator[Weights]:
@@ -198,34 +195,28 @@ def epoch(matrices: Iterable[Matrix], start: Weights, classes: int, seed: int) -
         yield Weights(learner.coef_.astype(np.float32), learner.intercept_.astype(np.float32), learner.t_)
 
 
-def fit(
-    spark: SparkSession, documents: DataFrame, classes: list[str], parameters: FeatureParameters
-) -> DocumentModel:
+def fit(spark: SparkSession, documents: DataFrame, classes: list[str], parameters: FeatureParameters) -> DocumentModel:
     """A model of these documents (`payload`, `label`), not yet calibrated."""
     context = spark.sparkContext
     index = {name: number for number, name in enumerate(classes)}
     partitions = max(context.defaultParallelism, documents.rdd.getNumPartitions())
     # In the order of the texts' hashes, since classes may come one after the other.
-    spread = (
-        documents.repartition(partitions, "place").sortWithinPartitions("place").select("payload", "label")
-    )
+    spread = documents.repartition(partitions, "place").sortWithinPartitions("place").select("payload", "label")
     counted = spread.rdd.mapPartitions(lambda rows: count_features(rows, parameters, index))
     counted = counted.persist(StorageLevel.MEMORY_AND_DISK)
     size = parameters.size
     frequencies = counted.mapPartitions(lambda part: document_frequencies(part, size)).treeReduce(np.add)
     idf = inverse_frequencies(frequencies[:size], int(frequencies[size]))
     shared_idf = context.broadcast(idf)
-    matrices = counted.map(lambda matrix: weigh(matrix, shared_idf.value)).persist(
-        StorageLevel.MEMORY_AND_DISK
-    )
+    matrices = counted.map(lambda matrix: weigh(matrix, shared_idf.value)).persist(StorageLevel.MEMORY_AND_DISK)
 
     rows = 1 if len(classes) == 2 else len(classes)
     weights = Weights(np.zeros((rows, size), np.float32), np.zeros(rows, np.float32))
     later = []
     for number in range(ROUNDS):
-        shared, count = context.broadcast(weights), len(classes)
+        shared = context.broadcast(weights)
         mixed = matrices.mapPartitions(
-            lambda part, shared=shared, seed=number: epoch(part, shared.value, count, seed)
+            lambda part, shared=shared, seed=number: epoch(part, shared.value, len(classes), seed)
         )
         weights = mixed.treeReduce(lambda one, other: one + other).mean()
         shared.destroy()
@@ -268,10 +259,7 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        return (
-            sum(count for (label, predicted), count in self.pairs.items() if label == predicted)
-            / self.documents
-        )
+        return sum(count for (label, predicted), count in self.pairs.items() if label == predicted) / self.documents
 
 
 def evaluate_rows(rows: Iterable, model: DocumentModel) -> Iterator[Evaluation]:
@@ -285,9 +273,7 @@ def evaluate_rows(rows: Iterable, model: DocumentModel) -> Iterator[Evaluation]:
         found.pairs[row.label, model.classes[best]] += 1
         found.bins[min(int(likely[best] * 10), 9)] += (1, right, likely[best])
         if row.label in index:
-            by_temperature = probabilities(
-                np.repeat(scores[None, :], len(TEMPERATURES), 0) / TEMPERATURES[:, None], 1
-            )
+            by_temperature = probabilities(np.repeat(scores[None, :], len(TEMPERATURES), 0) / TEMPERATURES[:, None], 1)
             found.losses -= np.log(np.maximum(by_temperature[:, index[row.label]], 1e-12))
     yield found
 
@@ -295,9 +281,7 @@ def evaluate_rows(rows: Iterable, model: DocumentModel) -> Iterator[Evaluation]:
 def evaluate(documents: RDD, model: DocumentModel) -> Evaluation:
     """The model's work on documents (rows of `payload`, `label`), computed where they lie."""
     shared = documents.context.broadcast(model)
-    return documents.mapPartitions(lambda rows: evaluate_rows(rows, shared.value)).treeReduce(
-        lambda a, b: a + b
-    )
+    return documents.mapPartitions(lambda rows: evaluate_rows(rows, shared.value)).treeReduce(lambda a, b: a + b)
 
 
 def metrics(evaluation: Evaluation) -> dict:
@@ -319,10 +303,7 @@ def metrics(evaluation: Evaluation) -> dict:
         for count, right, total in evaluation.bins
         if count
     ]
-    gap = (
-        sum(one["documents"] * abs(one["accuracy"] - one["confidence"]) for one in bins)
-        / evaluation.documents
-    )
+    gap = sum(one["documents"] * abs(one["accuracy"] - one["confidence"]) for one in bins) / evaluation.documents
     return {
         "accuracy": round(evaluation.accuracy, 4),
         "macroF1": round(sum(one["f1"] for one in classes.values()) / len(classes), 4),
@@ -404,9 +385,7 @@ class ModelFolder:
                         for file in (document_model.DESCRIPTION_FILE, document_model.WEIGHTS_FILE)
                     ]
                     return name, DocumentModel.from_bytes(*files)
-            except (
-                Exception
-            ) as error:  # Py4J and damaged files alike: this model cannot serve, so it is no champion
+            except Exception as error:  # Py4J and damaged files alike: this model cannot serve, so it is no champion
                 log.warning("passing over %s: %s", name, str(error).splitlines()[0])
         return None
 
@@ -467,9 +446,7 @@ table{{border-collapse:collapse;margin:1rem 0}}td,th{{padding:.2rem .8rem;border
         )
     }
 <h2>Most frequent confusions</h2>{table(["label", "predicted", "documents"], test["confusions"][:20])}
-<h2>Calibration</h2><p>For each tenth of confidence: mean confidence, and the share that was right.</p>{
-        bars
-    }</html>
+<h2>Calibration</h2><p>For each tenth of confidence: mean confidence, and the share that was right.</p>{bars}</html>
 """
 
 
@@ -483,9 +460,7 @@ def load_events(spark: SparkSession, path: str, parquet_path: str) -> tuple[Data
     counts = spark_sql.json_into_parquet(spark, path, parquet_path)
     log.info("converted: %s", counts)
     if not counts["converted"]:
-        raise TrainingError(
-            f"expected documents below {path}; none of its {counts['lines']} lines is an event"
-        )
+        raise TrainingError(f"expected documents below {path}; none of its {counts['lines']} lines is an event")
     return spark_sql.read_parquet(spark, parquet_path), parquet_path
 
 
@@ -498,13 +473,9 @@ def check_enough(documents: DataFrame, total: int, label_column: str, hash_bits:
     if not counts:
         raise TrainingError(f"expected labels in {label_column}, found none on any of {total} documents")
     if len(counts) == 1:
-        raise TrainingError(
-            f"expected at least two classes in {label_column}, found only {next(iter(counts))!r}"
-        )
+        raise TrainingError(f"expected at least two classes in {label_column}, found only {next(iter(counts))!r}")
     if total - unlabelled < MIN_DOCUMENTS:
-        raise TrainingError(
-            f"expected at least {MIN_DOCUMENTS} labelled documents, found {total - unlabelled}"
-        )
+        raise TrainingError(f"expected at least {MIN_DOCUMENTS} labelled documents, found {total - unlabelled}")
     if len(counts) << hash_bits > MAX_WEIGHTS:
         raise TrainingError(
             f"expected at most {MAX_WEIGHTS >> hash_bits} classes, found {len(counts)} in {label_column}; "
@@ -545,14 +516,10 @@ def train(
     counts = {name: parts[name].count() for name in ("train", "validation", "test")}
     for name, count in counts.items():
         if count == 0:
-            raise TrainingError(
-                f"expected documents to {name} with, found none among {total}; are they all the same?"
-            )
+            raise TrainingError(f"expected documents to {name} with, found none among {total}; are they all the same?")
     unlabelled = documents.where("label IS NULL").count()
     if total != unlabelled + counts["train"] + counts["validation"] + (0 if test_path else counts["test"]):
-        raise TrainingError(
-            f"the parts {counts} and {unlabelled} unlabelled do not add up to {total} documents"
-        )
+        raise TrainingError(f"the parts {counts} and {unlabelled} unlabelled do not add up to {total} documents")
     log.info("%d documents in %d classes: %s, %d unlabelled", total, len(names), counts, unlabelled)
     classes = sorted(row.label for row in parts["train"].select("label").distinct().collect())
     if len(classes) < 2:
@@ -598,11 +565,7 @@ def train(
     }
     golden = [
         {"payload": row.payload, "probabilities": model.probabilities(row.payload).tolist()}
-        for row in parts["test"]
-        .where(F.length("payload") <= 10_000)
-        .orderBy("place")
-        .limit(GOLDEN_DOCUMENTS)
-        .collect()
+        for row in parts["test"].where(F.length("payload") <= 10_000).orderBy("place").limit(GOLDEN_DOCUMENTS).collect()
     ]
     with tempfile.TemporaryDirectory() as scratch:
         local = Path(scratch)
@@ -616,14 +579,10 @@ def train(
         files = []
         for path in sorted(local.iterdir()):
             content = path.read_bytes()
-            files.append(
-                {"name": path.name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            )
+            files.append({"name": path.name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()})
             folder.copy_in(path, f"{name}/runs/{run['runId']}/{path.name}")
         # Last: what has no manifest does not serve. The run keeps its own copy, so that serving can be pinned to it.
-        (local / "manifest.json").write_text(
-            json.dumps(run | {"files": files}, ensure_ascii=False, indent=1), "utf-8"
-        )
+        (local / "manifest.json").write_text(json.dumps(run | {"files": files}, ensure_ascii=False, indent=1), "utf-8")
         folder.copy_in(local / "manifest.json", f"{name}/runs/{run['runId']}/manifest.json")
         if promoted or not folder.is_promoted(name):  # an earlier run of the day that serves goes on serving
             folder.copy_in(local / "manifest.json", f"{name}/manifest.json")
@@ -652,12 +611,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "      train_ml_model.py gs://ml_input/input/ gs://ml_output/output/",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "input_path", metavar="INPUT", help="landed JSON lines (converted first), or their parquet"
-    )
-    parser.add_argument(
-        "output_path", metavar="OUTPUT", help="the folder of the dated models, gs:// or local"
-    )
+    parser.add_argument("input_path", metavar="INPUT", help="landed JSON lines (converted first), or their parquet")
+    parser.add_argument("output_path", metavar="OUTPUT", help="the folder of the dated models, gs:// or local")
     parser.add_argument("--label_column", default="superTag01", help="what to learn (default: superTag01)")
     parser.add_argument(
         "--test",

@@ -51,9 +51,7 @@ class FeatureParameters:
     def checked(self) -> "FeatureParameters":
         """Itself. Raises ModelFormatError for values that no model is trained with."""
         if self.hash_bits not in range(1, 31) or self.ngrams not in (1, 2) or not self.max_characters > 0:
-            raise ModelFormatError(
-                f"expected 1 to 30 hash_bits, 1 or 2 ngrams and some characters, found {self}"
-            )
+            raise ModelFormatError(f"expected 1 to 30 hash_bits, 1 or 2 ngrams and some characters, found {self}")
         return self
 
 
@@ -159,15 +157,9 @@ class DocumentModel:
             )
         except ModelFormatError:
             raise
-        except (
-            Exception
-        ) as error:  # damaged JSON, a missing key and a damaged tensor file all mean the same here
-            raise ModelFormatError(
-                f"{DESCRIPTION_FILE} or {WEIGHTS_FILE} cannot be read: {error!r}"
-            ) from error
-        if len(set(model.classes)) != len(model.classes) or not all(
-            isinstance(one, str) for one in model.classes
-        ):
+        except Exception as error:  # damaged JSON, a missing key and a damaged tensor file all mean the same here
+            raise ModelFormatError(f"{DESCRIPTION_FILE} or {WEIGHTS_FILE} cannot be read: {error!r}") from error
+        if len(set(model.classes)) != len(model.classes) or not all(isinstance(one, str) for one in model.classes):
             raise ModelFormatError("expected classes to be different strings")
         expected = {
             "idf": (size,),

@@ -139,9 +139,7 @@ def classify(request: flask.Request) -> flask.typing.ResponseReturnValue:
         if request.method in ("GET", "HEAD"):
             return state()
         if request.method != "POST":
-            return answer(
-                {"error": f"expected GET or POST, found {request.method}"}, 405, {"Allow": "GET, POST"}
-            )
+            return answer({"error": f"expected GET or POST, found {request.method}"}, 405, {"Allow": "GET, POST"})
         texts = read_instances(read_body(request))
         served = STORE.current()
     except BadRequest as problem:
@@ -357,9 +355,7 @@ def without_member(text: str, name: str) -> str:
     return "{" + ", ".join(members) + "}"
 
 
-def publish(
-    setting: str, topic: str | None, data: bytes, own: dict[str, str], original: dict[str, str]
-) -> None:
+def publish(setting: str, topic: str | None, data: bytes, own: dict[str, str], original: dict[str, str]) -> None:
     """Publishes and waits for the acknowledgement. Our own attributes stand above the original ones.
 
     Attributes that Pub/Sub would refuse, again and again, are shortened or left out.
@@ -394,6 +390,4 @@ def publisher() -> Callable:
     from google.pubsub_v1 import PublisherClient
 
     retry = Retry(initial=0.1, timeout=PUBLISH_SECONDS)
-    return functools.partial(
-        PublisherClient.publish, pubsub.PublisherClient(), retry=retry, timeout=PUBLISH_SECONDS
-    )
+    return functools.partial(PublisherClient.publish, pubsub.PublisherClient(), retry=retry, timeout=PUBLISH_SECONDS)

@@ -113,13 +113,8 @@ class Folder:
     def files(self, folder: str) -> dict[str, FileState]:
         """The files directly in a folder; empty when there is no such folder."""
         path = self.root / folder
-        found = (
-            {entry.name: entry.stat() for entry in path.iterdir() if entry.is_file()} if path.is_dir() else {}
-        )
-        return {
-            name: FileState(about.st_size, f"{about.st_ino}-{about.st_mtime_ns}")
-            for name, about in found.items()
-        }
+        found = {entry.name: entry.stat() for entry in path.iterdir() if entry.is_file()} if path.is_dir() else {}
+        return {name: FileState(about.st_size, f"{about.st_ino}-{about.st_mtime_ns}") for name, about in found.items()}
 
     def read(self, path: str) -> bytes:
         """A file's bytes. Raises FileNotFoundError."""
@@ -168,9 +163,7 @@ def read_manifest(content: bytes) -> Manifest:
         raise PassedOver(f"{MANIFEST_FILE}: expected an object, found {type(document).__name__}")
     if document.get("formatVersion") != MANIFEST_VERSION:
         found = document.get("formatVersion", "none")
-        raise PassedOver(
-            f"{MANIFEST_FILE}: expected formatVersion {MANIFEST_VERSION}, found {str(found)[:40]}"
-        )
+        raise PassedOver(f"{MANIFEST_FILE}: expected formatVersion {MANIFEST_VERSION}, found {str(found)[:40]}")
     for key, kind in MANIFEST_KEYS.items():
         if not isinstance(document.get(key), kind):
             found = type(document[key]).__name__ if key in document else "no such key"
@@ -194,9 +187,7 @@ def read_file_entry(entry: object) -> tuple[str, tuple[int, str]]:
     if not (isinstance(name, str) and PLAIN_NAME.fullmatch(name)):
         raise PassedOver(f"{MANIFEST_FILE}: a file's name: expected a plain name, found {str(name)[:80]!r}")
     if type(size) is not int or size < 0:
-        raise PassedOver(
-            f"{MANIFEST_FILE}: {name}: size: expected a number of bytes, found {str(size)[:40]!r}"
-        )
+        raise PassedOver(f"{MANIFEST_FILE}: {name}: size: expected a number of bytes, found {str(size)[:40]!r}")
     if not (isinstance(digest, str) and SHA256.fullmatch(digest.lower())):
         raise PassedOver(f"{MANIFEST_FILE}: {name}: sha256: expected 64 hexadecimal digits")
     return name, (size, digest.lower())
@@ -217,9 +208,7 @@ def check_golden(model: DocumentModel, content: bytes) -> None:
         difference = float(np.abs(expected - found).max())
         if not difference <= GOLDEN_TOLERANCE:  # NaN is no agreement either
             limit = f"at most {GOLDEN_TOLERANCE:g} is allowed"
-            raise PassedOver(
-                f"{GOLDEN_FILE} line {number}: probabilities differ by {difference:.3g}; {limit}"
-            )
+            raise PassedOver(f"{GOLDEN_FILE} line {number}: probabilities differ by {difference:.3g}; {limit}")
 
 
 def verified_model(contents: dict[str, bytes], manifest: Manifest) -> DocumentModel:
@@ -286,9 +275,7 @@ class ModelStore:
         """Serves the latest model from now on; if there is none, what served before. Needs `looking`."""
         try:
             self.adopt(self.latest())
-        except (
-            Exception
-        ) as error:  # storage out of reach, in any of its many ways, must not end a serving process
+        except Exception as error:  # storage out of reach, in any of its many ways, must not end a serving process
             self.problem = f"no model to serve: cannot look in {self.uri}: {one_line(error)}"
             log.warning("the look for a model failed: %s: %s", type(error).__name__, one_line(error))
         self.next_look = time.monotonic() + (RETRY_SECONDS if self.served is None else self.refresh_seconds)

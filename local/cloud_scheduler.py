@@ -86,9 +86,7 @@ def _field_values(text: str, name: str, low: int, high: int) -> set[int]:
             part = part.replace(word, str(number))
         match = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(\d+))?", part)
         if not match:
-            raise ValueError(
-                f"schedule: {name} {text!r} is none; expected {low} to {high}, *, ranges, lists, steps"
-            )
+            raise ValueError(f"schedule: {name} {text!r} is none; expected {low} to {high}, *, ranges, lists, steps")
         first, last, step = (None if group is None else int(group) for group in match.groups())
         start = low if first is None else first
         end = last if last is not None else (start if first is not None and step is None else high)

@@ -54,9 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9000)
     parser.add_argument("--state_dir", type=Path, required=True, help="job logs go to STATE_DIR/jobs")
-    parser.add_argument(
-        "--buckets_dir", type=Path, required=True, help="where the storage emulator keeps its buckets"
-    )
+    parser.add_argument("--buckets_dir", type=Path, required=True, help="where the storage emulator keeps its buckets")
     parser.add_argument("--master", default="local[2]", help="the Spark master of the jobs")
     args = parser.parse_args(argv)
     if not os.environ.get("STORAGE_EMULATOR_HOST"):

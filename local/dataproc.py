@@ -108,9 +108,7 @@ class Dataproc:
             return self._store_template(key, kind, template)
 
     def get_template(self, project: str, kind: str, region: str, template_id: str):
-        key, template = self._template(
-            project, kind, region, template_id, request.args.get("version", 0, int)
-        )
+        key, template = self._template(project, kind, region, template_id, request.args.get("version", 0, int))
         return self._template_json(key, kind, template)
 
     def list_templates(self, project: str, kind: str, region: str):
@@ -124,9 +122,7 @@ class Dataproc:
         return {}
 
     def instantiate(self, project: str, kind: str, region: str, template_id: str):
-        asked = read(
-            dataproc_v1.InstantiateWorkflowTemplateRequest, request.get_json(force=True, silent=True)
-        )
+        asked = read(dataproc_v1.InstantiateWorkflowTemplateRequest, request.get_json(force=True, silent=True))
         key, template = self._template(project, kind, region, template_id, asked.version)
         request_id = asked.request_id or request.args.get("requestId", "")
         return self._start(project, kind, region, template, asked.parameters, request_id, _name(key, kind))
@@ -212,9 +208,7 @@ class Dataproc:
         return self._get_operation(operation_id).to_json()
 
     def list_operations(self, project: str, kind: str, region: str):
-        path = re.compile(
-            rf"projects/{re.escape(project)}/(regions|locations)/{re.escape(region)}/operations/.*"
-        )
+        path = re.compile(rf"projects/{re.escape(project)}/(regions|locations)/{re.escape(region)}/operations/.*")
         found = [operation for operation in list(self._operations.values()) if path.fullmatch(operation.name)]
         return jsonify(operations=[operation.to_json() for operation in found])
 

@@ -3,8 +3,8 @@
     python -m local.demo                                   generated business documents
     python -m local.demo --docs=FILE --text=title+body     your own CSV or JSON lines
 
-Every stage is the real program. The run adds up, or it fails and says which number is off. It ends with a table, and the
-same as JSON in .local/demo.json.
+Every stage is the real program. The run adds up, or it fails and says which number is off. It ends with a table, and
+the same as JSON in .local/demo.json.
 """
 
 import argparse
@@ -73,10 +73,8 @@ class Clock:
         )
 
 
-def wait_for(
-    clock: Clock, wanted: int, count: Callable[[], int], what: str, services: Services, process: str
-) -> int:
-    """Waits until `count()` reaches what is wanted. Raises Failed when it stalls or the process that works on it ends."""
+def wait_for(clock: Clock, wanted: int, count: Callable[[], int], what: str, services: Services, process: str) -> int:
+    """Waits until `count()` reaches what is wanted. Raises Failed when it stalls or the working process ends."""
     found, moved, said = -1, time.monotonic(), 0.0
     while True:
         now = count()
@@ -88,9 +86,7 @@ def wait_for(
         if services.processes[process].poll() is not None:
             raise Failed(f"{process} ended after {found:,} of {wanted:,} {what}; see {services.log(process)}")
         if time.monotonic() - moved > STALLED_SECONDS:
-            raise Failed(
-                f"no progress for {STALLED_SECONDS} s: {found:,} of {wanted:,} {what}; see {services.logs}"
-            )
+            raise Failed(f"no progress for {STALLED_SECONDS} s: {found:,} of {wanted:,} {what}; see {services.logs}")
         if time.monotonic() - said > 5:
             clock.say(f"{found:,} of {wanted:,} {what}")
             said = time.monotonic()
@@ -241,12 +237,8 @@ def serve(clock: Clock, services: Services, unseen_file: Path, rate: float) -> d
     with emulators.subscriber_client() as subscriber:
         for name, topic in ((RESULTS, RESULT_TOPIC), (SENT, TOPIC), (POISON, DEAD_LETTER_TOPIC)):
             subscriber.create_subscription(name=name, topic=topic)
-        ready = wait_until_ready(
-            f"http://127.0.0.1:{services.start_function('classify', 'classify', 'http')}/"
-        )
-        clock.say(
-            f"function serves {ready['model']['name'] if isinstance(ready.get('model'), dict) else ready}"
-        )
+        ready = wait_until_ready(f"http://127.0.0.1:{services.start_function('classify', 'classify', 'http')}/")
+        clock.say(f"function serves {ready['model']['name'] if isinstance(ready.get('model'), dict) else ready}")
         port = services.start_function("classify_message", "classify_message", "cloudevent")
         services.push_to(port)
         sent = publish(services, str(unseen_file), f"--rate={rate}")
@@ -330,9 +322,7 @@ def off(result: dict) -> list[str]:
     lines = [f"{name} does not hold: {left} is not {right}" for name, left, right in sums if left != right]
     expected = [f"{train['model']}/{train['runId']}"]
     if result["models"] != expected:
-        lines.append(
-            f"expected every prediction by {expected[0]}, found {', '.join(result['models']) or 'none'}"
-        )
+        lines.append(f"expected every prediction by {expected[0]}, found {', '.join(result['models']) or 'none'}")
     return lines
 
 
@@ -363,8 +353,7 @@ def table(result: dict, services: Services) -> str:
     ]
     widths = [max(len(str(row[column])) for row in rows) for column in range(4)]
     lines = [
-        "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+        "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     accuracy = "no labels to compare with" if result["accuracy"] is None else f"{result['accuracy']:.4f}"
@@ -379,7 +368,7 @@ def table(result: dict, services: Services) -> str:
         f"parquet        {buckets / INPUT_BUCKET / 'parquet'}",
         f"model          {buckets / model}",
         f"report         {buckets / model / 'runs' / train['runId'] / 'report.html'}",
-        f"these figures  {ROOT / '.local' / 'demo.json'}",
+        f"these figures  {services.folder.parent / 'demo.json'}",
     ]
     return "\n".join(lines)
 
@@ -424,7 +413,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
         public |= {key: result["convert"][key] for key in ("converted", "duplicates", "quarantined")}
         public |= {"trained_on": result["train"]["trained_on"], "seconds": result["seconds"]}
         public |= {"model": result["train"]["model"], "runId": result["train"]["runId"], "adds_up": not wrong}
-        (ROOT / ".local" / "demo.json").write_text(json.dumps(public, indent=1) + "\n")
+        (folder.parent / "demo.json").write_text(json.dumps(public, indent=1) + "\n")
         if wrong:
             raise Failed("; ".join(wrong))
         print(table(result, services))
@@ -439,16 +428,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--docs", help="CSV or JSON lines (default: generated documents)")
     parser.add_argument("--text", default="text", help="the text's columns, joined by + (default: text)")
     parser.add_argument("--label", help="the label's column (default: label)")
-    parser.add_argument(
-        "--generate", type=int, default=4000, help="how many documents to generate (default: 4000)"
-    )
+    parser.add_argument("--generate", type=int, default=4000, help="how many documents to generate (default: 4000)")
     parser.add_argument("--seed", type=int, default=1, help="which ones (default: 1)")
-    parser.add_argument(
-        "--hold_out", type=float, default=0.1, help="share that training never sees (default: 0.1)"
-    )
-    parser.add_argument(
-        "--rate", type=float, default=50, help="unseen documents published a second (default: 50)"
-    )
+    parser.add_argument("--hold_out", type=float, default=0.1, help="share that training never sees (default: 0.1)")
+    parser.add_argument("--rate", type=float, default=50, help="unseen documents published a second (default: 50)")
+    parser.add_argument("--state", type=Path, default=ROOT / ".local", help="where all files go (default: .local)")
     arguments = parser.parse_args(argv)
     if arguments.docs:
         arguments.docs = str(Path(arguments.docs).expanduser().absolute())
@@ -467,9 +451,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    folder = ROOT / ".local" / "demo"
-    folder.parent.mkdir(exist_ok=True)
-    with open(ROOT / ".local" / "demo.lock", "w") as lock:
+    folder = arguments.state.absolute() / "demo"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.parent / "demo.lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -477,7 +461,7 @@ def main(argv: list[str] | None = None) -> int:
             return 1
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        (ROOT / ".local" / "demo.json").unlink(missing_ok=True)
+        (folder.parent / "demo.json").unlink(missing_ok=True)
         try:
             run(arguments, folder)
         except (Failed, RuntimeError, emulators.Missing) as problem:

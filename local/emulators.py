@@ -25,9 +25,7 @@ def wait_for_port(port: int, process: subprocess.Popen, seconds: float = 60) -> 
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise RuntimeError(
-                f"{process.args} ended with status {process.returncode} before it listened on {port}"
-            )
+            raise RuntimeError(f"{process.args} ended with status {process.returncode} before it listened on {port}")
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
             return

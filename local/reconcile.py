@@ -161,11 +161,18 @@ def gaps(minutes: set[str]) -> list[tuple[str, int]]:
 # --------------------------------------------------------------------------------------------- the comparison
 
 
+def distinct(hashes: array) -> np.ndarray:
+    """Each hash once. Sorts the array where it lies: `numpy.unique` would take five times its memory."""
+    ordered = np.frombuffer(hashes, np.uint64)
+    ordered.sort()
+    return ordered[np.append(ordered[1:] != ordered[:-1], True)[: len(ordered)]]
+
+
 def compare(landed: Folder, dead: Folder, published: int | None) -> tuple[dict, list[str]]:
     """The numbers, and a sentence for each that is off."""
-    landed_ids, dead_ids = (np.unique(np.frombuffer(one.messages, np.uint64)) for one in (landed, dead))
+    landed_ids, dead_ids = distinct(landed.messages), distinct(dead.messages)
     both = len(np.intersect1d(landed_ids, dead_ids, assume_unique=True))
-    events = len(np.unique(np.frombuffer(landed.events, np.uint64)))
+    events = len(distinct(landed.events))
     unreadable, empty = landed.unreadable + dead.unreadable, gaps(landed.minutes | dead.minutes)
     found = len(landed_ids) + len(dead_ids) - both
     numbers = {

@@ -3,8 +3,8 @@
     python -m local.services up      starts them, creates topics, subscriptions and buckets, and prints `export` lines
     python -m local.services down    ends what `up` started, by process id
 
-Programs find the services through the environment variables that Google's own libraries and `gcloud` read; `environment`
-lists them. Everything that is kept lies in one folder.
+Programs find the services through the environment variables that Google's own libraries and `gcloud` read. Everything
+that is kept lies in one folder.
 """
 
 import argparse
@@ -176,15 +176,9 @@ def serve(folder: Path) -> int:
         classify = services.start_function("classify", "classify", "http")
         services.push_to(services.start_function("classify-message", "classify_message", "cloudevent"))
         changed = {key: value for key, value in services.environment.items() if os.environ.get(key) == value}
-        exports = {
-            key: changed[key]
-            for key in sorted(changed)
-            if key.startswith(("CLOUDSDK_", "PUBSUB_", "STORAGE_"))
-        }
+        exports = {key: changed[key] for key in sorted(changed) if key.startswith(("CLOUDSDK_", "PUBSUB_", "STORAGE_"))}
         exports |= {key: changed[key] for key in ("GOOGLE_CLOUD_PROJECT", "MODELS_URI", "RESULT_TOPIC")}
-        exports |= {
-            key: changed[key] for key in ("DEAD_LETTER_TOPIC", "WORKFLOW_TEMPLATE", "DATAPROC_API_ENDPOINT")
-        }
+        exports |= {key: changed[key] for key in ("DEAD_LETTER_TOPIC", "WORKFLOW_TEMPLATE", "DATAPROC_API_ENDPOINT")}
         exports["CLASSIFY_URL"] = f"http://127.0.0.1:{classify}/"
         ready = folder / "services.json"
         ready.with_suffix(".new").write_text(json.dumps({"pid": os.getpid(), "exports": exports}))
@@ -204,7 +198,7 @@ def running(folder: Path) -> dict | None:
     except FileNotFoundError:
         return None
     command = subprocess.run(
-        ["ps", "-o", "command=", "-p", str(state["pid"])], capture_output=True, text=True
+        ["ps", "-ww", "-o", "command=", "-p", str(state["pid"])], capture_output=True, text=True
     ).stdout
     return state if "local.services" in command and str(folder) in command else None
 

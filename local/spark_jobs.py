@@ -43,9 +43,7 @@ STAGING_BUCKET = "dataproc-staging"
 _State = JobStatus.State
 _ENDED = (_State.DONE, _State.ERROR, _State.CANCELLED)
 # The last line of a Python traceback, or of a Java one in the driver's main thread.
-_ERROR_LINE = re.compile(
-    r"^(?:Exception in thread \"main\" )?[\w.$]+(?:Error|Exception|Interrupt)\b.*", re.MULTILINE
-)
+_ERROR_LINE = re.compile(r"^(?:Exception in thread \"main\" )?[\w.$]+(?:Error|Exception|Interrupt)\b.*", re.MULTILINE)
 
 
 class SparkJob:
@@ -57,13 +55,9 @@ class SparkJob:
         PySpark job."""
         if (kind := message.WhichOneof("type_job")) != "pyspark_job":
             name = kind.title().replace("_", "") if kind else "nothing"
-            raise ValueError(
-                f"expected pysparkJob, found {name[0].lower() + name[1:]}: only PySpark runs here"
-            )
+            raise ValueError(f"expected pysparkJob, found {name[0].lower() + name[1:]}: only PySpark runs here")
         if not message.pyspark_job.main_python_file_uri:
-            raise ValueError(
-                "pysparkJob.mainPythonFileUri is empty: name the program, as gs://BUCKET/FILE.py"
-            )
+            raise ValueError("pysparkJob.mainPythonFileUri is empty: name the program, as gs://BUCKET/FILE.py")
         message.job_uuid = str(uuid.uuid4())
         self.message = message
         self.cancelled = threading.Event()
@@ -296,11 +290,7 @@ def sync_bucket(client: storage.Client, folder: Path, since: float) -> None:
     the folder is read before the index, every write and delete names the generation that it replaces, and who
     was faster wins.
     """
-    files = {
-        path.relative_to(folder).as_posix(): path.stat()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    files = {path.relative_to(folder).as_posix(): path.stat() for path in sorted(folder.rglob("*")) if path.is_file()}
     listed = {blob.name: blob for blob in client.list_blobs(folder.name)}
     changed = 0
     for name, stat in files.items():

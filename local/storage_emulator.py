@@ -122,9 +122,7 @@ def _guarded(handler: Callable) -> Callable:
                     return
             handler(request, response, store, *args, **kwargs)
             if request.method == server.GET and "object_id" in request.params:
-                live = store.objects.get(request.params["bucket_name"], {}).get(
-                    request.params["object_id"], {}
-                )
+                live = store.objects.get(request.params["bucket_name"], {}).get(request.params["object_id"], {})
                 response["X-Goog-Generation"] = live.get("generation", "0")
 
     return run

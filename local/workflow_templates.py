@@ -30,10 +30,7 @@ def validate(template) -> None:
     if placement == "managed_cluster" and not template.placement.managed_cluster.cluster_name:
         raise ValueError("placement.managedCluster.clusterName is missing")
     low, high = DAG_TIMEOUT_SECONDS
-    if (
-        template.HasField("dag_timeout")
-        and not low <= template.dag_timeout.ToTimedelta().total_seconds() <= high
-    ):
+    if template.HasField("dag_timeout") and not low <= template.dag_timeout.ToTimedelta().total_seconds() <= high:
         raise ValueError(f"dagTimeout is {template.dag_timeout.ToJsonString()}: it must be {low}s to {high}s")
     _validate_jobs(template)
     _validate_parameters(template)
@@ -55,9 +52,7 @@ def with_parameters(template, values: Mapping[str, str]):
     parameter owns."""
     parameters = {parameter.name: parameter for parameter in template.parameters}
     if unknown := sorted(values.keys() - parameters.keys()):
-        raise ValueError(
-            f"unknown parameter {', '.join(unknown)}: the template has {sorted(parameters) or 'none'}"
-        )
+        raise ValueError(f"unknown parameter {', '.join(unknown)}: the template has {sorted(parameters) or 'none'}")
     if missing := sorted(parameters.keys() - values.keys()):
         raise ValueError(f"no value for parameter {', '.join(missing)}: every parameter needs one")
     result = type(template)()
@@ -80,15 +75,11 @@ def _validate_jobs(template) -> None:
             raise ValueError(f"stepId {job.step_id!r} is there more than once")
         if job.WhichOneof("job_type") != "pyspark_job":
             found = job.WhichOneof("job_type") or "no job"
-            raise ValueError(
-                f"step {job.step_id!r}: expected pysparkJob, found {found}; only PySpark runs here"
-            )
+            raise ValueError(f"step {job.step_id!r}: expected pysparkJob, found {found}; only PySpark runs here")
         if unknown := sorted(set(job.prerequisite_step_ids) - set(steps)):
             raise ValueError(f"step {job.step_id!r}: prerequisiteStepIds has unknown {', '.join(unknown)}")
         if job.scheduling.max_failures_per_hour or job.scheduling.max_failures_total:
-            raise ValueError(
-                f"step {job.step_id!r}: a workflow's jobs cannot be restartable; remove scheduling"
-            )
+            raise ValueError(f"step {job.step_id!r}: a workflow's jobs cannot be restartable; remove scheduling")
     execution_order(template)
 
 
@@ -110,17 +101,13 @@ def _validate_parameters(template) -> None:
             _setter(template, path)  # raises if there is no such field
             parts = tuple(_parts(path))
             if parts in owners:
-                raise ValueError(
-                    f"field {path} belongs to {owners[parts]} and to {parameter.name}: one is allowed"
-                )
+                raise ValueError(f"field {path} belongs to {owners[parts]} and to {parameter.name}: one is allowed")
             owners[parts] = parameter.name
 
 
 def _validate_value(parameter, value: str) -> None:
     if len(value) > PARAMETER_VALUE_CHARACTERS:
-        raise ValueError(
-            f"parameter {parameter.name}: {len(value)} characters of at most {PARAMETER_VALUE_CHARACTERS}"
-        )
+        raise ValueError(f"parameter {parameter.name}: {len(value)} characters of at most {PARAMETER_VALUE_CHARACTERS}")
     kind = parameter.validation.WhichOneof("validation_type")
     if kind == "values" and value not in parameter.validation.values.values:
         allowed = list(parameter.validation.values.values)
@@ -137,9 +124,7 @@ def _parts(path: str) -> list[str]:
     while position < len(path):
         match = _PATH_PART.match(path, position)
         if not match or path[position] == "." and position == 0:
-            raise ValueError(
-                f"field path {path!r} cannot be read; expected one like jobs['step'].pysparkJob.args[0]"
-            )
+            raise ValueError(f"field path {path!r} cannot be read; expected one like jobs['step'].pysparkJob.args[0]")
         parts.append(next(group for group in match.groups() if group is not None))
         position = match.end()
     return parts
@@ -153,9 +138,7 @@ def _setter(template, path: str) -> Callable[[str], None]:
     node, parts = template, _parts(path)
     while parts:
         name = parts.pop(0)
-        fields = {field.json_name: field for field in node.DESCRIPTOR.fields} | dict(
-            node.DESCRIPTOR.fields_by_name
-        )
+        fields = {field.json_name: field for field in node.DESCRIPTOR.fields} | dict(node.DESCRIPTOR.fields_by_name)
         if name not in fields:
             raise ValueError(f"field {path}: {node.DESCRIPTOR.name} has no field {name!r}")
         field, value = fields[name], getattr(node, fields[name].name)

@@ -37,9 +37,7 @@ RETRIES, FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = (
 CRON_FIELD = r"[A-Za-z0-9*/,-]+"
 
 
-def build_job(
-    name: str, schedule: str, time_zone: str, trigger_url: str, service_account: str | None
-) -> dict:
+def build_job(name: str, schedule: str, time_zone: str, trigger_url: str, service_account: str | None) -> dict:
     """The job: a POST to the trigger, with an OIDC token of the service account if there is one."""
     target: dict = {
         "uri": trigger_url,
@@ -91,9 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     parent = f"projects/{arguments.project}/locations/{arguments.region}"
     name = f"{parent}/jobs/{arguments.name}"
-    job = build_job(
-        name, arguments.schedule, arguments.time_zone, arguments.trigger_url, arguments.service_account
-    )
+    job = build_job(name, arguments.schedule, arguments.time_zone, arguments.trigger_url, arguments.service_account)
     try:
         action, state = create_or_update(connect(arguments.api_endpoint), parent, job)
     except Exception as error:  # credentials, network, permissions: each has its own types
@@ -113,9 +109,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--project", required=True, type=matching("[a-z][a-z0-9:.-]{4,}", "a project's id"))
     add("--region", required=True, type=matching("[a-z]+-[a-z]+[0-9]+", "a region, such as us-central1"))
-    add(
-        "--name", default="brigade-retrain", type=matching("[A-Za-z0-9_-]{1,500}", "letters, digits, - and _")
-    )
+    add("--name", default="brigade-retrain", type=matching("[A-Za-z0-9_-]{1,500}", "letters, digits, - and _"))
     add(
         "--schedule",
         default="0 2 * * 1",

@@ -229,11 +229,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def failure(error: Exception) -> str:
     """One line about an error."""
     line = " ".join(str(error).split())[:300]
-    return (
-        line
-        if isinstance(error, SettingError)
-        else f"cannot start the workflow: {type(error).__name__}: {line}"
-    )
+    return line if isinstance(error, SettingError) else f"cannot start the workflow: {type(error).__name__}: {line}"
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -239,9 +239,7 @@ class Pushed:
         self.results = pubsub.subscription(results, f"sub-classified-{number}")
         self.dead = pubsub.subscription(dead, f"sub-dead-letter-{number}")
         topics = {"RESULT_TOPIC": results, "DEAD_LETTER_TOPIC": dead.split("/")[-1]}
-        self.client = serve(
-            "classify_message", **({"GOOGLE_CLOUD_PROJECT": pubsub.project} | topics | environment)
-        )
+        self.client = serve("classify_message", **({"GOOGLE_CLOUD_PROJECT": pubsub.project} | topics | environment))
 
     def push(self, data: bytes, attributes: dict[str, str] | None = None):
         return self.client.post("/", json=envelope(data, attributes or {}))
@@ -422,9 +420,7 @@ def test_an_event_with_a_very_long_id_is_published_all_the_same(pushed):
     assert message.attributes["eventId"] == "é" * 512
 
 
-def test_without_a_model_a_message_is_refused_with_503_and_published_when_it_comes_again(
-    serve, pubsub, tmp_path
-):
+def test_without_a_model_a_message_is_refused_with_503_and_published_when_it_comes_again(serve, pubsub, tmp_path):
     pushed = Pushed(serve, pubsub)
     answer = pushed.push(having())
     assert answer.status_code == 503
@@ -451,9 +447,7 @@ def test_without_its_topics_the_function_refuses_messages_and_names_the_setting(
     for data, setting in ((having(), "RESULT_TOPIC"), (b"no event", "DEAD_LETTER_TOPIC")):
         answer = client.post("/", json=envelope(data, {}))
         assert answer.status_code == 500
-        assert answer.json == {
-            "error": f"{setting}: expected projects/P/topics/T or a topic's name, found ''"
-        }
+        assert answer.json == {"error": f"{setting}: expected projects/P/topics/T or a topic's name, found ''"}
 
 
 def test_an_eventarc_delivery_is_taken_as_a_push_is(pushed):

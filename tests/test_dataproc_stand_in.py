@@ -26,9 +26,7 @@ ROOT = Path(__file__).parent.parent
 REGION = "projects/brigade-test/regions/us-central1"
 POLLING = DEFAULT_POLLING.with_delay(initial=0.2, maximum=0.5)
 ARGUMENT = "jobs['convert'].pysparkJob.args[0]"
-needs_gcloud = pytest.mark.skipif(
-    shutil.which("gcloud") is None, reason="the Google Cloud CLI is not installed"
-)
+needs_gcloud = pytest.mark.skipif(shutil.which("gcloud") is None, reason="the Google Cloud CLI is not installed")
 
 # One program for all steps, which does what the pipeline's own do with gs:// folders.
 STEP = """
@@ -130,9 +128,7 @@ def endpoint(cloud, storage_emulator, state_dir):
 
 
 def client_of(kind: type, endpoint: str):
-    return kind(
-        transport="rest", credentials=AnonymousCredentials(), client_options={"api_endpoint": endpoint}
-    )
+    return kind(transport="rest", credentials=AnonymousCredentials(), client_options={"api_endpoint": endpoint})
 
 
 @pytest.fixture(scope="module")
@@ -159,9 +155,7 @@ def gcloud(endpoint, tmp_path):
     }
 
     def run(*args: str) -> tuple[str, str]:
-        result = subprocess.run(
-            ["gcloud", "dataproc", *args], env=env, capture_output=True, text=True, cwd=tmp_path
-        )
+        result = subprocess.run(["gcloud", "dataproc", *args], env=env, capture_output=True, text=True, cwd=tmp_path)
         assert result.returncode == 0, result.stderr
         return result.stdout, result.stderr
 
@@ -182,9 +176,7 @@ def test_a_template_that_gcloud_imports_runs_in_its_order_and_its_output_is_in_s
 ):
     stale = cloud.bucket("ml_output").blob("output/stale.txt")
     stale.upload_from_string("to be deleted by the job")
-    (tmp_path / "template.yaml").write_text(
-        yaml.safe_dump({k: v for k, v in template().items() if k != "id"})
-    )
+    (tmp_path / "template.yaml").write_text(yaml.safe_dump({k: v for k, v in template().items() if k != "id"}))
     for _ in range(2):  # created, then replaced
         gcloud("workflow-templates", "import", "brigade", "--source=template.yaml")
     name = f"{REGION}/workflowTemplates/brigade"
@@ -218,28 +210,19 @@ def test_a_template_that_gcloud_imports_runs_in_its_order_and_its_output_is_in_s
     assert not [blob.name for blob in cloud.list_blobs("ml_input") if blob.name.endswith(".crc")]
     model = [blob.name for blob in cloud.list_blobs("ml_output")]
     assert model == ["output/model.txt"]
-    assert (
-        cloud.bucket("ml_output").blob("output/model.txt").download_as_bytes() == b"label first,label second"
-    )
-    assert (
-        "read back: label first,label second"
-        in (state_dir / "jobs" / f"{ran[0].reference.job_id}.log").read_text()
-    )
+    assert cloud.bucket("ml_output").blob("output/model.txt").download_as_bytes() == b"label first,label second"
+    assert "read back: label first,label second" in (state_dir / "jobs" / f"{ran[0].reference.job_id}.log").read_text()
 
 
 def test_a_job_that_fails_ends_the_workflow_and_what_depends_on_it_does_not_run(templates, jobs):
-    body = template(
-        jobs=[step("convert", "fail", "-", "-"), step("train", after=("convert",))], parameters=[]
-    )
+    body = template(jobs=[step("convert", "fail", "-", "-"), step("train", after=("convert",))], parameters=[])
     operation = templates.instantiate_inline_workflow_template(parent=REGION, template=message(body))
     with pytest.raises(GoogleAPICallError, match="Job convert-.* failed"):
         operation.result(timeout=300, polling=POLLING)
     assert nodes(operation)["convert"].state == dataproc_v1.WorkflowNode.NodeState.FAILED
     assert "[ValueError: no documents to learn from]" in nodes(operation)["convert"].error
     assert not nodes(operation)["train"].job_id
-    job = jobs.get_job(
-        project_id="brigade-test", region="us-central1", job_id=nodes(operation)["convert"].job_id
-    )
+    job = jobs.get_job(project_id="brigade-test", region="us-central1", job_id=nodes(operation)["convert"].job_id)
     assert job.status.state == dataproc_v1.JobStatus.State.ERROR
     assert "[ValueError: no documents to learn from]" in job.status.details
 
@@ -257,9 +240,7 @@ def test_gcloud_submits_local_files_and_streams_the_drivers_output(gcloud, cloud
     (tmp_path / "second.py").write_text("Y = 'why'")
     submit = ["jobs", "submit", "pyspark", "local.py", "--cluster=brigade-cluster", "--region=us-central1"]
 
-    output, messages = gcloud(
-        *submit, "--py-files=first.py,second.py", "--format=json", "--", "--input=a b", "c"
-    )
+    output, messages = gcloud(*submit, "--py-files=first.py,second.py", "--format=json", "--", "--input=a b", "c")
 
     assert "the driver says 10 why --input=a b c" in messages
     assert "finished successfully" in messages
@@ -282,9 +263,7 @@ def test_a_stand_in_that_is_told_to_stop_takes_the_job_that_runs_with_it(storage
     pyspark = {"main_python_file_uri": "gs://ml_input/code/sleep.py"}
     placement = {"cluster_name": "brigade-cluster"}
     where = {"project_id": "brigade-test", "region": "us-central1"}
-    first, second = (
-        client.submit_job(**where, job={"placement": placement, "pyspark_job": pyspark}) for _ in "ab"
-    )
+    first, second = (client.submit_job(**where, job={"placement": placement, "pyspark_job": pyspark}) for _ in "ab")
     cancelled = client.cancel_job(**where, job_id=second.reference.job_id)  # it waits for the first
     assert cancelled.status.state == dataproc_v1.JobStatus.State.CANCELLED
     end = time.monotonic() + 60
@@ -298,9 +277,7 @@ def test_a_stand_in_that_is_told_to_stop_takes_the_job_that_runs_with_it(storage
 
     process.wait(60)
     process.stdin.close()
-    state = subprocess.run(
-        ["ps", "-o", "stat=", "-p", marker.read_text()], capture_output=True, text=True
-    ).stdout
+    state = subprocess.run(["ps", "-o", "stat=", "-p", marker.read_text()], capture_output=True, text=True).stdout
     assert not state.strip() or state.startswith("Z")
 
 
@@ -373,14 +350,9 @@ def test_clusters_are_there_as_soon_as_they_are_asked_for(endpoint):
     where = {"project_id": "brigade-test", "region": "us-central1"}
     with pytest.raises(NotFound):
         clusters.get_cluster(**where, cluster_name="other")
-    made = clusters.create_cluster(**where, cluster={"cluster_name": "other", "config": {}}).result(
-        timeout=60
-    )
+    made = clusters.create_cluster(**where, cluster={"cluster_name": "other", "config": {}}).result(timeout=60)
     assert made.config.config_bucket == "dataproc-staging"
-    assert (
-        clusters.get_cluster(**where, cluster_name="other").status.state
-        == dataproc_v1.ClusterStatus.State.RUNNING
-    )
+    assert clusters.get_cluster(**where, cluster_name="other").status.state == dataproc_v1.ClusterStatus.State.RUNNING
     assert [found.cluster_name for found in clusters.list_clusters(**where)] == ["other", "brigade-cluster"]
     clusters.delete_cluster(**where, cluster_name="other").result(timeout=60)
     with pytest.raises(NotFound):

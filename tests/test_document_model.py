@@ -83,9 +83,7 @@ def test_a_vocabulary_is_spread_as_hashing_vectorizer_spreads_it():
 
     text = " ".join(f"word{n} " * (n % 5 + 1) for n in range(200))
     _, counts = hashed_counts(text, FeatureParameters(hash_bits=26))
-    row = HashingVectorizer(n_features=2**26, ngram_range=(1, 2), norm=None, alternate_sign=False).transform(
-        [text]
-    )
+    row = HashingVectorizer(n_features=2**26, ngram_range=(1, 2), norm=None, alternate_sign=False).transform([text])
     assert sorted(counts.tolist()) == sorted(row.data.tolist())
 
 
@@ -111,8 +109,7 @@ def test_words_that_training_did_not_know_leave_only_the_intercept():
 def test_what_stands_behind_the_longest_text_is_not_read():
     parameters = FeatureParameters(max_characters=10)
     assert (
-        hashed_counts("0123456789 more", parameters)[0].tolist()
-        == hashed_counts("0123456789", parameters)[0].tolist()
+        hashed_counts("0123456789 more", parameters)[0].tolist() == hashed_counts("0123456789", parameters)[0].tolist()
     )
 
 
@@ -139,11 +136,7 @@ def test_any_text_has_a_prediction(text):
     predicted = model.predict(text)
     assert predicted["label"] in model.classes
     assert math.isclose(sum(predicted["scores"].values()), 1, abs_tol=1e-5)
-    assert (
-        predicted["confidence"]
-        == max(predicted["scores"].values())
-        == predicted["scores"][predicted["label"]]
-    )
+    assert predicted["confidence"] == max(predicted["scores"].values()) == predicted["scores"][predicted["label"]]
 
 
 def test_a_prediction_names_the_likeliest_classes_in_their_order():

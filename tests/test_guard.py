@@ -39,9 +39,7 @@ def wait_until(condition, what: str) -> None:
 
 def runs(pid: int) -> bool:
     """Whether the process exists and is no zombie (an orphan stays one where no init reaps it)."""
-    state = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True
-    ).stdout.strip()
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
     return bool(state) and not state.startswith("Z")
 
 
@@ -76,9 +74,7 @@ def test_who_ignores_sigterm_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(guard, "GRACE_SECONDS", 0.2)
     program = "import os, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
     program += "os.mkdir(sys.argv[1]); time.sleep(600)"
-    child = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path / "ignores")], start_new_session=True
-    )
+    child = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "ignores")], start_new_session=True)
     wait_until((tmp_path / "ignores").exists, "ignoring")
     guard._end_group(child)
     assert child.wait(30) == -signal.SIGKILL

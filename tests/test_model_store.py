@@ -37,8 +37,7 @@ def write_model(root: Path, name: str, run_id: str = "run-1", seed: int = 0, **c
     folder.mkdir(parents=True)
     model.save(folder)
     lines = [
-        json.dumps({"payload": text, "probabilities": [p + shift for p in model.probabilities(text)]})
-        for text in TEXTS
+        json.dumps({"payload": text, "probabilities": [p + shift for p in model.probabilities(text)]}) for text in TEXTS
     ]
     (folder / "golden.jsonl").write_text("\n".join(lines) + "\n")
     (folder / "metrics.json").write_text("{}")
@@ -117,9 +116,7 @@ def place(request, tmp_path, monkeypatch):
     from google.cloud import storage
 
     client = storage.Client()
-    return EmulatedPlace(
-        tmp_path, client.create_bucket(f"bucket-{time.monotonic_ns()}", project="brigade-test")
-    )
+    return EmulatedPlace(tmp_path, client.create_bucket(f"bucket-{time.monotonic_ns()}", project="brigade-test"))
 
 
 def latest_of(place) -> str:
@@ -246,8 +243,7 @@ def test_a_model_that_is_too_large_is_passed_over_unread(tmp_path, monkeypatch, 
 
 def good_manifest() -> dict:
     files = [
-        {"name": name, "size": 1, "sha256": "a" * 64}
-        for name in ("model.json", "weights.safetensors", "golden.jsonl")
+        {"name": name, "size": 1, "sha256": "a" * 64} for name in ("model.json", "weights.safetensors", "golden.jsonl")
     ]
     own = {"formatVersion": 1, "runId": "run-1", "createdAt": "2026-01-05T02:10:00Z", "promoted": True}
     return own | {"reason": "first", "label": "superTag01", "codeVersion": "1", "files": files}
@@ -261,9 +257,7 @@ def test_a_manifest_without_one_of_its_keys_is_refused(key):
         read_manifest(json.dumps(manifest).encode())
 
 
-@pytest.mark.parametrize(
-    "name", ["../model.json", "a/b", "..", "/etc/passwd", "", ".hidden", "a\\b", 7, None]
-)
+@pytest.mark.parametrize("name", ["../model.json", "a/b", "..", "/etc/passwd", "", ".hidden", "a\\b", 7, None])
 def test_a_manifest_cannot_lead_out_of_its_folder(name):
     escape = good_manifest() | {"runId": name}
     with pytest.raises(PassedOver, match="runId"):

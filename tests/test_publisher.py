@@ -88,9 +88,7 @@ def test_a_table_becomes_the_contracts_events(folder):
             "payload": "The parties agree",
         },
     }
-    assert (
-        len(event["eventId"]) == 40 and str(uuid.UUID(event["doc"]["docId"])).upper() == event["doc"]["docId"]
-    )
+    assert len(event["eventId"]) == 40 and str(uuid.UUID(event["doc"]["docId"])).upper() == event["doc"]["docId"]
     age = time.time() - publisher.datetime.fromisoformat(event["eventTimestamp"]).timestamp()
     assert event["eventTimestamp"].endswith("Z") and 0 <= age < 60
     assert done.summary["classes"] == {"contract": 2, "invoice": 1}
@@ -105,9 +103,7 @@ def test_the_same_table_again_gives_the_same_ids_and_each_row_its_own(folder):
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    rows=st.lists(st.tuples(wild_text, wild_text), min_size=1, max_size=6), delimiter=st.sampled_from(",;\t|")
-)
+@given(rows=st.lists(st.tuples(wild_text, wild_text), min_size=1, max_size=6), delimiter=st.sampled_from(",;\t|"))
 def test_whatever_stands_in_a_table_comes_out_as_it_went_in(folder, rows, delimiter):
     with open(folder / "wild.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter=delimiter).writerows([("label", "text"), *rows])
@@ -419,9 +415,7 @@ def test_messages_that_the_server_stops_taking_are_counted_as_failed(pubsub, top
 OWN_NAMES = {"topic": "t", "data": "d", "retry": "r"}  # attributes named as the client's own arguments
 
 
-def letter(
-    message_id: str, data: bytes, reason: str = "bad_timestamp", attributes: dict | None = None
-) -> bytes:
+def letter(message_id: str, data: bytes, reason: str = "bad_timestamp", attributes: dict | None = None) -> bytes:
     record = {
         "reason": reason,
         "detail": "",
@@ -485,9 +479,7 @@ def test_replay_can_be_restricted_tried_and_shown_first(dead, topic):
 def test_a_damaged_file_of_dead_letters_is_counted_and_the_others_are_replayed(dead, topic):
     whole = gzip.compress(b"".join(letter(f"x{n}", os.urandom(300)) for n in range(50)))
     write(dead / "dt=2025-01-01", "cut.jsonl.gz", whole[:-2000])
-    write(
-        dead / "dt=2025-01-01", "odd.jsonl", b'{"messageId": "5"}\n' + letter("6", b"x", attributes={"": "v"})
-    )
+    write(dead / "dt=2025-01-01", "odd.jsonl", b'{"messageId": "5"}\n' + letter("6", b"x", attributes={"": "v"}))
     done = run(f"--replay={dead}", f"--topic={topic.path}")
     assert done.status == 1
     assert (done.summary["unreadable"], done.summary["too_large"]) == (3, 1)

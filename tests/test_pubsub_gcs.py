@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import apache_beam as beam
-import pubsub_gcs
 import pytest
 from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
@@ -24,6 +23,7 @@ from apache_beam.testing import test_stream
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pubsub_gcs
 from tests.conftest import ROOT
 
 TUTORIAL_EVENT = {
@@ -223,9 +223,7 @@ def test_a_file_s_name_tells_its_time_range_and_holds_no_colon(tmp_path):
 @pytest.mark.parametrize("max_lines, max_bytes", [(7, 1 << 20), (1000, 2000)])
 def test_a_file_passes_neither_its_lines_nor_its_bytes(tmp_path, max_lines, max_bytes):
     land([message(number) for number in range(50)], tmp_path, max_lines=max_lines, max_bytes=max_bytes)
-    assert sorted(line["eventId"] for line in lines(tmp_path)) == sorted(
-        f"event-{number}" for number in range(50)
-    )
+    assert sorted(line["eventId"] for line in lines(tmp_path)) == sorted(f"event-{number}" for number in range(50))
     for path in files(tmp_path):
         content = path.read_bytes()
         assert content.count(b"\n") <= max_lines and len(content) <= max_bytes
@@ -273,8 +271,7 @@ def test_no_element_is_too_late_and_files_close_on_time(tmp_path):
             clock=clock,
         )
     written = [
-        sorted(json.loads(line)["eventId"] for line in path.read_text().splitlines())
-        for path in files(tmp_path)
+        sorted(json.loads(line)["eventId"] for line in path.read_text().splitlines()) for path in files(tmp_path)
     ]
     assert written == [["event-1", "event-2", "event-3", "event-4"], ["event-5"], ["event-6"]]
 
@@ -299,9 +296,7 @@ def test_ten_thousand_mutated_messages_land_or_are_dead_letters(tmp_path):
     sent = [message(number, mutated(event(number), chance)) for number in range(10_000)]
     land(sent, tmp_path, max_lines=5000, max_bytes=64 << 20)
     landed, dead = lines(tmp_path), lines(tmp_path, "dead_letter")
-    identities = Counter(line["pubsub"]["messageId"] for line in landed) + Counter(
-        line["messageId"] for line in dead
-    )
+    identities = Counter(line["pubsub"]["messageId"] for line in landed) + Counter(line["messageId"] for line in dead)
     assert identities == Counter(f"id-{number}" for number in range(10_000))
     assert len(landed) > 1000 and len({line["reason"] for line in dead}) >= 6
     by_id = {one.message_id: one.data for one in sent}
@@ -318,16 +313,12 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
         elif kind == 1:
             del changed[at : at + chance.choice((1, 1, 1, 10, 1000))]
         elif kind == 2:
-            changed[at:at] = chance.choice(
-                (b'"', b"{", b"}", b",", b"null", b"\\", b"\n", b"\x00", b"\xed\xa0\x80")
-            )
+            changed[at:at] = chance.choice((b'"', b"{", b"}", b",", b"null", b"\\", b"\n", b"\x00", b"\xed\xa0\x80"))
         elif kind == 3:
             changed[at:at] = changed[at : at + 20]
         elif kind == 4:
             name = chance.choice((b"eventId", b"payload", b"docId", b"eventTimestamp", b"doc"))
-            changed = bytearray(
-                bytes(changed).replace(name, chance.choice((b"other", name, name.upper())), 1)
-            )
+            changed = bytearray(bytes(changed).replace(name, chance.choice((b"other", name, name.upper())), 1))
         else:
             value = chance.choice((b'""', b"0", b"null", b"[]", b"{}", b'" "', b"true"))
             changed = bytearray(bytes(changed).replace(b'"texto teste"', value, 1))
@@ -365,12 +356,7 @@ class FailsAt:
 
 def land_as_a_stream(messages, folder: Path, **shape) -> None:
     """The same on the streaming local runner, which runs a failed bundle again: four times in all."""
-    stream = (
-        test_stream.TestStream()
-        .add_elements(messages)
-        .advance_processing_time(61)
-        .advance_watermark_to_infinity()
-    )
+    stream = test_stream.TestStream().add_elements(messages).advance_processing_time(61).advance_watermark_to_infinity()
     with beam.Pipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(streaming=True)) as pipeline:
         pubsub_gcs.build(
             pipeline,
@@ -490,9 +476,16 @@ def test_wrong_arguments_end_with_status_2_and_a_line_that_says_why(flags, words
 
 def test_the_tutorial_s_command_line_is_understood():
     arguments, options = pubsub_gcs.parse_arguments(
-        "--project=brigade-p --region=us-central1 --input_topic=projects/brigade-p/topics/topic-brigade "
-        "--output_path=gs://ml_input/input --runner=DataflowRunner --window_size=2 --num_shards=1 "
-        "--temp_location=gs://ml_input/temp".split()
+        [
+            "--project=brigade-p",
+            "--region=us-central1",
+            "--input_topic=projects/brigade-p/topics/topic-brigade",
+            "--output_path=gs://ml_input/input",
+            "--runner=DataflowRunner",
+            "--window_size=2",
+            "--num_shards=1",
+            "--temp_location=gs://ml_input/temp",
+        ]
     )
     assert arguments.dead_letter_path == "gs://ml_input/dead_letter"
     assert options.view_as(StandardOptions).streaming
@@ -536,7 +529,7 @@ class Job:
 
     def __init__(self, subscription: str, folder: Path):
         self.folder = folder
-        self.output = open(folder / "job.log", "ab")
+        self.output = open(folder / "job.log", "ab")  # noqa: SIM115  it stays open as long as the process
         self.process = subprocess.Popen(
             [sys.executable, "pubsub_gcs.py", "--project=brigade-test", "--region=us-central1"]
             + [
@@ -599,17 +592,13 @@ def test_a_killed_local_job_loses_nothing_after_a_seek(pubsub, tmp_path):
 
 
 def lines_so_far(folder: Path) -> list[dict]:
-    return [
-        json.loads(line) for path in files(folder) if not path.name.startswith(".") for line in path.open()
-    ]
+    return [json.loads(line) for path in files(folder) if not path.name.startswith(".") for line in path.open()]
 
 
 # -------------------------------------------------------------------------------------------------- on Dataflow
 
 
-def test_the_dataflow_job_is_built_offline_and_its_workers_need_nothing_of_this_folder(
-    tmp_path, storage_emulator
-):
+def test_the_dataflow_job_is_built_offline_and_its_workers_need_nothing_of_this_folder(tmp_path, storage_emulator):
     """Builds the job's graph for Dataflow in a fresh process, then unpickles its DoFns where this project is not."""
     script = tmp_path / "build_job.py"
     script.write_text(
@@ -658,9 +647,7 @@ def test_the_dataflow_job_is_built_offline_and_its_workers_need_nothing_of_this_
         "assert 'pubsub_gcs' not in sys.modules\n"
         "print(sorted(names))\n"
     )
-    read = subprocess.run(
-        [sys.executable, reader, graph], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
+    read = subprocess.run([sys.executable, reader, graph], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert read.returncode == 0, read.stderr
     for name in ("Route", "JoinLines", "Batch", "WriteFile"):
         assert name in read.stdout

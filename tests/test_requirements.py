@@ -62,9 +62,7 @@ def test_a_room_requires_what_it_imports_and_nothing_else(room):
     needed = set()
     for name in imported(room):
         if name.startswith("google."):
-            needed.add(
-                next(package for module, package in google.items() if f"{name}.".startswith(f"{module}."))
-            )
+            needed.add(next(package for module, package in google.items() if f"{name}.".startswith(f"{module}.")))
         else:
             needed |= set(packages_distributions()[name.split(".")[0]])
     # The framework does not run with cloudevents 2, whether or not the room names cloudevents itself.

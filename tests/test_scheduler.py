@@ -154,9 +154,7 @@ class RecorderHandler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.requests.append((self.command, self.path, json.loads(body or b"{}")))
-        status, answer = (
-            self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0]
-        )
+        status, answer = self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0]
         content = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -272,12 +270,8 @@ def test_models_are_found_in_a_bucket(uri, monkeypatch):
 @pytest.mark.parametrize("header", [None, "", "soon", "2026-01-12"])
 def test_without_a_valid_schedule_time_now_counts(trigger, header, monkeypatch):
     monkeypatch.setenv("SCHEDULE_ANCHOR", "2096-01-02")
-    answer = trigger.post(
-        "/", headers={"X-CloudScheduler-ScheduleTime": header} if header is not None else {}
-    )
-    assert (
-        answer.json["started"] is False and answer.json["reason"] == "the first period starts on 2096-01-02"
-    )
+    answer = trigger.post("/", headers={"X-CloudScheduler-ScheduleTime": header} if header is not None else {})
+    assert answer.json["started"] is False and answer.json["reason"] == "the first period starts on 2096-01-02"
 
 
 @pytest.mark.parametrize(
@@ -297,9 +291,7 @@ def test_without_a_valid_schedule_time_now_counts(trigger, header, monkeypatch):
         ("SCHEDULE_ANCHOR", "2026-01-06", "SCHEDULE_ANCHOR: expected a Monday, found 2026-01-06, a Tuesday"),
     ],
 )
-def test_a_wrong_setting_answers_500_and_says_what_was_expected(
-    trigger, api, monkeypatch, name, value, message
-):
+def test_a_wrong_setting_answers_500_and_says_what_was_expected(trigger, api, monkeypatch, name, value, message):
     monkeypatch.setenv(name, value)
     answer = call(trigger, "2026-01-12T02:00:00Z")
     assert answer.status_code == 500 and api.requests == []
@@ -312,9 +304,7 @@ def test_the_regions_own_endpoint_is_the_default(environment, monkeypatch):
 
 
 def test_when_dataproc_refuses_the_call_fails_so_that_it_comes_again(trigger, api):
-    api.answers = [
-        (403, {"error": {"code": 403, "message": "no\npermission", "status": "PERMISSION_DENIED"}})
-    ]
+    api.answers = [(403, {"error": {"code": 403, "message": "no\npermission", "status": "PERMISSION_DENIED"}})]
     answer = call(trigger, "2026-01-12T02:00:00Z")
     assert answer.status_code == 503
     assert answer.json["error"].startswith("cannot start the workflow: Forbidden: 403")
@@ -414,9 +404,7 @@ def test_a_job_that_exists_is_updated(api, capsys):
 
 
 def test_a_refusal_is_one_line_and_status_1(api, capsys, caplog):
-    api.answers = [
-        (403, {"error": {"code": 403, "message": "no\npermission", "status": "PERMISSION_DENIED"}})
-    ]
+    api.answers = [(403, {"error": {"code": 403, "message": "no\npermission", "status": "PERMISSION_DENIED"}})]
     flags = ["--trigger_url=http://127.0.0.1:8081/", f"--api_endpoint={api.uri}"]
     assert create_job.main(FLAGS + flags) == 1
     assert capsys.readouterr().out == ""
