@@ -705,20 +705,27 @@ def one_line(error: Exception) -> str:
     return (str(error).strip() or repr(error)).splitlines()[0]
 
 
-def lift_emulator_limit() -> None:
-    """Lets the emulator's answers be as large as the service's.
+def adapt_to_emulator() -> None:
+    """Makes the Pub/Sub emulator's channel behave as the service's does for the local runner.
 
-    google-cloud-pubsub opens the emulator's channel, and only that one, with gRPC's default of 4 MiB an answer; a
-    large message, or ten of half a megabyte, would end the job, again at each start.
+    google-cloud-pubsub opens the emulator's channel, and only that one, with gRPC's default of 4 MiB an answer: a
+    large message, or ten of half a megabyte, would end the job, again at each start. And the emulator keeps a pull that
+    finds nothing until a second before its deadline, half a minute, in which the local runner's only thread waits and
+    closes no file.
     """
     import grpc
 
+    class ShortPulls(grpc.UnaryUnaryClientInterceptor):
+        def intercept_unary_unary(self, proceed, call, request):
+            return proceed(call._replace(timeout=1.5) if call.method.endswith("/Pull") else call, request)
+
     plain = grpc.insecure_channel
 
-    def roomy(target, options=(), **settings):
-        return plain(target, options=[*(options or ()), ("grpc.max_receive_message_length", -1)], **settings)
+    def adapted(target, options=(), **settings):
+        options = [*(options or ()), ("grpc.max_receive_message_length", -1)]
+        return grpc.intercept_channel(plain(target, options=options, **settings), ShortPulls())
 
-    grpc.insecure_channel = roomy
+    grpc.insecure_channel = adapted
 
 
 class Stopped(BaseException):
@@ -734,7 +741,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
     arguments, options = parse_arguments(argv)
     if os.environ.get("PUBSUB_EMULATOR_HOST"):
-        lift_emulator_limit()
+        adapt_to_emulator()
     try:
         check_surroundings(arguments)
     except CannotStart as problem:

@@ -18,7 +18,7 @@ import logging
 import sys
 import time
 
-from pyspark.sql import DataFrame, Observation, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
 
 log = logging.getLogger("spark_sql")
@@ -33,7 +33,7 @@ EVENT = f"""
     pubsub STRUCT<messageId: STRING, publishTime: STRING>,
     {CORRUPT} STRING
 """
-RFC3339 = r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$"
+RFC3339 = r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\z"
 COLUMNS = (
     "eventId",
     "eventTimestamp",
@@ -82,11 +82,10 @@ def parse_lines(lines: DataFrame) -> DataFrame:
     """
     event = F.from_json("value", EVENT, {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT})
     parsed = lines.withColumn("event", event)
-    # Upper case, since RFC 3339 allows a small t and z, and Spark takes the large ones only.
-    time_of = F.expr("try_cast(upper(event.eventTimestamp) AS TIMESTAMP)")
-    published = F.expr("try_cast(upper(event.pubsub.publishTime) AS TIMESTAMP)")
-    dated = F.col("event.eventTimestamp").rlike(RFC3339)  # the cast alone would take a bare date or a year too
-    blank = F.trim(F.regexp_replace(F.col("event.doc.payload"), r"[\s\u00a0]+", " ")) == ""
+    # from_json stops at the end of the first object, and what stands behind it would be lost.
+    single = F.coalesce(F.expr("json_array_length(concat('[', value, ']'))"), F.lit(0)) == 1
+    time_of, published = moment("event.eventTimestamp"), moment("event.pubsub.publishTime")
+    blank = ~F.col("event.doc.payload").rlike(r"(?U)[^\s\x1c-\x1f]")  # what Python's str.strip leaves empty
     missing = (
         (F.coalesce(F.col("event.eventId"), F.lit("")) == "")
         | F.col("event.eventTimestamp").isNull()
@@ -96,9 +95,9 @@ def parse_lines(lines: DataFrame) -> DataFrame:
     return parsed.select(
         "value",
         "file",
-        F.when(F.col(f"event.{CORRUPT}").isNotNull() | F.col("event").isNull(), "malformed_json")
+        F.when(F.col(f"event.{CORRUPT}").isNotNull() | F.col("event").isNull() | ~single, "malformed_json")
         .when(missing, "missing_field")
-        .when(~dated | time_of.isNull(), "bad_timestamp")
+        .when(time_of.isNull(), "bad_timestamp")
         .when(blank, "empty_payload")
         .alias("reason"),
         F.col("event.eventId").alias("eventId"),
@@ -119,6 +118,15 @@ def parse_lines(lines: DataFrame) -> DataFrame:
         published.alias("publishTime"),
         F.date_format(F.coalesce(published, time_of), "yyyy-MM-dd").alias("dt"),
     )
+
+
+def moment(column: str) -> Column:
+    """A column of RFC 3339 texts as timestamps; null for any other text, and outside the years 1 to 9999 in UTC."""
+    # The cast alone would take a bare date, a year or an hour of today too. Upper case, since RFC 3339 allows a small
+    # t and z, and Spark takes the large ones only.
+    time_of = F.expr(f"try_cast(upper({column}) AS TIMESTAMP)")
+    years = F.expr("TIMESTAMP'0001-01-01T00:00:00Z'"), F.expr("TIMESTAMP'9999-12-31T23:59:59.999999Z'")
+    return F.when(F.col(column).rlike(RFC3339) & time_of.between(*years), time_of)
 
 
 def number_copies(events: DataFrame) -> DataFrame:
@@ -153,7 +161,7 @@ def json_into_parquet(
         .option("pathGlobFilter", "*[!~]")
         .text(input_path)
         .select("value", F.col("_metadata.file_path").alias("file"))
-        .where(F.trim("value") != "")
+        .where(F.col("value").rlike(r"\S"))
     )
     parsed = parse_lines(lines)
 

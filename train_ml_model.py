@@ -261,6 +261,14 @@ class Evaluation:
     def accuracy(self) -> float:
         return sum(count for (label, predicted), count in self.pairs.items() if label == predicted) / self.documents
 
+    @property
+    def baseline(self) -> float:
+        """The accuracy that naming the commonest label would give."""
+        supports: Counter = Counter()
+        for (label, _), count in self.pairs.items():
+            supports[label] += count
+        return max(supports.values()) / self.documents
+
 
 def evaluate_rows(rows: Iterable, model: DocumentModel) -> Iterator[Evaluation]:
     index = {name: number for number, name in enumerate(model.classes)}
@@ -307,7 +315,7 @@ def metrics(evaluation: Evaluation) -> dict:
     return {
         "accuracy": round(evaluation.accuracy, 4),
         "macroF1": round(sum(one["f1"] for one in classes.values()) / len(classes), 4),
-        "baseline": round(max(one["documents"] for one in classes.values()) / evaluation.documents, 4),
+        "baseline": round(evaluation.baseline, 4),
         "documents": evaluation.documents,
         "expectedCalibrationError": round(gap, 4),
         "classes": classes,
@@ -453,11 +461,13 @@ table{{border-collapse:collapse;margin:1rem 0}}td,th{{padding:.2rem .8rem;border
 # ------------------------------------------------------------------------------------------------------- the run
 
 
-def load_events(spark: SparkSession, path: str, parquet_path: str) -> tuple[DataFrame, str]:
+def load_events(
+    spark: SparkSession, path: str, parquet_path: str, quarantine_path: str | None = None
+) -> tuple[DataFrame, str]:
     """The events below a path and where their parquet lies: there, or in `parquet_path` once JSON is converted."""
     if spark_sql.holds_files(spark, path, ".parquet"):
         return spark_sql.read_parquet(spark, path), path
-    counts = spark_sql.json_into_parquet(spark, path, parquet_path)
+    counts = spark_sql.json_into_parquet(spark, path, parquet_path, quarantine_path)
     log.info("converted: %s", counts)
     if not counts["converted"]:
         raise TrainingError(f"expected documents below {path}; none of its {counts['lines']} lines is an event")
@@ -509,7 +519,8 @@ def train(
     labelled = documents.where("label IS NOT NULL")
     if test_path:
         parts = split(labelled, {"validation": 0.1, "train": 0.9})
-        held_out, _ = load_events(spark, test_path.rstrip("/"), f"{parquet_path}_test")
+        quarantine_path = spark_sql.sibling(parquet_path, "quarantine_test")  # the input's own stays as it is
+        held_out, _ = load_events(spark, test_path.rstrip("/"), f"{parquet_path}_test", quarantine_path)
         parts["test"] = labelled_documents(held_out, label_column).where("label IS NOT NULL")
     else:
         parts = split(labelled, {"test": 0.1, "validation": 0.1, "train": 0.8})
@@ -552,7 +563,7 @@ def train(
         "documents": counts | {"unlabelled": unlabelled, "total": total},
         "temperature": model.temperature,
     }
-    promoted, reason = decide_promotion(test.accuracy, champion_accuracy, figures["test"]["baseline"])
+    promoted, reason = decide_promotion(test.accuracy, champion_accuracy, test.baseline)
     name = f"{MODEL_PREFIX}{day or started.date()}"
     run = {
         "formatVersion": document_model.FORMAT_VERSION,

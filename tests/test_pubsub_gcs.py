@@ -586,9 +586,10 @@ def test_a_killed_local_job_loses_nothing_after_a_seek(pubsub, tmp_path):
     summary = second.end(signal.SIGTERM)
     assert {line["eventId"] for line in lines(tmp_path)} == wanted
     assert {line["reason"] for line in lines(tmp_path, "dead_letter")} == {"malformed_json", "too_large"}
-    assert summary["received"] == summary["landed"] + summary["dead_lettered"] == 802
-    # Winding back brings what had landed too: the same messageIds, which conversion counts as duplicates.
-    assert len(lines(tmp_path)) == kept + 800
+    # Winding back brings what had landed too, and a pull that the killed job had under way may come once more: the same
+    # messageIds, which conversion counts as duplicates.
+    assert summary["received"] == summary["landed"] + summary["dead_lettered"] >= 802
+    assert len(lines(tmp_path)) == kept + summary["landed"]
 
 
 def lines_so_far(folder: Path) -> list[dict]:

@@ -1,0 +1,511 @@
+"""CONVERT: what becomes a row, what is quarantined and why, and that no line is lost."""
+
+import gzip
+import json
+import random
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+from pyspark.sql import functions as F
+
+import spark_sql
+from pubsub_gcs import landed_line, read_event
+from spark_sql import ConversionError, check_apart, holds_files, json_into_parquet, number_copies, parse_lines
+
+CONTRACT = {
+    "eventId": "string",
+    "eventTimestamp": "timestamp",
+    "eventSource": "string",
+    "eventType": "string",
+    "eventVersion": "string",
+    "docId": "string",
+    "accountId": "string",
+    "superTag01": "string",
+    "superTag02": "string",
+    "concatOtherTags": "string",
+    "payload": "string",
+    "messageId": "string",
+    "publishTime": "timestamp",
+    "dt": "string",
+}
+TAGS = [{"tagName": "otherTag01", "tagValue": "A"}, {"tagName": "otherTag02", "tagValue": "X"}]
+
+
+def event(event_id: str = "e1", doc: dict | None = None, published: str | None = None, **changes) -> dict:
+    """An event of the contract; `changes` replace its fields, `published` adds what landing adds."""
+    whole = {
+        "eventTimestamp": "2019-04-02T21:55:57Z",
+        "eventId": event_id,
+        "eventSource": "doc.contract",
+        "eventVersion": "1.0",
+        "eventType": "DocSchedule",
+        "doc": {
+            "schemaVersion": "1.0",
+            "docId": "CF2909E5",
+            "metadata": {"accountId": "EA2425CF", "superTag01": "A", "superTag02": "C", "otherTags": TAGS},
+            "payload": "texto teste",
+        }
+        | (doc or {}),
+    }
+    if published:
+        whole["pubsub"] = {"messageId": "17", "publishTime": published, "attributes": {}}
+    return whole | changes
+
+
+def line(*arguments, **changes) -> str:
+    return json.dumps(event(*arguments, **changes), ensure_ascii=False)
+
+
+def without(*path: str) -> str:
+    """An event's line that lacks the field at the path."""
+    whole = event()
+    inner = whole
+    for name in path[:-1]:
+        inner = inner[name]
+    del inner[path[-1]]
+    return json.dumps(whole)
+
+
+def written(path: Path, *lines: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = "".join(f"{one}\n" for one in lines).encode("utf-8")
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def parsed(spark, lines: list[str]) -> list:
+    """What parse_lines makes of each of the lines, in their order; times as texts."""
+    numbered = [(value, f"{number:04}") for number, value in enumerate(lines)]
+    rows = parse_lines(spark.createDataFrame(numbered, "value string, file string")).orderBy("file")
+    times = {name: F.col(name).cast("string") for name in ("eventTimestamp", "publishTime")}
+    return rows.withColumns(times).collect()
+
+
+def quarantined(path: Path) -> list[dict]:
+    return [json.loads(text) for part in path.glob("part-*") for text in part.read_text("utf-8").splitlines()]
+
+
+def days(path: Path) -> list[str]:
+    return sorted(folder.name for folder in path.glob("dt=*"))
+
+
+# ---------------------------------------------------------------------------------------------- a line that is an event
+
+
+def test_every_field_of_an_event_finds_its_column(spark):
+    (row,) = parsed(spark, [line(published="2019-04-03T00:00:01.25Z")])
+    assert row.asDict() == {
+        "value": line(published="2019-04-03T00:00:01.25Z"),
+        "file": "0000",
+        "reason": None,
+        "eventId": "e1",
+        "eventTimestamp": "2019-04-02 21:55:57",
+        "eventSource": "doc.contract",
+        "eventType": "DocSchedule",
+        "eventVersion": "1.0",
+        "docId": "CF2909E5",
+        "accountId": "EA2425CF",
+        "superTag01": "A",
+        "superTag02": "C",
+        "concatOtherTags": "otherTag01:A|otherTag02:X",
+        "payload": "texto teste",
+        "messageId": "17",
+        "publishTime": "2019-04-03 00:00:01.25",
+        "dt": "2019-04-03",
+    }
+
+
+def test_other_tags_are_joined_in_their_order_and_may_be_missing(spark):
+    tags = {
+        "z:1|a:2": [{"tagName": "z", "tagValue": "1"}, {"tagName": "a", "tagValue": "2"}],
+        "a:|:2": [{"tagName": "a"}, {"tagValue": "2"}],
+        "a:1": [{"tagName": "a", "tagValue": 1, "more": True}],
+        "": [],
+        None: None,
+    }
+    rows = parsed(spark, [line(doc={"metadata": {"otherTags": one}}) for one in tags.values()])
+    rows += parsed(spark, [line(doc={"metadata": {}}), line(doc={"metadata": None}), without("doc", "metadata")])
+    assert [row.concatOtherTags for row in rows] == [*tags, None, None, None]
+    assert {row.reason for row in rows} == {None}
+
+
+TIMES = {
+    "2019-04-02T21:55:57Z": ("2019-04-02 21:55:57", "2019-04-02"),
+    "2019-04-02t21:55:57z": ("2019-04-02 21:55:57", "2019-04-02"),
+    "2019-04-02 21:55:57+00:00": ("2019-04-02 21:55:57", "2019-04-02"),
+    "2019-04-02T21:55:57-03:00": ("2019-04-03 00:55:57", "2019-04-03"),
+    "2019-04-02T01:00:00+05:30": ("2019-04-01 19:30:00", "2019-04-01"),
+    "2019-04-02T21:55:57.123456789Z": ("2019-04-02 21:55:57.123456", "2019-04-02"),
+    "0001-01-01T00:00:00Z": ("0001-01-01 00:00:00", "0001-01-01"),
+    "1582-10-10T00:00:00Z": ("1582-10-10 00:00:00", "1582-10-10"),
+    "9999-12-31T23:59:59.999999Z": ("9999-12-31 23:59:59.999999", "9999-12-31"),
+}
+
+
+def test_a_time_with_any_offset_and_precision_is_read_in_utc(spark):
+    rows = parsed(spark, [line(eventTimestamp=text) for text in TIMES])
+    assert {text: (row.eventTimestamp, row.dt) for text, row in zip(TIMES, rows, strict=True)} == TIMES
+
+
+def test_dt_is_the_day_of_publication_and_else_that_of_the_event(spark):
+    published = [
+        "2019-04-03T23:59:59Z",
+        "2019-04-03T23:59:59-03:00",
+        None,
+        "2020-01-01",
+        "soon",
+        "9999-12-31T23:59:59-01:00",
+    ]
+    rows = parsed(spark, [line(published=one) for one in published])
+    assert [row.dt for row in rows] == ["2019-04-03", "2019-04-04", *["2019-04-02"] * 4]
+    assert [row.publishTime is None for row in rows] == [False, False, True, True, True, True]
+
+
+# ------------------------------------------------------------------------------------------------ a line that is none
+
+NO_EVENT = {
+    "plain text": "malformed_json",
+    line()[:-1]: "malformed_json",
+    line()[: len(line()) // 2]: "malformed_json",
+    f"[{line()}]": "malformed_json",
+    f"[{line('e1')}, {line('e2')}]": "malformed_json",
+    line("e1") + line("e2"): "malformed_json",
+    line("e1") + ", " + line("e2"): "malformed_json",
+    line() + "}": "malformed_json",
+    line() + " and more": "malformed_json",
+    "17": "malformed_json",
+    '"text"': "malformed_json",
+    "null": "malformed_json",
+    line().replace('"doc": {', '"doc": "text", "was": {'): "malformed_json",
+    line(doc={"metadata": "text"}): "malformed_json",
+    line(doc={"metadata": [TAGS]}): "malformed_json",
+    line(doc={"metadata": {"otherTags": {"tagName": "a"}}}): "malformed_json",
+    line(doc={"metadata": {"otherTags": ["a"]}}): "malformed_json",
+    line(pubsub="text"): "malformed_json",
+    "{}": "missing_field",
+    without("eventId"): "missing_field",
+    without("eventTimestamp"): "missing_field",
+    without("doc"): "missing_field",
+    without("doc", "docId"): "missing_field",
+    without("doc", "payload"): "missing_field",
+    line(eventId=""): "missing_field",
+    line(eventId=None): "missing_field",
+    line(doc={"docId": ""}): "missing_field",
+    line(doc={"payload": None}): "missing_field",
+    line(EVENTID="e1").replace("eventId", "eventid"): "missing_field",
+    line(eventTimestamp=""): "bad_timestamp",
+    line(eventTimestamp="2019-04-02"): "bad_timestamp",
+    line(eventTimestamp="2019"): "bad_timestamp",
+    line(eventTimestamp="21:55:57Z"): "bad_timestamp",
+    line(eventTimestamp="2019-04-02T21:55:57"): "bad_timestamp",
+    line(eventTimestamp="2019-04-02T21:55:57+0300"): "bad_timestamp",
+    line(eventTimestamp="2019-04-02T21:55:57Z\n"): "bad_timestamp",
+    line(eventTimestamp="2019-02-29T00:00:00Z"): "bad_timestamp",
+    line(eventTimestamp="2019-04-02T24:00:00Z"): "bad_timestamp",
+    line(eventTimestamp="0000-01-01T00:00:00Z"): "bad_timestamp",
+    line(eventTimestamp="0001-01-01T00:00:00+03:00"): "bad_timestamp",
+    line(eventTimestamp="9999-12-31T23:59:59-03:00"): "bad_timestamp",
+    line(eventTimestamp="yesterday"): "bad_timestamp",
+    line(doc={"payload": ""}): "empty_payload",
+    line(doc={"payload": " \t\n\u00a0\u2003\u3000\x1c\x85"}): "empty_payload",
+}
+
+
+@pytest.fixture(scope="module")
+def reasons(spark) -> dict:
+    return {row.value: row.reason for row in parsed(spark, list(NO_EVENT))}
+
+
+@pytest.mark.parametrize("text", NO_EVENT, ids=range(len(NO_EVENT)))
+def test_a_line_that_is_no_event_has_a_reason(reasons, text):
+    assert reasons[text] == NO_EVENT[text]
+
+
+# ----------------------------------------------------------------------------------- what lands is what is converted
+
+BASE = line()[:-1]
+LANDS = [
+    line(),
+    json.dumps(event(), indent=2),
+    f"\r\n  {line()}  \n",
+    line(doc={"payload": "ação 日本語 😀 e\u0301 \u200b \u2028 \x7f"}),
+    json.dumps(event(doc={"payload": "ação 日本語 😀 \u2028"})),
+    BASE[: BASE.index("texto")] + r"\u0061\n\t\"\\\/\b\f\r\ud83d\ude00\u0000" + BASE[BASE.index("texto") :] + "}",
+    BASE.replace("eventId", r"event\u0049d") + "}",
+    BASE + ', "number": 123456789012345678901234567890, "small": 1e-400, "minus": -0.0, "exponent": 1.5E+3}',
+    BASE + ', "tree": {"a": [{"b": [[[]]]}, null, true, "}{][,"]}, "": "no name", "_corrupt_record": "x"}',
+    BASE + ', "deep": ' + "[" * 900 + "]" * 900 + "}",
+    BASE + ', "eventId": "the last of two", "eventSource": null}',
+    BASE + ', "doc": {"docId": "d2", "payload": "of the last of two"}}',
+    BASE + ', "pubsub": {"messageId": "1", "publishTime": "2001-01-01T00:00:00Z", "attributes": {"a": "b"}}}',
+    BASE + ', "pubsub": "landed before, in some other form"}',
+    BASE + ', "EVENTID": "another field", "payload": "another field"}',
+    line(doc={"metadata": {"superTag01": 7, "superTag02": {"a": [1, True]}, "otherTags": None}}),
+    line(doc={"metadata": None, "docId": " "}, eventSource=5, eventVersion=1.0, eventType=None),
+    line(doc={"payload": "long " * 20_000}),
+    *(line(eventTimestamp=text) for text in TIMES),
+    line(eventTimestamp="2019-04-02T21:55:57.1234567890123456789-00:00"),
+]
+
+
+def test_whatever_lands_is_converted_with_the_same_payload(spark):
+    about = {"messageId": "17", "publishTime": "2019-04-03T00:00:01.000000Z", "attributes": {"k": 'quote " {'}}
+    events = [read_event(text.encode("utf-8")) for text in LANDS]
+    lines = [
+        landed_line(text.encode("utf-8"), one, about).decode("utf-8").removesuffix("\n")
+        for text, one in zip(LANDS, events, strict=True)
+    ]
+    rows = parsed(spark, lines)
+    assert [(row.reason, row.eventId, row.docId, row.payload, row.messageId, row.dt) for row in rows] == [
+        (None, one["eventId"], one["doc"]["docId"], one["doc"]["payload"], "17", "2019-04-03") for one in events
+    ]
+
+
+def test_a_number_too_large_for_a_float_in_an_unknown_field_does_no_harm(spark):
+    (row,) = parsed(spark, [BASE + ', "unknown": [1e400, -1e400]}'])
+    assert (row.reason, row.payload) == (None, "texto teste")
+
+
+# ------------------------------------------------------------------------------------------------------- duplicates
+
+
+def test_the_first_published_of_an_event_wins(spark):
+    seen = [  # eventId, publishTime, messageId, file, value; the winners come last
+        ("a", None, None, "f0", "v"),
+        ("a", "2019-04-03 00:00:02", "1", "f0", "v"),
+        ("a", "2019-04-03 00:00:01", "2", "f2", "winner"),
+        ("b", None, None, "f2", "v"),
+        ("b", None, None, "f1", "w"),
+        ("b", None, None, "f1", "v winner"),
+        ("c", "2019-04-03 00:00:01", "8", "f1", "v"),
+        ("c", "2019-04-03 00:00:01", "7", "f1", "winner"),
+        ("d", None, None, "f1", "winner"),
+    ]
+    frame = spark.createDataFrame(
+        seen, "eventId string, publishTime string, messageId string, file string, value string"
+    )
+    rows = number_copies(frame.withColumn("publishTime", F.col("publishTime").cast("timestamp"))).collect()
+    assert {row.eventId: row.value for row in rows if row.copy == 1} == {
+        "a": "winner",
+        "b": "v winner",
+        "c": "winner",
+        "d": "winner",
+    }
+    assert Counter(row.eventId for row in rows) == {"a": 3, "b": 3, "c": 2, "d": 1}
+    assert sorted(row.copy for row in rows if row.eventId == "a") == [1, 2, 3]
+
+
+# --------------------------------------------------------------------------------------------------- a whole conversion
+
+
+@pytest.fixture(scope="module")
+def converted(spark, tmp_path_factory) -> dict:
+    """A folder as it is found in practice, converted once: {"folder", and the counts and paths}."""
+    folder = tmp_path_factory.mktemp("converted")
+    landed = folder / "input" / "dt=2019-04-03"
+    written(
+        landed / "20190403T000001.000000Z.jsonl",
+        line("twice", {"payload": "the second"}, published="2019-04-03T00:00:02Z"),
+        line("twice", {"payload": "the first"}, published="2019-04-03T00:00:01Z"),
+        line("landed", published="2019-04-03T12:00:00Z"),
+        "{broken",
+    )
+    written(landed / "more.jsonl.gz", line("packed", published="2019-04-03T13:00:00Z"), line("twice"))
+    written(
+        folder / "input" / "raw.json",
+        line("raw"),
+        "",
+        "   \t ",
+        line("late in the west", eventTimestamp="2019-04-02T23:00:00-03:00") + "\r",
+        line("ancient", eventTimestamp="0001-01-01T00:00:00Z"),
+        line("last", eventTimestamp="9999-12-31T23:59:59.999999999Z"),
+        f"[{line('in an array')}]",
+        line("no day", eventTimestamp="today"),
+    )
+    for hidden in ("_hidden.jsonl", ".hidden.jsonl", "copy of the editor.jsonl~"):
+        written(folder / "input" / hidden, line(hidden), "{broken")
+    return {"folder": folder} | json_into_parquet(spark, f"{folder}/input", f"{folder}/parquet")
+
+
+def test_every_line_is_converted_or_a_duplicate_or_quarantined(converted):
+    assert {name: converted[name] for name in ("lines", "converted", "duplicates", "quarantined")} == {
+        "lines": 12,
+        "converted": 7,
+        "duplicates": 2,
+        "quarantined": 3,
+    }
+
+
+def test_the_parquet_has_the_columns_of_the_contract(spark, converted):
+    frame = spark.read.parquet(converted["parquet"])
+    assert dict(frame.dtypes) == CONTRACT
+    assert frame.columns == list(CONTRACT) == list(spark_sql.COLUMNS)
+    part = next(Path(converted["parquet"]).glob("dt=2019-04-03/*.parquet"))
+    stored = pyarrow.parquet.ParquetFile(part)
+    assert stored.schema_arrow.names == list(CONTRACT)[:-1]
+    assert str(stored.schema_arrow.field("eventTimestamp").type) == "timestamp[us, tz=UTC]"
+    assert stored.metadata.row_group(0).column(0).compression == "SNAPPY"
+
+
+def test_rows_lie_in_the_folder_of_their_day(spark, converted):
+    rows = spark_sql.read_parquet(spark, converted["parquet"]).select("eventId", "dt", "payload").collect()
+    assert {row.eventId: row.dt for row in rows} == {
+        "twice": "2019-04-03",
+        "landed": "2019-04-03",
+        "packed": "2019-04-03",
+        "raw": "2019-04-02",
+        "late in the west": "2019-04-03",
+        "ancient": "0001-01-01",
+        "last": "9999-12-31",
+    }
+    assert {row.payload for row in rows if row.eventId == "twice"} == {"the first"}
+    assert days(Path(converted["parquet"])) == [f"dt={day}" for day in sorted({row.dt for row in rows})]
+
+
+def test_what_is_no_event_is_quarantined_with_its_file_and_reason(converted):
+    assert converted["quarantine"] == f"{converted['folder']}/quarantine"
+    found = {(Path(one["file"]).name, one["reason"], one["line"]) for one in quarantined(Path(converted["quarantine"]))}
+    assert found == {
+        ("20190403T000001.000000Z.jsonl", "malformed_json", "{broken"),
+        ("raw.json", "malformed_json", f"[{line('in an array')}]"),
+        ("raw.json", "bad_timestamp", line("no day", eventTimestamp="today")),
+    }
+
+
+def test_the_numbers_are_those_of_a_recount_in_plain_python(spark, tmp_path):
+    choose = random.Random(4)
+    kinds = [
+        line,
+        line,
+        line,
+        lambda one: line(one)[:-9],
+        lambda one: line(one, {"payload": " "}),
+        lambda one: f"[{line(one)}]",
+        lambda one: line(one, eventTimestamp="2019-04-02"),
+        lambda one: line("", {"docId": one}),
+        lambda one: "",
+    ]
+    lines = [choose.choice(kinds)(f"e{choose.randrange(60)}") for _ in range(300)]
+    for number in range(3):
+        written(tmp_path / "input" / f"{number}.jsonl", *lines[number::3])
+
+    ids, bad = [], 0
+    for text in filter(None, lines):
+        try:
+            one = json.loads(text)
+            when = datetime.fromisoformat(one["eventTimestamp"])
+            good = bool(one["eventId"] and one["doc"]["docId"] and one["doc"]["payload"].strip() and when.tzinfo == UTC)
+        except (ValueError, TypeError):
+            good = False
+        bad += not good
+        ids += [one["eventId"]] if good else []
+    counts = json_into_parquet(spark, str(tmp_path / "input"), str(tmp_path / "parquet"))
+    assert counts["lines"] == sum(map(bool, lines)) == len(ids) + bad
+    assert (counts["converted"], counts["duplicates"], counts["quarantined"]) == (
+        len(set(ids)),
+        len(ids) - len(set(ids)),
+        bad,
+    )
+    assert min(counts["converted"], counts["duplicates"], counts["quarantined"]) > 10
+
+
+def test_a_second_run_replaces_what_the_first_wrote_and_a_trailing_slash_changes_nothing(spark, tmp_path, capsys):
+    written(tmp_path / "first" / "a.jsonl", line("e1", eventTimestamp="2019-04-01T00:00:00Z"), "{broken")
+    written(tmp_path / "second" / "b.jsonl", line("e2", eventTimestamp="2020-02-02T00:00:00Z"))
+    output = tmp_path / "parquet"
+    assert spark_sql.main([f"{tmp_path}/first//", f"{output}/", "--quarantine_path", f"{tmp_path}/bad/"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["parquet"], summary["quarantine"]) == (str(output), f"{tmp_path}/bad")
+    assert (days(output), len(quarantined(tmp_path / "bad"))) == (["dt=2019-04-01"], 1)
+
+    assert spark_sql.main([f"{tmp_path}/second", str(output), "--quarantine_path", f"{tmp_path}/bad"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["lines"], summary["converted"], summary["duplicates"], summary["quarantined"]) == (1, 1, 0, 0)
+    assert (days(output), quarantined(tmp_path / "bad")) == (["dt=2020-02-02"], [])
+
+
+def test_a_session_in_another_zone_writes_the_same_days(spark, tmp_path, capsys):
+    written(tmp_path / "input" / "a.jsonl", line(eventTimestamp="2019-04-03T01:00:00Z"))
+    spark.conf.set("spark.sql.session.timeZone", "America/Sao_Paulo")
+    try:
+        assert spark_sql.main([f"{tmp_path}/input", f"{tmp_path}/parquet"]) == 0
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
+    assert days(tmp_path / "parquet") == ["dt=2019-04-03"]
+
+
+@pytest.mark.parametrize("lines, bad", [(["", " ", "\t"], 0), (["{broken", line()[:-1]], 2)])
+def test_an_input_without_any_event_makes_no_rows_and_loses_no_line(spark, tmp_path, lines, bad):
+    written(tmp_path / "input" / "a.jsonl", *lines)
+    counts = json_into_parquet(spark, f"{tmp_path}/input", f"{tmp_path}/parquet")
+    assert (counts["lines"], counts["converted"], counts["duplicates"], counts["quarantined"]) == (bad, 0, 0, bad)
+    assert len(quarantined(tmp_path / "quarantine")) == bad
+
+
+# ------------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize("files", [(), ("empty.jsonl",), ("_hidden.jsonl", ".hidden.jsonl")])
+def test_a_folder_without_files_is_refused_before_anything_is_written(spark, tmp_path, capsys, files):
+    (tmp_path / "parquet").mkdir()
+    for name in files:
+        written(tmp_path / "input" / name, *([] if name.startswith("empty") else [line()]))
+    assert spark_sql.main([f"{tmp_path}/input", f"{tmp_path}/parquet"]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert f"spark_sql.py: expected JSON lines below {tmp_path}/input, found no file" in output.err
+    assert not list((tmp_path / "parquet").iterdir())
+
+
+@pytest.mark.parametrize(
+    "input_path, output_path, quarantine_path",
+    [
+        ("a", "a", None),
+        ("a/", "a", None),
+        ("a", "a/parquet", None),
+        ("a/input", "a", None),
+        ("a", "b", "a/bad"),
+        ("a/input", "b", "a"),
+        ("a", "b", "b/bad/"),
+        ("quarantine/input", "b", "quarantine"),
+    ],
+)
+def test_paths_that_lie_in_one_another_are_refused(spark, tmp_path, input_path, output_path, quarantine_path):
+    file = written(tmp_path / input_path / "a.jsonl", line())
+    with pytest.raises(ConversionError, match="lies in the .* choose another"):
+        json_into_parquet(
+            spark,
+            f"{tmp_path}/{input_path}",
+            f"{tmp_path}/{output_path}",
+            quarantine_path and f"{tmp_path}/{quarantine_path}",
+        )
+    assert file.read_text("utf-8") == line() + "\n"
+
+
+def test_paths_that_only_begin_alike_are_not_refused():
+    check_apart({"input": "gs://b/input", "output": "gs://b/input_parquet", "quarantine": "gs://b/inputs"})
+
+
+def test_parquet_of_another_form_is_refused_with_what_it_lacks(spark, tmp_path):
+    spark.createDataFrame([("e1", "text")], "eventId string, payload string").write.parquet(f"{tmp_path}/other")
+    with pytest.raises(ConversionError, match="lacks the columns eventTimestamp, .*, dt"):
+        spark_sql.read_parquet(spark, f"{tmp_path}/other")
+
+
+def test_only_a_file_of_some_size_with_the_ending_counts(spark, tmp_path):
+    written(tmp_path / "dt=2019-04-02" / "a.jsonl", line())
+    assert holds_files(spark, str(tmp_path))
+    assert holds_files(spark, str(tmp_path / "dt=2019-04-02" / "a.jsonl"))
+    assert not holds_files(spark, str(tmp_path), ".parquet")
+    assert not holds_files(spark, f"{tmp_path}/nowhere")
+
+
+@pytest.mark.parametrize("arguments", [[], ["only one"], ["in", "out", "--unknown"], ["in", "out", "more"]])
+def test_wrong_arguments_end_with_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        spark_sql.main(arguments)
+    assert ended.value.code == 2
+    assert "usage: spark_sql.py" in capsys.readouterr().err
