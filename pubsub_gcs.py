@@ -28,6 +28,7 @@ import logging
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -232,8 +233,6 @@ class JoinLines(beam.DoFn):
     worker thread is a shard, so that shards grow with the workers that the runner starts.
     """
 
-    PROCESS = uuid.uuid4().hex[:12]
-
     def __init__(self, num_shards: int | None, max_lines: int, max_bytes: int):
         self.num_shards, self.max_lines, self.max_bytes = num_shards, max_lines, min(max_bytes, CHUNK_BYTES)
 
@@ -260,7 +259,8 @@ class JoinLines(beam.DoFn):
         del self.sizes[folder]
         times = [micros for micros, _ in lines]
         data = b"".join(text for _, text in lines)
-        shard = zlib.crc32(data) % self.num_shards if self.num_shards else f"{self.PROCESS}-{threading.get_ident()}"
+        thread = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
+        shard = zlib.crc32(data) % self.num_shards if self.num_shards else thread
         return f"{folder} {shard}", (len(lines), min(times), max(times), data)
 
 

@@ -165,15 +165,11 @@ def json_into_parquet(
     )
     parsed = parse_lines(lines)
 
+    # Lines are counted where the quarantine is written: Spark drops the rest of a plan with a shuffle, its observations
+    # included, once the shuffle turns out to be empty.
     read, kept = Observation("read"), Observation("kept")
-    events = parsed.observe(
-        read,
-        F.count(F.lit(1)).alias("lines"),
-        F.count("reason").alias("quarantined"),
-    ).where("reason IS NULL")
-    numbered = number_copies(events).observe(
-        kept, F.count(F.when(F.col("copy") > 1, 1)).alias("duplicates"), F.count(F.lit(1)).alias("events")
-    )
+    events = parsed.where("reason IS NULL")
+    numbered = number_copies(events).observe(kept, F.count(F.when(F.col("copy") > 1, 1)).alias("duplicates"))
     (
         numbered.where("copy = 1")
         .select(*COLUMNS)
@@ -183,15 +179,17 @@ def json_into_parquet(
         .parquet(output_path)
     )
     (
-        parsed.where("reason IS NOT NULL")
+        parsed.observe(read, F.count(F.lit(1)).alias("lines"), F.count("reason").alias("bad"))
+        .where("reason IS NOT NULL")
         .select("file", "reason", F.col("value").alias("line"))
         .write.mode("overwrite")
         .json(quarantine_path)
     )
+    any_event = read.get["lines"] > read.get["bad"]
     counts = {
         "lines": read.get["lines"],
-        "converted": read_parquet(spark, output_path).count() if kept.get["events"] else 0,
-        "duplicates": kept.get["duplicates"],
+        "converted": read_parquet(spark, output_path).count() if any_event else 0,
+        "duplicates": kept.get["duplicates"] if any_event else 0,
         "quarantined": spark.read.schema("file STRING, reason STRING, line STRING").json(quarantine_path).count(),
     }
     if counts["lines"] != counts["converted"] + counts["duplicates"] + counts["quarantined"]:

@@ -428,6 +428,7 @@ def report(name: str, run: dict, figures: dict) -> str:
         f"<b>{bin['accuracy']:.2f} of {bin['documents']}</b></div>"
         for bin in test["calibration"]
     )
+    validation = ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in figures["validation"].items())
     facts = [
         ("promoted", f"{'yes' if run['promoted'] else 'no'}: {run['reason']}"),
         ("accuracy", f"{test['accuracy']:.4f} on {test['documents']} held-out documents"),
@@ -436,7 +437,7 @@ def report(name: str, run: dict, figures: dict) -> str:
         ("serving model", f"{champion['name']}: {champion['accuracy']:.4f}" if champion else "none yet"),
         ("calibration error", f"{test['expectedCalibrationError']:.4f}"),
         ("documents", ", ".join(f"{value} {key}" for key, value in figures["documents"].items())),
-        ("features", f"{figures['ngrams']}-grams, chosen by validation: {figures['validation']}"),
+        ("features", f"{figures['ngrams']}-grams, by accuracy on the validation documents: {validation}"),
         ("run", f"{run['runId']}, code {run['codeVersion']}"),
     ]
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>

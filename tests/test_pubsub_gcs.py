@@ -8,9 +8,13 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import apache_beam as beam
@@ -327,6 +331,41 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     return bytes(changed)
 
 
+def test_beam_s_metrics_count_every_message(tmp_path):
+    sent = [message(number) for number in range(30)] + [message(30, data=b"no event"), message(31, data=b"[]")]
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    pubsub_gcs.build(
+        pipeline,
+        beam.Create(sent, reshuffle=False),
+        output_path=f"{tmp_path}/input",
+        dead_letter_path=f"{tmp_path}/dead_letter",
+        max_seconds=60,
+        max_lines=20,
+        max_bytes=1 << 20,
+        num_shards=1,
+    )
+    result = pipeline.run()
+    result.wait_until_finish()
+    found = result.metrics().query(beam.metrics.MetricsFilter().with_namespace("landing"))
+    counters = {metric.key.metric.name: metric.result for metric in found["counters"]}
+    size = sum(path.stat().st_size for path in files(tmp_path))
+    dead_size = sum(path.stat().st_size for path in files(tmp_path, "dead_letter"))
+    assert counters == {
+        "received": 32,
+        "landed": 30,
+        "dead_lettered": 2,
+        "dead_lettered_malformed_json": 1,
+        "dead_lettered_not_an_object": 1,
+        "files_landed": len(files(tmp_path)),
+        "files_dead_lettered": 1,
+        "bytes_landed": size,
+        "bytes_dead_lettered": dead_size,
+    }
+    (delay,) = (one.result for one in found["distributions"] if one.key.metric.name == "publish_to_landed_ms")
+    since = (datetime.now(UTC) - datetime(2026, 11, 1, 23, 59, tzinfo=UTC)).total_seconds() * 1000
+    assert since - 60_000 < delay.min <= delay.max < since + 60_000
+
+
 # ---------------------------------------------------------------------------------------------- when things fail
 
 
@@ -436,6 +475,60 @@ def test_events_land_in_a_bucket_as_they_do_in_a_folder(bucket):
         f"id-{number}" for number in range(30)
     )
     assert [line["messageId"] for line in objects(bucket, "dead_letter")] == ["id-30"]
+
+
+@pytest.fixture
+def outage(storage_emulator):
+    """A storage service that answers 503 for some seconds from the first upload on; counts its refusals."""
+    service = os.environ["STORAGE_EMULATOR_HOST"]
+
+    class Proxy(BaseHTTPRequestHandler):
+        ends, refused = None, 0
+
+        def pass_on(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if "/upload/" in self.path:
+                Proxy.ends = Proxy.ends or time.monotonic() + 4
+                if time.monotonic() < Proxy.ends:
+                    Proxy.refused += 1
+                    return self.answer(503, b'{"error": {"code": 503, "message": "try later"}}', {})
+            request = urllib.request.Request(service + self.path, body or None, method=self.command)
+            for name in ("Content-Type", "X-Goog-Upload-Protocol"):
+                if name in self.headers:
+                    request.add_header(name, self.headers[name])
+            try:
+                with urllib.request.urlopen(request) as response:
+                    self.answer(response.status, response.read(), response.headers)
+            except urllib.error.HTTPError as error:
+                self.answer(error.code, error.read(), error.headers)
+
+        def answer(self, status, body, headers):
+            self.send_response(status)
+            self.send_header("Content-Type", headers.get("Content-Type", "application/json"))
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PUT = pass_on
+
+        def log_message(self, *_):
+            """Nothing: requests are counted."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{server.server_port}"
+    yield Proxy
+    os.environ["STORAGE_EMULATOR_HOST"] = service
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_bucket_that_answers_503_for_a_while_gets_every_line_once(bucket, outage):
+    land([message(number) for number in range(30)], f"gs://{bucket.name}", max_lines=10)
+    assert outage.refused >= 2
+    assert Counter(line["pubsub"]["messageId"] for line in objects(bucket, "input")) == Counter(
+        f"id-{number}" for number in range(30)
+    )
 
 
 def test_a_bucket_that_is_not_there_fails_at_once(storage_emulator):
