@@ -1,0 +1,447 @@
+"""TRAIN: the split, the features, the averaged classifier, its figures, the decision, and what a run writes."""
+
+import hashlib
+import json
+import random
+from datetime import date
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+import pytest
+from document_model import DocumentModel, FeatureParameters
+from pyspark.sql import Row
+from scipy.sparse import csr_matrix
+from scipy.special import softmax
+from sklearn import metrics as reference
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.linear_model import SGDClassifier
+from sklearn.utils import murmurhash3_32
+
+import spark_sql
+import train_ml_model as tm
+
+WORDS = {
+    "corn & <b>grain</b>": ["wheat", "maize", "harvest", "bushel", "silo", "acre", "crop", "seed"],
+    "oil": ["barrel", "crude", "refinery", "pipeline", "drilling", "tanker", "opec", "gasoline"],
+    "ship": ["harbour", "vessel", "cargo", "freight", "captain", "anchor", "deck", "port"],
+}
+LABELS = list(WORDS)
+PARTS = {"test": 0.1, "validation": 0.1, "train": 0.8}
+FEATURES = FeatureParameters(hash_bits=12, ngrams=1)
+FILES = ["data.json", "golden.jsonl", "metrics.json", "model.json", "report.html", "weights.safetensors"]
+
+
+def texts(count: int, seed: int = 1) -> list[tuple[str, str]]:
+    """Short documents that their words tell apart, and their labels: [(payload, label)]."""
+    choose = random.Random(seed)
+    found = []
+    for label in (LABELS[number % 3] for number in range(count)):
+        words = choose.choices(WORDS[label], k=5) + choose.choices(["the", "of", "a", "price", "said"], k=3)
+        found.append((" ".join(words), label))
+    return found
+
+
+def documents(spark, rows: list[tuple[str, str]]):
+    return tm.labelled_documents(spark.createDataFrame(rows, "payload string, superTag01 string"), "superTag01")
+
+
+def counts_by_hand(text: str) -> dict[int, int]:
+    places = [murmurhash3_32(word, positive=True) % FEATURES.size for word in text.lower().split() if len(word) > 1]
+    return {place: places.count(place) for place in places}
+
+
+def tf_idf_by_hand(rows: list[str]) -> tuple[csr_matrix, np.ndarray]:
+    """scikit-learn's (1 + ln count) · idf of the same hashed words, of length 1, and its idf."""
+    cells = [(row, place, n) for row, text in enumerate(rows) for place, n in counts_by_hand(text).items()]
+    row, place, n = zip(*cells, strict=True)
+    counts = csr_matrix((n, (row, place)), (len(rows), FEATURES.size), dtype=np.float64)
+    transformer = TfidfTransformer(sublinear_tf=True)
+    return transformer.fit_transform(counts), transformer.idf_
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_rounds():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tm, "ROUNDS", 3)
+        yield
+
+
+# ------------------------------------------------------------------------------------------------------- the decision
+
+
+@pytest.mark.parametrize(
+    "challenger, champion, baseline, promoted, because",
+    [
+        (0.9, None, 0.5, True, "first model, accuracy 0.9000"),
+        (0.9, 0.8, 0.5, True, "the serving model's 0.8000"),
+        (0.8, 0.8, 0.5, True, "accuracy 0.8000, the serving model's 0.8000"),
+        (0.8, 0.8001, 0.5, False, "accuracy 0.8000 is below the serving model's 0.8001"),
+        (0.5, None, 0.5, False, "no better than naming the commonest class, 0.5000"),
+        (0.4, 0.3, 0.5, False, "no better than naming the commonest class, 0.5000"),
+        (0.0, 0.0, 0.0, False, "no better than naming the commonest class, 0.0000"),
+    ],
+)
+def test_what_beats_chance_and_the_champion_is_promoted(challenger, champion, baseline, promoted, because):
+    decision, reason = tm.decide_promotion(challenger, champion, baseline)
+    assert (decision, because in reason) == (promoted, True)
+
+
+# ---------------------------------------------------------------------------------------------------------- documents
+
+
+def test_a_label_of_blanks_is_none_and_equal_texts_share_a_place(spark):
+    found = documents(spark, [("one", " oil "), ("one", None), ("two", ""), ("three", "  ")]).collect()
+    assert [row.label for row in found] == ["oil", None, None, None]
+    assert found[0].place == found[1].place != found[2].place
+
+
+def test_the_split_has_its_fractions_and_no_text_lies_in_two_parts(spark):
+    rows = [(f"text {number % 900}", "a") for number in range(1000)]
+    parts = tm.split(documents(spark, rows), PARTS)
+    payloads = {name: [row.payload for row in part.collect()] for name, part in parts.items()}
+    assert {name: len(found) / 1000 for name, found in payloads.items()} == pytest.approx(PARTS, abs=0.02)
+    assert sum(len(set(found)) for found in payloads.values()) == 900
+    assert sorted(sum(payloads.values(), [])) == sorted(text for text, _ in rows)
+
+
+def test_few_documents_fill_every_part(spark):
+    parts = tm.split(documents(spark, texts(tm.MIN_DOCUMENTS)), PARTS)
+    assert min(part.count() for part in parts.values()) > 0
+
+
+# ----------------------------------------------------------------------------------------------------------- features
+
+
+def test_features_are_those_of_scikit_learn_whatever_the_size_of_a_matrix(monkeypatch):
+    monkeypatch.setattr(tm, "CHUNK_ROWS", 7)
+    rows = [*texts(60), ("? !", "oil")]
+    index = {name: number for number, name in enumerate(LABELS)}
+    matrices = list(tm.count_features((Row(payload=text, label=label) for text, label in rows), FEATURES, index))
+    assert [len(matrix.classes) for matrix in matrices] == [7] * 8 + [5]
+    (frequencies,) = tm.document_frequencies(matrices, FEATURES.size)
+    idf = tm.inverse_frequencies(frequencies[:-1], int(frequencies[-1]))
+    expected, expected_idf = tf_idf_by_hand([text for text, _ in rows])
+    seen = np.asarray((expected != 0).sum(axis=0)).ravel() > 0
+    assert frequencies[-1] == len(rows)
+    np.testing.assert_allclose(idf[seen], expected_idf[seen], rtol=1e-6)
+    assert not idf[~seen].any()
+    found = [tm.weigh(matrix, idf) for matrix in matrices]
+    sparse = [csr_matrix((one.values, one.places, one.indptr), (len(one.classes), FEATURES.size)) for one in found]
+    dense = np.vstack([one.toarray() for one in sparse])
+    np.testing.assert_allclose(dense, expected.toarray(), atol=1e-6)
+    assert np.concatenate([matrix.classes for matrix in found]).tolist() == [index[label] for _, label in rows]
+
+
+def test_a_word_of_one_document_counts_only_while_documents_are_few():
+    frequencies = np.array([0, 1, 2], np.int32)
+    assert (tm.inverse_frequencies(frequencies, 99) > 0).tolist() == [False, True, True]
+    assert (tm.inverse_frequencies(frequencies, 100) > 0).tolist() == [False, False, True]
+
+
+# ----------------------------------------------------------------------------------------------------------- training
+
+
+@pytest.mark.parametrize("classes", [LABELS[:2], LABELS])
+def test_what_words_tell_apart_is_learned(spark, classes):
+    rows = [row for row in texts(90) if row[1] in classes]
+    model = tm.fit(spark, documents(spark, rows), classes, FEATURES)
+    assert model.weights.shape == (FEATURES.size, len(classes))
+    fresh = [row for row in texts(60, seed=2) if row[1] in classes]
+    assert [model.predict(text)["label"] for text, _ in fresh] == [label for _, label in fresh]
+
+
+def test_rounds_average_what_the_partitions_learn_from_the_shared_weights(spark):
+    parts = documents(spark, texts(90)).repartition(4)
+    model = tm.fit(spark, parts, LABELS, FEATURES)
+
+    lying = parts.repartition(4, "place").sortWithinPartitions("place").select("payload", "label").rdd.glom().collect()
+    lying = [part for part in lying if part]
+    assert len(lying) > 1
+    matrix, _ = tf_idf_by_hand([row.payload for part in lying for row in part])
+    labels = np.array([LABELS.index(row.label) for part in lying for row in part])
+    ends = np.cumsum([0, *map(len, lying)])
+    coefficients, intercepts, updates, rounds = np.zeros((3, FEATURES.size)), np.zeros(3), 1.0, []
+    for number in range(tm.ROUNDS):
+        learners = []
+        for start, end in zip(ends, ends[1:], strict=False):
+            one = SGDClassifier(loss="hinge", alpha=tm.ALPHA, random_state=number)
+            one.partial_fit(matrix[start : start + 1], labels[start : start + 1], classes=[0, 1, 2])
+            one.coef_, one.intercept_, one.t_ = coefficients.copy(), intercepts.copy(), updates
+            learners.append(one.partial_fit(matrix[start:end], labels[start:end]))
+        coefficients = np.mean([one.coef_ for one in learners], axis=0)
+        intercepts = np.mean([one.intercept_ for one in learners], axis=0)
+        updates = np.mean([one.t_ for one in learners])
+        rounds.append((coefficients, intercepts))
+    expected = np.mean([one for one, _ in rounds[1:]], axis=0)
+    assert np.abs(model.weights.T - expected).max() < 0.01 * np.abs(expected).max()
+    np.testing.assert_allclose(model.intercept, np.mean([one for _, one in rounds[1:]], axis=0), rtol=0.02, atol=0.01)
+
+
+def test_a_partition_without_documents_takes_no_part():
+    start = tm.Weights(np.zeros((3, FEATURES.size), np.float32), np.zeros(3, np.float32))
+    assert list(tm.epoch([], start, 3, 0)) == []
+
+
+# --------------------------------------------------------------------------------------------------------- evaluation
+
+
+@pytest.fixture(scope="module")
+def weak_model() -> DocumentModel:
+    """A model that is often wrong, and that does not know the class "ship"."""
+    noise = np.random.default_rng(3)
+    ones = np.ones(FEATURES.size, np.float32)
+    weights = noise.normal(size=(FEATURES.size, 3)).astype(np.float32)
+    return DocumentModel([*LABELS[:2], "other"], FEATURES, ones, weights, np.zeros(3, np.float32), 0.8)
+
+
+def test_the_figures_are_those_of_scikit_learn_over_any_number_of_partitions(spark, weak_model):
+    rows = texts(120)
+    data = documents(spark, rows).select("payload", "label").repartition(3).rdd
+    found = tm.metrics(tm.evaluate(data, weak_model))
+    truth = [label for _, label in rows]
+    guesses = [weak_model.predict(text)["label"] for text, _ in rows]
+    columns = reference.precision_recall_fscore_support(truth, guesses, labels=LABELS, zero_division=0)
+    assert 0 < found["accuracy"] < 1
+    assert found["accuracy"] == pytest.approx(reference.accuracy_score(truth, guesses), abs=1e-4)
+    assert found["macroF1"] == pytest.approx(columns[2].mean(), abs=1e-4)
+    assert (found["documents"], found["baseline"]) == (120, 0.3333)
+    for label, *figures in zip(LABELS, *columns, strict=True):
+        names = ("precision", "recall", "f1", "documents")
+        assert [found["classes"][label][name] for name in names] == pytest.approx(figures, abs=1e-4)
+    names = [*LABELS, "other"]
+    table = reference.confusion_matrix(truth, guesses, labels=names)
+    wrong = {(a, b): table[i, j] for i, a in enumerate(names) for j, b in enumerate(names) if i != j and table[i, j]}
+    assert {(label, predicted): count for label, predicted, count in found["confusions"]} == wrong
+    assert [one[2] for one in found["confusions"]] == sorted(wrong.values(), reverse=True)
+
+    sure = np.array([weak_model.probabilities(text).max() for text, _ in rows])
+    right = np.array(truth) == np.array(guesses)
+    bins = np.minimum((sure * 10).astype(int), 9)
+    gap = sum(abs(sure[bins == one].mean() - right[bins == one].mean()) * (bins == one).mean() for one in set(bins))
+    assert found["expectedCalibrationError"] == pytest.approx(gap, abs=1e-3)
+    assert sum(one["documents"] for one in found["calibration"]) == 120
+
+
+def test_the_losses_are_the_log_likelihoods_at_each_temperature(weak_model):
+    rows = [row for row in texts(60) if row[1] != "ship"]
+    (found,) = tm.evaluate_rows((Row(payload=text, label=label) for text, label in rows), weak_model)
+    scores = np.array([weak_model.scores(text) for text, _ in rows], np.float64)
+    truth = [weak_model.classes.index(label) for _, label in rows]
+    for temperature, loss in zip(tm.TEMPERATURES, found.losses, strict=True):
+        likely = np.log(softmax(scores / temperature, axis=1)[range(len(rows)), truth])
+        assert loss == pytest.approx(-np.maximum(likely, np.log(1e-12)).sum(), rel=1e-6)
+
+
+def test_a_tie_with_the_commonest_class_is_not_rounded_into_a_win():
+    evaluation = tm.Evaluation()
+    evaluation.pairs.update({("a", "a"): 1, ("b", "a"): 1, ("c", "a"): 1})
+    assert evaluation.accuracy == evaluation.baseline == 1 / 3
+    assert not tm.decide_promotion(evaluation.accuracy, None, evaluation.baseline)[0]
+
+
+# ---------------------------------------------------------------------------------------------------------- whole runs
+
+
+def landed(folder: Path, rows: list[tuple], name: str = "raw.jsonl") -> str:
+    """A folder with one event for each (payload, superTag01, superTag02, accountId)."""
+    folder.mkdir(parents=True)
+    lines = []
+    for number, (text, *tags) in enumerate(rows):
+        metadata = dict(zip(("superTag01", "superTag02", "accountId"), tags, strict=True))
+        one = {"eventId": f"{name}-{number}", "eventTimestamp": "2019-04-02T21:55:57Z"}
+        lines.append(json.dumps(one | {"doc": {"docId": "d", "payload": text, "metadata": metadata}}) + "\n")
+    (folder / name).write_text("".join(lines), "utf-8")
+    return str(folder)
+
+
+MODEL = "doc-classification-model-2026-01-05"
+
+
+@pytest.fixture(scope="module")
+def runs(spark, tmp_path_factory) -> dict:
+    """Three runs of one date: they learn accountId, whose labels are all wrong, superTag01, whose labels are right, and
+    superTag02, which calls every ship oil. The first and the third have a test set with the right labels everywhere.
+    """
+    folder = tmp_path_factory.mktemp("a run")
+    after = dict(zip(LABELS, [*LABELS[1:], LABELS[0]], strict=True))
+    rows = [(text, label, "oil" if label == "ship" else label, after[label]) for text, label in texts(110)]
+    data = landed(folder / "input", [*rows, *((f"zebra zebra {number}", None, None, None) for number in range(4))])
+    test = landed(folder / "held_out", [(text, *[label] * 3) for text, label in texts(40, seed=5)], "test.jsonl")
+    models = folder / "models"
+    manifest = models / MODEL / "manifest.json"
+    settings = {"day": date(2026, 1, 5), "hash_bits": 12}
+    first = tm.train(spark, data, f"{models}/", label_column="accountId", test_path=f"{test}/", **settings)
+    manifests = [manifest.read_bytes()]
+    second = tm.train(spark, f"{folder}/parquet/", str(models), **settings)
+    manifests.append(manifest.read_bytes())
+    arguments = [f"{folder}/parquet", str(models), "--label_column=superTag02", "--test", f"{folder}/parquet_test"]
+    status = tm.main([*arguments, "--date=2026-01-05", "--hash_bits=12"])
+    manifests.append(manifest.read_bytes())
+    return {"folder": folder, "first": first, "second": second, "status": status, "manifests": manifests}
+
+
+@pytest.fixture(scope="module")
+def second(runs) -> dict:
+    """The second run's manifest, its folder and its model as it is read from its files."""
+    manifest = json.loads(runs["manifests"][1])
+    folder = runs["folder"] / "models" / MODEL / "runs" / manifest["runId"]
+    model = DocumentModel.from_bytes(*((folder / name).read_bytes() for name in ("model.json", "weights.safetensors")))
+    return {"manifest": manifest, "folder": folder, "model": model}
+
+
+def test_json_is_converted_first_and_the_test_set_beside_it(runs):
+    folders = {"input", "held_out", "models", "parquet", "parquet_test", "quarantine", "quarantine_test"}
+    assert {path.name for path in runs["folder"].iterdir()} == folders
+    first = runs["first"]
+    assert (first["documents"], first["unlabelled"], first["tested_on"], first["classes"]) == (114, 4, 40, 3)
+    assert first["trained_on"] + first["validated_on"] == 110
+
+
+def test_a_model_worse_than_the_commonest_class_is_written_and_not_promoted(runs):
+    manifest = json.loads(runs["manifests"][0])
+    assert (manifest["promoted"], manifest["label"], runs["first"]["accuracy"]) == (False, "accountId", 0.0)
+    assert manifest["runId"] == runs["first"]["runId"]
+    assert "no better than naming the commonest class, 0.3500" in manifest["reason"]
+
+
+def test_the_first_good_model_is_promoted_and_takes_the_place_of_the_date(runs):
+    manifest = json.loads(runs["manifests"][1])
+    assert (manifest["promoted"], manifest["label"]) == (True, "superTag01")
+    assert manifest["reason"] == "first model, accuracy 1.0000"
+    assert manifest["runId"] == runs["second"]["runId"]
+
+
+def test_a_worse_challenger_adds_its_run_and_leaves_the_manifest(runs):
+    assert runs["status"] == 0
+    assert runs["manifests"][2] == runs["manifests"][1]
+    folders = {path.name: path for path in (runs["folder"] / "models" / MODEL / "runs").iterdir()}
+    (third,) = set(folders) - {runs["first"]["runId"], runs["second"]["runId"]}
+    own = json.loads((folders[third] / "manifest.json").read_text("utf-8"))
+    assert (own["promoted"], own["runId"]) == (False, third)
+    assert own["reason"].startswith("accuracy 0.6750 is below the serving model's 1.0000")
+    figures = json.loads((folders[third] / "metrics.json").read_text("utf-8"))
+    assert figures["champion"] == {"name": MODEL, "accuracy": 1.0}
+
+
+def test_the_manifest_names_every_file_with_its_size_and_checksum(second):
+    manifest, folder = second["manifest"], second["folder"]
+    assert {path.name for path in folder.glob("[!.]*")} == {*FILES, "manifest.json"}
+    assert manifest["files"] == [
+        {"name": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, data in ((name, (folder / name).read_bytes()) for name in FILES)
+    ]
+    assert (folder / "manifest.json").read_bytes() == (folder.parent.parent / "manifest.json").read_bytes()
+    assert {"formatVersion", "runId", "createdAt", "promoted", "reason", "label", "codeVersion"} < set(manifest)
+
+
+def test_the_files_are_text_and_tensors_and_no_pickle(second):
+    for name in FILES[:-1]:
+        (second["folder"] / name).read_text("utf-8")
+    header = (second["folder"] / FILES[-1]).read_bytes()
+    assert set(json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])) == {"idf", "weights", "intercept"}
+
+
+def test_serving_computes_the_probabilities_of_the_golden_documents(second):
+    golden = [json.loads(text) for text in (second["folder"] / "golden.jsonl").read_text("utf-8").splitlines()]
+    assert 0 < len(golden) <= tm.GOLDEN_DOCUMENTS
+    for one in golden:
+        np.testing.assert_allclose(second["model"].probabilities(one["payload"]), one["probabilities"], rtol=1e-9)
+        assert sum(one["probabilities"]) == pytest.approx(1)
+
+
+def test_metrics_agree_with_the_summary_and_the_documents(runs, second):
+    figures = json.loads((second["folder"] / "metrics.json").read_text("utf-8"))
+    summary = runs["second"]
+    parts = {"train": "trained_on", "validation": "validated_on", "test": "tested_on"}
+    counts = {part: summary[name] for part, name in parts.items()}
+    assert figures["documents"] == counts | {"unlabelled": 4, "total": 114}
+    assert sum(counts.values()) == 110
+    assert figures["test"]["accuracy"] == summary["accuracy"]
+    assert figures["ngrams"] == second["model"].parameters.ngrams
+    assert figures["validation"][f"{figures['ngrams']}-grams"] == max(figures["validation"].values())
+    assert figures["temperature"] == second["model"].temperature
+    assert figures["temperature"] in tm.TEMPERATURES
+
+
+def test_the_temperature_is_likelier_on_the_validation_documents_than_any_other(spark, runs, second):
+    labelled = tm.labelled_documents(spark_sql.read_parquet(spark, f"{runs['folder']}/parquet"), "superTag01")
+    parts = tm.split(labelled.where("label IS NOT NULL"), PARTS)
+    rows, model = parts["validation"].collect(), second["model"]
+    losses = tm.evaluate(spark.sparkContext.parallelize(rows, 2), model).losses
+    assert tm.TEMPERATURES[losses.argmin()] == model.temperature
+
+
+def test_data_json_is_the_version_of_the_files_that_were_read(runs, second):
+    data = json.loads((second["folder"] / "data.json").read_text("utf-8"))
+    assert data["parquet"] == f"{runs['folder']}/parquet"
+    found = {unquote(urlparse(one["file"]).path): (one["size"], one["sha256"]) for one in data["files"]}
+    files = [path for path in Path(data["parquet"]).rglob("*.parquet") if not path.name.startswith(".")]
+    assert found == {str(path): (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files}
+
+
+def test_the_report_names_the_classes_and_escapes_them(second):
+    page = (second["folder"] / "report.html").read_text("utf-8")
+    assert "<td>corn &amp; &lt;b&gt;grain&lt;/b&gt;</td>" in page
+    assert "<td>oil</td>" in page and "<td>ship</td>" in page
+    assert "<b>grain" not in page
+
+
+def test_documents_without_a_label_are_not_trained_on(second):
+    words = {place for text, _ in texts(110) for place in counts_by_hand(text)}
+    (zebra,) = counts_by_hand("zebra")
+    assert zebra not in words
+    assert second["model"].idf[zebra] == 0
+    assert second["model"].idf[list(words)].max() > 0
+
+
+# ------------------------------------------------------------------------------------------------------------ refusals
+
+
+@pytest.fixture(scope="module")
+def unfit(spark, tmp_path_factory) -> Path:
+    """Parquet of 60 documents, most of whose columns are unfit as labels, parquet of none, and lines without an event."""
+    folder = tmp_path_factory.mktemp("unfit")
+    empty = dict.fromkeys(spark_sql.COLUMNS) | {"superTag01": "only", "accountId": " "}
+    rows = [empty | {"payload": f"text {n}", "docId": f"d{n}", "eventType": f"{n % 2}"} for n in range(60)]
+    rows[:19] = [one | {"superTag02": f"{n % 2}"} for n, one in enumerate(rows[:19])]
+    schema = ", ".join(f"{name} string" for name in spark_sql.COLUMNS)
+    spark.createDataFrame([tuple(row.values()) for row in rows], schema).write.parquet(f"{folder}/columns")
+    spark.createDataFrame([], schema).write.parquet(f"{folder}/none")
+    (folder / "broken").mkdir()
+    (folder / "broken" / "a.jsonl").write_text("{broken\n{}\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "data, arguments, message",
+    [
+        ("columns", [], "expected at least two classes in superTag01, found only 'only'"),
+        ("columns", ["--label_column=accountId"], "expected labels in accountId, found none on any of 60 documents"),
+        ("columns", ["--label_column=superTag02"], "expected at least 20 labelled documents, found 19"),
+        ("columns", ["--label_column=tag"], "expected a label column, found no tag among eventId, "),
+        ("columns", ["--label_column=docId", "--hash_bits=24"], "expected at most 8 classes, found 60 in docId"),
+        ("none", [], "expected documents, found none"),
+        ("columns", ["--label_column=eventType", "--test=FOLDER/none"], "expected documents to test with, found none"),
+        ("nowhere", [], "/nowhere, found no file there"),
+        ("broken", [], "/broken; none of its 2 lines is an event"),
+    ],
+)
+def test_what_teaches_nothing_ends_with_one_line_and_no_model(unfit, capsys, tmp_path, data, arguments, message):
+    arguments = [argument.replace("FOLDER", str(unfit)) for argument in arguments]
+    assert tm.main([f"{unfit}/{data}", f"{tmp_path}/models", *arguments]) == 1
+    output = capsys.readouterr()
+    (said,) = [text for text in output.err.splitlines() if text.startswith("train_ml_model.py: ")]
+    assert message in said
+    assert output.out == ""
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(
+    "argument", ["date=today", "date=2026-02-30", "date=20260105", "date=2026-W02-1", "hash_bits=9", "hash_bits=25"]
+)
+def test_wrong_arguments_end_with_status_2(argument, capsys):
+    with pytest.raises(SystemExit) as ended:
+        tm.main(["input", "models", f"--{argument}"])
+    assert ended.value.code == 2
+    assert "usage: train_ml_model.py" in capsys.readouterr().err
