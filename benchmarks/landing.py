@@ -1,15 +1,16 @@
 """How complete, how fast and how small LAND is, measured on this machine.
 
-    python -m benchmarks.landing burst --messages=10000,100000   every message of a burst lands, once, in few files
+    python -m benchmarks.landing burst --messages=10000,100000       every message of a burst lands, once, in few files
     python -m benchmarks.landing burst --messages=10000 --compare    the same, and the usual shape beside it
     python -m benchmarks.landing throughput    events a second, against a plain loop that does the same work
     python -m benchmarks.landing memory        peak memory for 200,000 and for 1,000,000 events
 
-A table for people on standard error, one line of JSON on standard output; nothing stays on the disk. Exit status 1
-when a target is missed. Other work on the machine shows in the seconds: run it when there is none.
+A table for people on standard error, one line of JSON on standard output; nothing stays on the disk. Exit status 1 when
+a target is missed. Other work on the machine shows in the seconds: run it when there is none.
 """
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -22,7 +23,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,9 +32,7 @@ from apache_beam.coders import BytesCoder
 from apache_beam.io import ReadFromPubSub, ReadFromText
 from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.transforms.window import FixedWindows
 
 import pubsub_gcs
 from local import emulators, guard
@@ -44,67 +42,48 @@ ROOT = Path(__file__).parent.parent
 PROJECT = "brigade-bench"
 PUBLISHED = datetime(2026, 11, 1, 12, tzinfo=UTC)
 SHAPE = {"max_seconds": 120, "max_lines": 100_000, "max_bytes": 64 << 20, "num_shards": 1}  # the job's defaults
-STALLED_SECONDS = 180  # more than a window and an empty pull of the emulator, which takes half a minute
+PATIENCE_SECONDS = 120  # beyond a window without a new file, a burst has stalled
 
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def tell(run: dict) -> None:
+    say("\n".join(f"  {name:<36}{value}" for name, value in run.items()))
+
+
 def events(count: int) -> Iterator[bytes]:
-    """Distinct events of about 1.5 kB: made-up business mail in the README's form."""
+    """Distinct events of about 1.4 kB: made-up business mail in the README's form."""
     texts = [((document.text + " ") * 20)[:1000] for document in generate(200, seed=1)]
+    metadata = {"superTag01": "A", "superTag02": "C", "otherTags": [{"tagName": "otherTag01", "tagValue": "A"}]}
+    event = {"eventTimestamp": "2019-04-02T21:55:57Z", "eventSource": "doc.contract", "eventVersion": "1.0"}
     for number in range(count):
-        event_id = f"{number:040x}"
-        doc = {
-            "schemaVersion": "1.0",
-            "docId": str(uuid.UUID(int=number)).upper(),
-            "metadata": {
-                "accountId": "EA2425CF-EF72-40C6-8DD3-C7D5310FA07D",
-                "superTag01": "A",
-                "superTag02": "C",
-                "otherTags": [{"tagName": "otherTag01", "tagValue": "A"}],
-            },
-            "payload": texts[number % len(texts)],
-        }
-        yield orjson.dumps(
-            {
-                "eventTimestamp": "2019-04-02T21:55:57Z",
-                "eventId": event_id,
-                "eventSource": "doc.contract",
-                "eventVersion": "1.0",
-                "eventType": "DocSchedule",
-                "doc": doc,
-            }
-        )
+        doc = {"schemaVersion": "1.0", "docId": str(uuid.UUID(int=number)).upper(), "metadata": metadata}
+        doc["payload"] = texts[number % len(texts)]
+        yield orjson.dumps(event | {"eventId": f"{number:040x}", "eventType": "DocSchedule", "doc": doc})
 
 
-def child(function: str, *arguments) -> subprocess.Popen:
-    """Runs a function of this file in a process of its own, which ends with this one."""
-    code = f"from benchmarks import landing; landing.{function}(*{arguments!r})"
-    return guard.start([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+def answer(process: subprocess.Popen) -> dict:
+    """The line of JSON that a process prints at its end. Raises RuntimeError when it says nothing."""
+    output = process.stdout.read()
+    if process.wait() and not output:
+        raise RuntimeError(f"{process.args} ended with {process.returncode}")
+    return json.loads(output)
 
 
 # ------------------------------------------------------------------------------------------------------- burst
 
 
-class Files:
-    """The files that have landed below a folder, each read once, in the order of their writing."""
+class Files(dict):
+    """The files that have landed below a folder, each read once, and their lines."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.lines: dict[Path, int] = {}
-
-    def look(self) -> int:
+    def look(self, folder: Path) -> int:
         """How many lines there are by now."""
-        for path in self.folder.glob("dt=*/*"):
-            if path not in self.lines and not path.name.startswith("."):
-                self.lines[path] = path.read_bytes().count(b"\n")
-        return sum(self.lines.values())
-
-    def in_order(self) -> list[tuple[float, int]]:
-        """When each was written, and its lines."""
-        return sorted((path.stat().st_mtime, lines) for path, lines in self.lines.items())
+        for path in folder.glob("dt=*/*"):
+            if path not in self and not path.name.startswith("."):
+                self[path] = path.read_bytes().count(b"\n")
+        return sum(self.values())
 
 
 @contextmanager
@@ -126,146 +105,100 @@ def publish_burst(name: str, count: int) -> str:
     from google.cloud.pubsub_v1 import types
 
     topic, subscription = f"projects/{PROJECT}/topics/{name}", f"projects/{PROJECT}/subscriptions/{name}"
+    publisher = pubsub.PublisherClient(types.BatchSettings(max_messages=500, max_bytes=5_000_000))
+    publisher.create_topic(name=topic)
     with pubsub.SubscriberClient() as subscriber:
-        client = pubsub.PublisherClient(types.BatchSettings(max_messages=500, max_bytes=5_000_000))
-        client.create_topic(name=topic)
         subscriber.create_subscription(name=subscription, topic=topic)
     started = time.monotonic()
-    for future in [client.publish(topic, data) for data in events(count)]:
+    for future in [publisher.publish(topic, data) for data in events(count)]:
         future.result(timeout=300)
-    client.stop()
+    publisher.stop()
     say(f"{count} messages published in {time.monotonic() - started:.1f} s")
     return subscription
 
 
 def land_burst(count: int, minutes: float, folder: Path) -> dict:
-    """Lands a burst with the real job, started after it was published; what is in the files at the end."""
+    """Lands a burst with the real job, started when all of it is published; what is in the files at the end."""
     subscription = publish_burst(f"burst-{count}", count)
-    command = [sys.executable, "pubsub_gcs.py", f"--project={PROJECT}", f"--window_size={minutes:g}"]
-    command += [f"--input_subscription={subscription}", f"--output_path={folder}/input", "--num_shards=1"]
-    started = time.time()
-    with open(folder / "job.log", "wb") as output:
-        job = guard.start([*command, "--runner=DirectRunner"], cwd=ROOT, stdout=subprocess.PIPE, stderr=output)
-    files, landed, changed, told = Files(folder / "input"), 0, time.time(), time.time()
-    while landed < count and time.time() < changed + minutes * 60 + STALLED_SECONDS and job.poll() is None:
+    command = [sys.executable, "pubsub_gcs.py", f"--project={PROJECT}", f"--window_size={minutes:g}", "--num_shards=1"]
+    command += [f"--input_subscription={subscription}", f"--output_path={folder}/input", "--runner=DirectRunner"]
+    started = changed = told = time.time()
+    job = guard.start(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    files, landed = Files(), 0
+    while landed < count and time.time() < changed + minutes * 60 + PATIENCE_SECONDS and job.poll() is None:
         time.sleep(0.2)
-        before, landed = landed, files.look()
+        before, landed = landed, files.look(folder / "input")
         changed = time.time() if landed > before else changed
         if time.time() > told + 15:
             told = time.time()
-            say(f"  {told - started:4.0f} s: {landed} landed in {len(files.lines)} files")
-    time.sleep(2)  # whatever comes twice has a moment to come
+            say(f"  {told - started:4.0f} s: {landed} landed in {len(files)} files")
+    time.sleep(3)  # what comes twice has a moment to come
     job.stdin.close()  # the guard ends the job, which then prints its summary
-    summary = json.loads(job.stdout.read() or "{}")
-    job.wait()
-    files.look()
-    told = {"messages": count, "window_seconds": minutes * 60, "received": summary.get("received")}
-    return told | what_landed(files, count, minutes * 60, started)
+    run = {"messages": count, "window_seconds": minutes * 60, "received": answer(job)["received"]}
+    files.look(folder / "input")
+    return run | what_landed(files, count, minutes * 60, started)
 
 
 def what_landed(files: Files, count: int, window: float, started: float) -> dict:
     sent, contents, identities, lines = set(map(hash, events(count))), set(), set(), 0
-    for path in files.lines:
+    for path in files:
         for line in path.open("rb"):
             own, _, about = line.rpartition(b', "pubsub": ')
             contents.add(hash(own + b"}"))
             identities.add(orjson.loads(about.rstrip()[:-1])["messageId"])
             lines += 1
-    written = files.in_order()
-    per_window = [sum(at <= other < at + window for other, _ in written) for at, _ in written]
-    # Between the first and the last but one, files hold all that was taken between their writings.
-    full = written[1:-1]
-    rate = sum(lines for _, lines in full) / (full[-1][0] - written[0][0]) if full else None
+    written = sorted((path.stat().st_mtime, lines) for path, lines in files.items())
     seconds = written[-1][0] - started if written else None
+    # All that was taken between the writing of the first file and that of the last but one is in those after the first.
+    inner = written[1:-1]
+    rate = sum(lines for _, lines in inner) / (inner[-1][0] - written[0][0]) if inner else None
     return {
         "landed_lines": lines,
         "distinct_contents_as_published": len(contents & sent),
         "distinct_message_ids": len(identities),
         "duplicates": lines - len(identities),
         "files": len(written),
-        "most_files_in_a_window": max(per_window, default=0),
+        "most_files_in_a_window": max((sum(a <= b < a + window for b, _ in written) for a, _ in written), default=0),
         "seconds": seconds and round(seconds, 1),
         "messages_per_second": seconds and round(lines / seconds),
         "messages_per_second_between_files": rate and round(rate),
     }
 
 
-RECEIVED: list[int] = []  # in the process of the usual job: the size of each message
-
-
-def keyed(message: PubsubMessage) -> tuple[int, bytes]:
-    RECEIVED.append(len(message.data))
-    return 0, message.data
-
-
-def write_window(element: tuple[int, list[bytes]], folder: str, window=beam.DoFn.WindowParam) -> None:
-    shard, lines = element
-    name = f"{int(window.start)}-{shard}.jsonl"
-    Path(folder, name).write_bytes(b"".join(line + b"\n" for line in lines))
-
-
-def usual_job(subscription: str, folder: str, window: float, count: int) -> None:
-    """The usual shape, run until nothing more can come of it: fixed windows, a file for each window and shard."""
-    pubsub_gcs.lift_emulator_limit()
-    options = PipelineOptions(streaming=True, project=PROJECT)
-    pipeline = beam.Pipeline(runner=BundleBasedDirectRunner(), options=options)
-    _ = (
-        pipeline
-        | ReadFromPubSub(subscription=subscription, with_attributes=True)
-        | beam.WindowInto(FixedWindows(window))
-        | beam.Map(keyed).with_output_types(tuple[int, bytes])
-        | beam.GroupByKey()
-        | beam.Map(write_window, folder)
-    )
-    pipeline.run()
-    end = time.monotonic() + 600
-    while len(RECEIVED) < count and time.monotonic() < end:
-        time.sleep(0.5)
-    time.sleep(2 * window + 40)  # windows end, and the pull that finds nothing lets their timers fire
-    print(len(RECEIVED), flush=True)
-    os._exit(0)  # the local runner's threads poll Pub/Sub without end
-
-
-def land_usual(count: int, minutes: float, folder: Path) -> dict:
-    subscription = publish_burst(f"usual-{count}", count)
-    job = child("usual_job", subscription, str(folder), minutes * 60, count)
-    received = int(job.stdout.read() or 0)
-    job.wait()
-    files = list(folder.glob("*.jsonl"))
-    landed = sum(path.read_bytes().count(b"\n") for path in files)
-    return {"messages": count, "received": received, "landed_lines": landed, "files": len(files)}
+def land_usual(count: int, seconds: int, folder: Path) -> dict:
+    arguments = [publish_burst(f"usual-{count}", count), str(folder), str(seconds), str(count)]
+    job = guard.start([sys.executable, "-m", "benchmarks.usual_shape", *arguments], cwd=ROOT, stdout=subprocess.PIPE)
+    received = answer(job)["received"]
+    contents = [path.read_bytes().count(b"\n") for path in folder.glob("*.jsonl")]
+    return {"messages": count, "received": received, "landed_lines": sum(contents), "files": len(contents)}
 
 
 def burst(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
-    """Target: all landed, each once, in at most 5 files for a shard and window."""
-    runs, missed, usual = [], [], None
+    """Target: all land, each once, in at most 5 files for a shard and window."""
+    result, missed = {"burst": []}, []
     with tempfile.TemporaryDirectory() as scratch, pubsub_emulator(Path(scratch)):
         for count in arguments.messages:
-            # A window a fifth of the time or so that the local runner needs: several files, none of them small.
+            # 12 s for 10,000 and 2 minutes for 100,000: the local runner needs several windows, and no file is small.
             minutes = arguments.window_size or max(0.1, count / 50_000)
-            folder = Path(scratch, f"burst-{count}")
-            folder.mkdir()
-            say(f"burst of {count}, --window_size={minutes:g} minutes, --num_shards=1")
-            run = land_burst(count, minutes, folder)
-            runs.append(run)
+            say(f"a burst of {count} into pubsub_gcs.py --window_size={minutes:g} --num_shards=1")
+            result["burst"].append(run := land_burst(count, minutes, Path(scratch, f"burst-{count}")))
+            tell(run)
             for name in ("landed_lines", "distinct_contents_as_published", "distinct_message_ids"):
                 if run[name] != count:
                     missed.append(f"{name}: expected {count}, found {run[name]}")
-            if run["most_files_in_a_window"] > 5:
-                missed.append(f"most_files_in_a_window: expected 5 or less, found {run['most_files_in_a_window']}")
-            for name, value in run.items():
-                say(f"  {name:<36}{value}")
+            if (most := run["most_files_in_a_window"]) > 5:
+                missed.append(f"most_files_in_a_window: expected at most 5, found {most}")
         if arguments.compare:
-            folder = Path(scratch, "usual")
-            folder.mkdir()
-            say("the usual shape: FixedWindows, GroupByKey with the default trigger, a file a window and shard")
-            usual = land_usual(10_000, 0.2, folder)
-            for name, value in usual.items():
-                say(f"  {name:<36}{value}")
-    return {"burst": runs} | ({"usual_shape": usual} if usual else {}), missed
+            say("the usual shape: FixedWindows of 12 s, GroupByKey with the default trigger, a file a window and shard")
+            Path(scratch, "usual").mkdir()
+            result["usual_shape"] = land_usual(10_000, 12, Path(scratch, "usual"))
+            tell(result["usual_shape"])
+    return result, missed
 
 
 # -------------------------------------------------------------------------------------------------- throughput
+
+NUMBERS = itertools.count()
 
 
 class AsMessages(beam.PTransform):
@@ -280,7 +213,7 @@ class AsMessages(beam.PTransform):
 
 
 def as_message(line: bytes) -> PubsubMessage:
-    return PubsubMessage(line, {}, line[-60:].hex()[:16], PUBLISHED)
+    return PubsubMessage(line, {}, str(next(NUMBERS)), PUBLISHED)
 
 
 def read_and_map(source: str, folder: Path) -> None:
@@ -289,91 +222,81 @@ def read_and_map(source: str, folder: Path) -> None:
 
 
 def landing_steps(source: str, folder: Path) -> None:
+    paths = {"output_path": f"{folder}/input", "dead_letter_path": f"{folder}/dead_letter"}
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        paths = {"output_path": f"{folder}/input", "dead_letter_path": f"{folder}/dead_letter"}
         pubsub_gcs.build(pipeline, AsMessages(source), **paths, **SHAPE)
 
 
 def plain_loop(source: str, folder: Path) -> None:
     """What one would write without Beam and without checks: parse, add the member, write to one open file."""
-    time_text = pubsub_gcs.rfc3339(PUBLISHED)
     with open(source, "rb") as lines, open(folder / "plain.jsonl", "wb") as file:
         for number, line in enumerate(lines):
             event = orjson.loads(line)
-            event["pubsub"] = {"messageId": str(number), "publishTime": time_text, "attributes": {}}
+            event["pubsub"] = {"messageId": str(number), "publishTime": PUBLISHED, "attributes": {}}
             file.write(orjson.dumps(event) + b"\n")
 
 
 def checking_loop(source: str, folder: Path) -> None:
     """The same loop with the project's own checks and lines, which keep the event's bytes."""
-    time_text = pubsub_gcs.rfc3339(PUBLISHED)
     with open(source, "rb") as lines, open(folder / "checked.jsonl", "wb") as file:
         for number, line in enumerate(lines):
-            about = {"messageId": str(number), "publishTime": time_text, "attributes": {}}
+            about = {"messageId": str(number), "publishTime": PUBLISHED, "attributes": {}}
             file.write(pubsub_gcs.landed_line(line, pubsub_gcs.read_event(line), about))
+
+
+WAYS = (plain_loop, checking_loop, read_and_map, landing_steps)
 
 
 def throughput(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
     """Target: the landing steps take at most 4 times the plain loop's time. Nothing is subtracted."""
-    ways = (plain_loop, checking_loop, read_and_map, landing_steps)
-    seconds: dict[str, list] = {way.__name__: [] for way in ways}
+    count, spent = arguments.events, {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch, "events.jsonl")
         with open(source, "wb") as file:
-            file.writelines(line + b"\n" for line in events(arguments.events))
-        size = source.stat().st_size / arguments.events
-        for number in range(arguments.rounds):
-            for way in ways:
-                with tempfile.TemporaryDirectory(dir=scratch) as folder:
-                    wall, cpu = time.perf_counter(), time.process_time()
-                    way(str(source), Path(folder))
-                    spent = time.perf_counter() - wall, time.process_time() - cpu
-                    seconds[way.__name__].append(spent)
-                    found = sum(path.read_bytes().count(b"\n") for path in Path(folder).rglob("*.jsonl"))
-                    if way is not read_and_map and found != arguments.events:
-                        raise RuntimeError(f"{way.__name__} wrote {found} lines of {arguments.events}")
-                say(f"round {number + 1}: {way.__name__:<14} {spent[0]:6.2f} s, {spent[1]:6.2f} s of CPU")
-    numbers = {"events": arguments.events, "bytes_an_event": round(size), "rounds": arguments.rounds}
-    say(f"{'medians':<14} {'seconds':>9} {'CPU':>7} {'events/s':>10} {'a CPU second':>13} {'times the plain loop':>21}")
-    for name, spent in seconds.items():
-        wall, cpu = (statistics.median(one) for one in zip(*spent, strict=True))
-        loop = statistics.median(one for one, _ in seconds["plain_loop"])
-        row = {"seconds": wall, "cpu_seconds": cpu, "per_second": arguments.events / wall}
-        row |= {"per_cpu_second": arguments.events / cpu, "times_the_plain_loop": wall / loop}
-        numbers[name] = {key: round(value, 2) for key, value in row.items()}
-        say(
-            f"{name:<14} {wall:9.2f} {cpu:7.2f} {arguments.events / wall:10,.0f} {arguments.events / cpu:13,.0f} "
-            f"{wall / loop:21.2f}"
-        )
-    ratio = numbers["landing_steps"]["times_the_plain_loop"]
-    missed = [f"times_the_plain_loop: expected 4 or less, found {ratio}"] if ratio > 4 else []
-    return {"throughput": numbers}, missed
+            file.writelines(line + b"\n" for line in events(count))
+        result = {"events": count, "bytes_an_event": source.stat().st_size // count, "rounds": arguments.rounds}
+        for number, way in ((number, way) for number in range(arguments.rounds) for way in WAYS):
+            with tempfile.TemporaryDirectory(dir=scratch) as folder:
+                wall, cpu = time.perf_counter(), time.process_time()
+                way(str(source), Path(folder))
+                spent[way].append((time.perf_counter() - wall, time.process_time() - cpu))
+                found = sum(path.read_bytes().count(b"\n") for path in Path(folder).rglob("*.jsonl"))
+            if way is not read_and_map and found != count:
+                raise RuntimeError(f"{way.__name__} wrote {found} lines of {count}")
+            say("round {}: {:<14} {:6.2f} s, {:6.2f} s of CPU".format(number + 1, way.__name__, *spent[way][-1]))
+    medians = {way: [statistics.median(kind) for kind in zip(*spent[way], strict=True)] for way in WAYS}
+    loop = medians[plain_loop]
+    say("medians        seconds     CPU   events/s   a CPU second   times the plain loop   by CPU")
+    for way, (wall, cpu) in medians.items():
+        row = {"seconds": wall, "cpu_seconds": cpu, "per_second": count / wall, "per_cpu_second": count / cpu}
+        row |= {"times_the_plain_loop": wall / loop[0], "times_by_cpu": cpu / loop[1]}
+        say("{:<13} {:8.2f} {:7.2f} {:10,.0f} {:14,.0f} {:22.2f} {:8.2f}".format(way.__name__, *row.values()))
+        result[way.__name__] = {name: round(value, 2) for name, value in row.items()}
+    ratio = result["landing_steps"]["times_the_plain_loop"]
+    return {"throughput": result}, [f"times_the_plain_loop: expected at most 4, found {ratio}"] if ratio > 4 else []
 
 
 # ------------------------------------------------------------------------------------------------------ memory
 
 
 class MadeUpPubSub:
-    """Pub/Sub's client as the local runner uses it, for messages that are made when they are pulled.
+    """Pub/Sub's client as the local runner uses it, with messages that are made when they are pulled.
 
-    The emulator would need an hour for a million, and holds them all in memory. A pull gives a thousand, as Dataflow's
-    bundles do and the local runner's ten do not.
+    The emulator would take an hour for a million, and hold them all in its own memory. A pull gives a thousand, where
+    the local runner asks for ten, so that the steps are busy and not the runner.
     """
 
-    subscription_path = staticmethod(lambda project, name: f"projects/{project}/subscriptions/{name}")
+    count = 0
+    subscription_path = staticmethod("projects/{}/subscriptions/{}".format)
 
     def __init__(self):
-        self.left = enumerate(events(MadeUpPubSub.count))
+        self.left = enumerate(events(self.count))
 
     def pull(self, **request) -> SimpleNamespace:
+        fixed = {"attributes": {}, "publish_time": PUBLISHED, "ordering_key": ""}
         pulled = [
-            SimpleNamespace(
-                ack_id=str(number),
-                message=SimpleNamespace(
-                    data=data, attributes={}, message_id=str(number), publish_time=PUBLISHED, ordering_key=""
-                ),
-            )
-            for number, data in islice(self.left, 1000)
+            SimpleNamespace(ack_id="", message=SimpleNamespace(data=data, message_id=str(number), **fixed))
+            for number, data in itertools.islice(self.left, 1000)
         ]
         if not pulled:
             time.sleep(0.1)
@@ -383,94 +306,77 @@ class MadeUpPubSub:
         pass
 
 
-def memory_job(count: int, folder: str) -> None:
-    """Lands the messages with the project's graph on the streaming local runner; prints this process's peak."""
-    from google.cloud import pubsub
-
-    MadeUpPubSub.count, pubsub.SubscriberClient = count, MadeUpPubSub
-    source = ReadFromPubSub(subscription=f"projects/{PROJECT}/subscriptions/made-up", with_attributes=True)
-    pipeline = beam.Pipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(streaming=True, project=PROJECT))
-    paths = {"output_path": f"{folder}/input", "dead_letter_path": f"{folder}/dead_letter"}
-    pubsub_gcs.build(pipeline, source, **paths, **SHAPE | {"max_seconds": 20})
-    at_rest = peak_mib()
-    started = time.monotonic()
-    pipeline.run()
-    while pubsub_gcs.COUNTED["landed"] < count and time.monotonic() < started + 1800:
-        time.sleep(0.5)
-    landed, files = pubsub_gcs.COUNTED["landed"], pubsub_gcs.COUNTED["files_landed"]
-    seconds = round(time.monotonic() - started, 1)
-    print(
-        json.dumps(
-            {"landed": landed, "files": files, "seconds": seconds, "mib_before": at_rest, "peak_mib": peak_mib()}
-        )
-    )
-    sys.stdout.flush()
-    os._exit(0)  # the local runner's threads poll Pub/Sub without end
-
-
 def peak_mib() -> float:
     """The most memory this process has held; getrusage tells kilobytes on Linux and bytes on macOS."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
 
 
-def memory(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
-    """Target: the peaks for few and for many events differ by less than 20 %.
+def memory_job(count: int, folder: str) -> None:
+    """Lands the messages with the project's graph on the streaming local runner; prints this process's peak."""
+    from google.cloud import pubsub
 
-    Measured is a whole process: Python, Beam, its streaming local runner, the job's graph with its default shape, and
-    messages made up as they are pulled. The batch runner of `throughput` would not do: it keeps all that passes
-    between two stages, whatever the stages do.
+    MadeUpPubSub.count, pubsub.SubscriberClient = count, MadeUpPubSub
+    pipeline = beam.Pipeline("BundleBasedDirectRunner", PipelineOptions([], streaming=True, project=PROJECT))
+    source = ReadFromPubSub(subscription=f"projects/{PROJECT}/subscriptions/made-up", with_attributes=True)
+    paths = {"output_path": f"{folder}/input", "dead_letter_path": f"{folder}/dead_letter"}
+    # Files close by size as in the job; only the last one waits for its age, here 20 s.
+    pubsub_gcs.build(pipeline, source, **paths, **SHAPE | {"max_seconds": 20})
+    at_rest, started = peak_mib(), time.monotonic()
+    running = pipeline.run()
+    while pubsub_gcs.COUNTED["landed"] < count and time.monotonic() < started + 1800:
+        time.sleep(0.2)
+    run = {"landed": pubsub_gcs.COUNTED["landed"], "files": pubsub_gcs.COUNTED["files_landed"]}
+    run |= {"seconds": round(time.monotonic() - started, 1), "mib_at_rest": at_rest, "peak_mib": peak_mib()}
+    print(json.dumps(run | {"state": running.state}), flush=True)
+    os._exit(0)  # the local runner's threads poll Pub/Sub without end
+
+
+def memory(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
+    """Target: the peaks differ by less than 20 %.
+
+    Measured is a whole process: Python, Beam, its streaming local runner, the job's graph and default shape, and
+    messages that are made up as they are pulled. The batch runner of `throughput` would not do: it keeps all that
+    passes between two stages, whatever the stages do.
     """
     runs, missed = [], []
     for count in arguments.events:
         with tempfile.TemporaryDirectory() as folder:
-            job = child("memory_job", count, folder)
-            runs.append({"events": count} | json.loads(job.stdout.read() or "{}"))
-            job.wait()
-        say("  ".join(f"{name} {value}" for name, value in runs[-1].items()))
-        if runs[-1].get("landed") != count:
-            missed.append(f"landed: expected {count}, found {runs[-1].get('landed')}")
-    peaks = [run.get("peak_mib", 0) for run in runs]
-    difference = round(100 * (max(peaks) / min(peaks) - 1), 1) if all(peaks) else None
-    say(f"peaks differ by {difference} %")
-    if difference is None or difference >= 20:
-        missed.append(f"difference: expected less than 20 %, found {difference} %")
+            code = f"from benchmarks import landing; landing.memory_job({count}, {folder!r})"
+            job = guard.start([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+            runs.append({"events": count} | answer(job))
+        tell(runs[-1])
+        if runs[-1]["landed"] != count:
+            missed.append(f"landed: expected {count}, found {runs[-1]['landed']}")
+    peaks = [run["peak_mib"] for run in runs]
+    difference = round(100 * (max(peaks) / min(peaks) - 1), 1)
+    say(f"the peaks differ by {difference} %")
+    missed += [] if difference < 20 else [f"difference: expected less than 20 %, found {difference} %"]
     return {"memory": runs, "difference_percent": difference}, missed
 
 
-# --------------------------------------------------------------------------------------------- the three moves
+# ------------------------------------------------------------------------------------------------ the three moves
+
+RUNS = (burst, throughput, memory)
 
 
-def nowrite(path, data):
-    return True
-
-
-def numbers(text: str) -> list[int]:
+def counts(text: str) -> list[int]:
     return [int(one) for one in text.split(",")]
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.landing",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    plain = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.landing", description=__doc__, **plain)
     commands = parser.add_subparsers(required=True, metavar="burst | throughput | memory")
-    add = commands.add_parser("burst", help=burst.__doc__, allow_abbrev=False)
-    add.add_argument("--messages", type=numbers, default=[10_000, 100_000], metavar="N,N")
-    add.add_argument(
-        "--window_size", type=float, metavar="MINUTES", help="default: 0.2 for 10,000 and 2 for 100,000 messages"
-    )
-    add.add_argument("--compare", action="store_true", help="the usual shape lands 10,000 too")
-    add.set_defaults(run=burst)
-    add = commands.add_parser("throughput", help=throughput.__doc__, allow_abbrev=False)
-    add.add_argument("--events", type=int, default=200_000, metavar="N")
-    add.add_argument("--rounds", type=int, default=3, metavar="N")
-    add.set_defaults(run=throughput)
-    add = commands.add_parser("memory", help=memory.__doc__.splitlines()[0], allow_abbrev=False)
-    add.add_argument("--events", type=numbers, default=[200_000, 1_000_000], metavar="N,N")
-    add.set_defaults(run=memory)
+    subs = {run: commands.add_parser(run.__name__, description=run.__doc__, **plain) for run in RUNS}
+    for run, sub in subs.items():
+        sub.set_defaults(run=run)
+    subs[burst].add_argument("--messages", type=counts, default=[10_000, 100_000], metavar="N,N")
+    subs[burst].add_argument("--window_size", type=float, metavar="MINUTES", help="default: grows with the messages")
+    subs[burst].add_argument("--compare", action="store_true", help="the usual shape gets 10,000 messages too")
+    subs[throughput].add_argument("--events", type=int, default=200_000, metavar="N")
+    subs[throughput].add_argument("--rounds", type=int, default=3, metavar="N")
+    subs[memory].add_argument("--events", type=counts, default=[200_000, 1_000_000], metavar="N,N")
     return parser.parse_args(argv)
 
 
@@ -488,7 +394,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # Under its own name, not as `__main__`: what the local runner pickles with each bundle then goes by reference.
+    # Under its own name, not as `__main__`: what the runners pickle then goes by reference.
     from benchmarks import landing
 
     sys.exit(landing.main())

@@ -114,7 +114,6 @@ def spark(tmp_path_factory):
         SparkSession.builder.master("local[2]")
         .appName("brigade-tests")
         .config("spark.ui.enabled", "false")
-        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1")  # small data: compiling is what costs time
         .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         .config("spark.default.parallelism", "2")
         .config("spark.sql.shuffle.partitions", "2")
@@ -128,4 +127,9 @@ def spark(tmp_path_factory):
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     yield session
+    gateway = session.sparkContext._gateway
     session.stop()
+    # Spark's Java process ends when its standard input does; a run that is over leaves none behind.
+    gateway.shutdown()
+    gateway.proc.stdin.close()
+    gateway.proc.wait(timeout=60)
