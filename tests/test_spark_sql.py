@@ -148,8 +148,6 @@ def test_a_number_too_large_for_a_float_in_an_unknown_field_does_no_harm(rows):
     assert (rows[EVENTS[1]].reason, rows[EVENTS[1]].payload) == (None, "texto teste")
 
 
-# ------------------------------------------------------------------------------------------------ a line that is none
-
 BAD_TIMES = """2019-04-02 2019 21:55:57Z 2019-04-02T21:55:57 2019-04-02T21:55:57+0300 2019-02-29T00:00:00Z
     2019-04-02T24:00:00Z 0000-01-01T00:00:00Z 0001-01-01T00:00:00+03:00 9999-12-31T23:59:59-03:00 yesterday"""
 NO_EVENT = {
@@ -175,8 +173,6 @@ NO_EVENT = {
 def test_a_line_that_is_no_event_has_a_reason(rows, reason):
     assert {text: rows[text].reason for text in NO_EVENT[reason]} == dict.fromkeys(NO_EVENT[reason], reason)
 
-
-# ----------------------------------------------------------------------------------- what lands is what is converted
 
 BASE = line()[:-1]
 LANDS = [
@@ -214,9 +210,6 @@ def test_whatever_lands_is_converted_with_the_same_payload(spark):
     assert [(row.reason, row.eventId, row.docId, row.payload, row.messageId, row.dt) for row in rows] == [
         (None, one["eventId"], one["doc"]["docId"], one["doc"]["payload"], "17", "2019-04-03") for one in events
     ]
-
-
-# ------------------------------------------------------------------------------------------------------- duplicates
 
 
 def test_the_first_published_of_an_event_wins(spark):
@@ -383,9 +376,6 @@ def test_paths_that_lie_in_one_another_are_refused(spark, tmp_path, paths):
     with pytest.raises(ConversionError, match="lies in the .* choose another"):
         json_into_parquet(spark, *paths)
     assert file.read_text("utf-8") == line() + "\n"
-
-
-def test_paths_that_only_begin_alike_are_not_refused():
     check_apart({"input": "gs://b/input", "output": "gs://b/input_parquet", "quarantine": "gs://b/inputs"})
 
 

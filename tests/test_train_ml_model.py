@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pytest
-from document_model import DocumentModel, FeatureParameters
+from document_model import DocumentModel, FeatureParameters, hashed_counts
 from pyspark.sql import Row
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 from scipy.special import softmax
 from sklearn import metrics as reference
 from sklearn.feature_extraction.text import TfidfTransformer
@@ -46,17 +46,13 @@ def documents(spark, rows: list[tuple[str, str]]):
     return tm.labelled_documents(spark.createDataFrame(rows, "payload string, superTag01 string"), "superTag01")
 
 
-def counts_by_hand(text: str) -> dict[int, int]:
-    places = [murmurhash3_32(word, positive=True) % FEATURES.size for word in text.lower().split() if len(word) > 1]
-    return {place: places.count(place) for place in places}
-
-
 def tf_idf_by_hand(rows: list[str]) -> tuple[csr_matrix, np.ndarray]:
     """scikit-learn's (1 + ln count) · idf of the same hashed words, of length 1, and its idf."""
-    cells = [(row, place, n) for row, text in enumerate(rows) for place, n in counts_by_hand(text).items()]
-    row, place, n = zip(*cells, strict=True)
+    words = [(number, word) for number, text in enumerate(rows) for word in text.split() if len(word) > 1]
+    places = [murmurhash3_32(word, positive=True) % FEATURES.size for _, word in words]
+    cells = np.ones(len(words)), ([number for number, _ in words], places)
     transformer = TfidfTransformer(sublinear_tf=True)
-    return transformer.fit_transform(csr_matrix((n, (row, place)), (len(rows), FEATURES.size))), transformer.idf_
+    return transformer.fit_transform(csr_matrix(cells, (len(rows), FEATURES.size))), transformer.idf_
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -66,27 +62,21 @@ def few_rounds():
         yield
 
 
-# ---------------------------------------------------------------------------------------------------------- documents and features
-
-
 def test_a_label_of_blanks_is_none_and_equal_texts_share_a_place(spark):
     found = documents(spark, [("one", " oil "), ("one", None), ("two", ""), ("three", "  ")]).collect()
     assert [row.label for row in found] == ["oil", None, None, None]
     assert found[0].place == found[1].place != found[2].place
 
 
-def test_the_split_has_its_fractions_and_no_text_lies_in_two_parts(spark):
+def test_the_split_has_its_fractions_no_text_in_two_parts_and_no_empty_part(spark):
     rows = [(f"text {number % 900}", "a") for number in range(1000)]
     parts = tm.split(documents(spark, rows), PARTS)
     payloads = {name: [row.payload for row in part.collect()] for name, part in parts.items()}
     assert {name: len(found) / 1000 for name, found in payloads.items()} == pytest.approx(PARTS, abs=0.02)
     assert sum(len(set(found)) for found in payloads.values()) == 900
     assert sorted(sum(payloads.values(), [])) == sorted(text for text, _ in rows)
-
-
-def test_few_documents_fill_every_part(spark):
-    parts = tm.split(documents(spark, texts(tm.MIN_DOCUMENTS)), PARTS)
-    assert min(part.count() for part in parts.values()) > 0
+    few = tm.split(documents(spark, texts(tm.MIN_DOCUMENTS)), PARTS)
+    assert min(part.count() for part in few.values()) > 0
 
 
 def test_features_are_those_of_scikit_learn_whatever_the_size_of_a_matrix(monkeypatch):
@@ -99,13 +89,10 @@ def test_features_are_those_of_scikit_learn_whatever_the_size_of_a_matrix(monkey
     idf = tm.inverse_frequencies(frequencies[:-1], int(frequencies[-1]))
     expected, expected_idf = tf_idf_by_hand([text for text, _ in rows])
     seen = np.asarray((expected != 0).sum(axis=0)).ravel() > 0
-    assert frequencies[-1] == len(rows)
-    np.testing.assert_allclose(idf[seen], expected_idf[seen], rtol=1e-6)
-    assert not idf[~seen].any()
+    np.testing.assert_allclose(idf, np.where(seen, expected_idf, 0), rtol=1e-6)
     found = [tm.weigh(matrix, idf) for matrix in matrices]
     sparse = [csr_matrix((one.values, one.places, one.indptr), (len(one.classes), FEATURES.size)) for one in found]
-    dense = np.vstack([one.toarray() for one in sparse])
-    np.testing.assert_allclose(dense, expected.toarray(), atol=1e-6)
+    np.testing.assert_allclose(vstack(sparse).toarray(), expected.toarray(), atol=1e-6)
     assert np.concatenate([matrix.classes for matrix in found]).tolist() == [index[label] for _, label in rows]
 
 
@@ -115,23 +102,20 @@ def test_a_word_of_one_document_counts_only_while_documents_are_few():
     assert (tm.inverse_frequencies(frequencies, 100) > 0).tolist() == [False, False, True]
 
 
-# ----------------------------------------------------------------------------------------------------------- training
-
-
 @pytest.mark.parametrize("classes", [LABELS[:2], LABELS])
 def test_what_words_tell_apart_is_learned(spark, classes):
     rows = [row for row in texts(90) if row[1] in classes]
     model = tm.fit(spark, documents(spark, rows), classes, FEATURES)
-    assert model.weights.shape == (FEATURES.size, len(classes))
     fresh = [row for row in texts(60, seed=2) if row[1] in classes]
     assert [model.predict(text)["label"] for text, _ in fresh] == [label for _, label in fresh]
 
 
 def test_rounds_average_what_the_partitions_learn_from_the_shared_weights(spark, monkeypatch):
     monkeypatch.setattr(tm, "ROUNDS", 3)
-    parts = documents(spark, texts(90)).repartition(4)
+    shuffled = random.Random(6).choices(LABELS, k=90)  # else the weights would rest after a round
+    rows = zip((text for text, _ in texts(90)), shuffled, strict=True)
+    parts = documents(spark, list(rows)).repartition(4)
     model = tm.fit(spark, parts, LABELS, FEATURES)
-
     lying = parts.repartition(4, "place").sortWithinPartitions("place").rdd.glom().filter(len).collect()
     assert len(lying) > 1
     matrix, _ = tf_idf_by_hand([row.payload for part in lying for row in part])
@@ -150,12 +134,9 @@ def test_rounds_average_what_the_partitions_learn_from_the_shared_weights(spark,
         )
         rounds.append(np.column_stack([coefficients, intercepts]))
     expected, found = np.mean(rounds[1:], axis=0), np.column_stack([model.weights.T, model.intercept])
-    assert np.abs(found - expected).max() < 0.01 * np.abs(expected).max()
+    assert np.abs(found - expected).max() < 0.01 * np.abs(expected).max() < 0.1 * np.abs(rounds[-1] - expected).max()
     start = tm.Weights(np.zeros((3, FEATURES.size)), np.zeros(3))
     assert list(tm.epoch([], start, 3, 0)) == []  # a partition without documents takes no part
-
-
-# -------------------------------------------------------------------------------------------------------- evaluation and decision
 
 
 @pytest.fixture(scope="module")
@@ -211,8 +192,7 @@ def test_the_losses_are_the_log_likelihoods_at_each_temperature(weak_model):
         (0.8, 0.8, 0.5, True, "accuracy 0.8000, the serving model's 0.8000"),
         (0.8, 0.8001, 0.5, False, "accuracy 0.8000 is below the serving model's 0.8001"),
         (0.5, None, 0.5, False, "no better than naming the commonest class, 0.5000"),
-        (0.4, 0.3, 0.5, False, "no better than naming the commonest class, 0.5000"),
-        (0.0, 0.0, 0.0, False, "no better than naming the commonest class, 0.0000"),
+        (0.4, 0.3, 0.5, False, "no better than naming the commonest class"),
     ],
 )
 def test_what_beats_chance_and_the_champion_is_promoted(challenger, champion, baseline, promoted, because):
@@ -227,7 +207,7 @@ def test_a_tie_with_the_commonest_class_is_not_rounded_into_a_win():
     assert not tm.decide_promotion(evaluation.accuracy, None, evaluation.baseline)[0]
 
 
-# ---------------------------------------------------------------------------------------------------------- whole runs
+# ----------------------------------------------------------------------------------------------------------- whole runs
 
 
 def landed(folder: Path, rows: list[tuple]) -> str:
@@ -281,9 +261,9 @@ def second(runs) -> dict:
 
 
 def test_json_is_converted_first_and_the_test_set_beside_it(runs):
-    folders = {"input", "held_out", "models", "parquet", "parquet_test", "quarantine", "quarantine_test"}
-    assert {path.name for path in runs["folder"].iterdir()} == folders
-    first = runs["first"]
+    folder, first = runs["folder"], runs["first"]
+    made = {"models", "parquet", "parquet_test", "quarantine", "quarantine_test"}
+    assert {path.name for path in folder.iterdir()} == {"input", "held_out"} | made
     assert (first["documents"], first["unlabelled"], first["tested_on"], first["classes"]) == (114, 4, 40, 3)
     assert first["trained_on"] + first["validated_on"] == 110
 
@@ -291,7 +271,6 @@ def test_json_is_converted_first_and_the_test_set_beside_it(runs):
 def test_a_model_worse_than_the_commonest_class_waits_for_one_that_is_promoted(runs):
     first, second = json.loads(runs["manifests"][0]), json.loads(runs["manifests"][1])
     assert (first["promoted"], first["label"], first["runId"]) == (False, "accountId", runs["first"]["runId"])
-    assert runs["first"]["accuracy"] < 0.35
     assert "no better than naming the commonest class, 0.3500" in first["reason"]
     assert (second["promoted"], second["label"], second["runId"]) == (True, "superTag01", runs["second"]["runId"])
     assert second["reason"] == "first model, accuracy 1.0000"
@@ -333,14 +312,20 @@ def test_serving_computes_the_probabilities_of_the_golden_documents(second):
 
 def test_metrics_agree_with_the_summary_and_the_documents(runs, second):
     figures, summary = json.loads((second["folder"] / "metrics.json").read_text("utf-8")), runs["second"]
+    model = second["model"]
     parts = {"train": "trained_on", "validation": "validated_on", "test": "tested_on"}
     counts = {part: summary[name] for part, name in parts.items()}
     assert figures["documents"] == counts | {"unlabelled": 4, "total": 114}
     assert sum(counts.values()) == 110
     assert figures["test"]["accuracy"] == summary["accuracy"]
-    assert figures["ngrams"] == second["model"].parameters.ngrams
+    assert (figures["ngrams"], figures["temperature"]) == (model.parameters.ngrams, model.temperature)
+
+
+def test_the_candidate_that_does_better_on_the_validation_documents_is_taken(runs):
+    path = runs["folder"] / "models" / MODEL / "runs" / runs["first"]["runId"] / "metrics.json"
+    figures = json.loads(path.read_text("utf-8"))
+    assert len(set(figures["validation"].values())) == 2  # no tie here
     assert figures["validation"][f"{figures['ngrams']}-grams"] == max(figures["validation"].values())
-    assert figures["temperature"] == second["model"].temperature
 
 
 def test_no_other_temperature_makes_the_validation_documents_likelier(spark, runs):
@@ -366,13 +351,10 @@ def test_the_report_names_the_classes_and_escapes_them(second):
 
 
 def test_documents_without_a_label_are_not_trained_on(second):
-    words = {place for text, _ in texts(110) for place in counts_by_hand(text)}
-    (zebra,) = counts_by_hand("zebra")
+    words = {place for text, _ in texts(110) for place in hashed_counts(text, FEATURES)[0].tolist()}
+    (zebra,) = hashed_counts("zebra", FEATURES)[0].tolist()
     assert zebra not in words
     assert second["model"].idf[zebra] == 0 < second["model"].idf[list(words)].min()
-
-
-# ------------------------------------------------------------------------------------------------------------ refusals
 
 
 @pytest.fixture(scope="module")
@@ -405,8 +387,8 @@ def unfit(spark, tmp_path_factory) -> Path:
     ],
 )
 def test_what_teaches_nothing_ends_with_one_line_and_no_model(unfit, capsys, tmp_path, data, arguments, message):
-    arguments = [argument.replace("FOLDER", str(unfit)) for argument in arguments]
-    assert tm.main([f"{unfit}/{data}", f"{tmp_path}/models", *arguments]) == 1
+    arguments = [f"{unfit}/{data}", f"{tmp_path}/models", *(one.replace("FOLDER", str(unfit)) for one in arguments)]
+    assert tm.main(arguments) == 1
     output = capsys.readouterr()
     (said,) = [text for text in output.err.splitlines() if text.startswith("train_ml_model.py: ")]
     assert (message in said, output.out) == (True, "")
