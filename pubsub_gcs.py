@@ -57,6 +57,7 @@ from google.cloud import storage
 log = logging.getLogger("pubsub_gcs")
 
 MIB = 1 << 20
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CHUNK_BYTES = MIB  # lines are joined to chunks of this size, so that Beam's state is touched once a chunk
 MAX_EVENT_BYTES = 4 * MIB
 RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
@@ -107,6 +108,25 @@ def read_event(data: bytes, max_bytes: int = MAX_EVENT_BYTES) -> dict:
         raise NotAnEvent("malformed_json", f"{error.msg.split(':')[0]} at character {error.pos}") from error
     if not isinstance(event, dict):
         raise NotAnEvent("not_an_object", f"expected an object, found {JSON_NAMES.get(type(event), 'a number')}")
+    doc = event.get("doc")
+    whole = (
+        type(doc) is dict
+        and type(event.get("eventId")) is type(event.get("eventTimestamp")) is str
+        and type(doc.get("docId")) is type(doc.get("payload")) is str
+        and event["eventId"]
+        and doc["docId"]
+    )
+    if not whole:
+        say_what_is_missing(event)
+    if not is_timestamp(event["eventTimestamp"]):
+        raise NotAnEvent("bad_timestamp", "eventTimestamp: expected RFC 3339, such as 2019-04-02T21:55:57Z")
+    if not doc["payload"] or doc["payload"].isspace():
+        raise NotAnEvent("empty_payload", "doc.payload holds no text")
+    return event
+
+
+def say_what_is_missing(event: dict) -> None:
+    """Raises NotAnEvent for the first required field that is missing, empty or of the wrong type."""
     for path in REQUIRED:
         value = event
         for depth, name in enumerate(path, 1):
@@ -122,11 +142,6 @@ def read_event(data: bytes, max_bytes: int = MAX_EVENT_BYTES) -> dict:
     for path, value in ((("eventId",), event["eventId"]), (("doc", "docId"), event["doc"]["docId"])):
         if not value:
             raise NotAnEvent("missing_field", f"{'.'.join(path)} is empty")
-    if not is_timestamp(event["eventTimestamp"]):
-        raise NotAnEvent("bad_timestamp", "eventTimestamp: expected RFC 3339, such as 2019-04-02T21:55:57Z")
-    if not event["doc"]["payload"].strip():
-        raise NotAnEvent("empty_payload", "doc.payload holds no text")
-    return event
 
 
 def is_timestamp(text: str) -> bool:
@@ -198,16 +213,22 @@ class Route(beam.DoFn):
         self.output_path, self.dead_letter_path = output_path, dead_letter_path
         self.max_event_bytes = max_event_bytes
 
-    def process(self, message: PubsubMessage, timestamp=beam.DoFn.TimestampParam) -> Iterator:
-        count("received")
-        # A test's messages may lack what Pub/Sub gives each of its own.
-        published = message.publish_time or timestamp.to_utc_datetime(has_tz=True)
-        micros = (published - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-        day = published.astimezone(UTC).strftime("dt=%Y-%m-%d")
+    def start_bundle(self):
+        self.received = 0
+
+    def finish_bundle(self):
+        count("received", self.received)
+
+    def process(self, message: PubsubMessage) -> Iterator:
+        self.received += 1
+        since = message.publish_time - EPOCH
+        micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        published = rfc3339(message.publish_time)
+        day = f"dt={published[:10]}"
         data = message.data or b""
         about = {
             "messageId": message.message_id or "",
-            "publishTime": rfc3339(published),
+            "publishTime": published,
             "attributes": dict(message.attributes or {}),
         }
         try:
@@ -238,16 +259,17 @@ class JoinLines(beam.DoFn):
 
     def start_bundle(self):
         self.open: dict[str, list[Line]] = {}
-        self.sizes: dict[str, int] = {}
+        self.sizes: Counter[str] = Counter()
 
     def process(self, element: tuple[str, Line]) -> Iterator:
         folder, line = element
-        if folder in self.open and (
-            len(self.open[folder]) >= self.max_lines or self.sizes[folder] + len(line[1]) > self.max_bytes
-        ):
+        lines = self.open.setdefault(folder, [])
+        size = self.sizes[folder] + len(line[1])
+        if lines and (size > self.max_bytes or len(lines) >= self.max_lines):
             yield self.close(folder)
-        self.open.setdefault(folder, []).append(line)
-        self.sizes[folder] = self.sizes.get(folder, 0) + len(line[1])
+            lines, size = self.open.setdefault(folder, []), len(line[1])
+        lines.append(line)
+        self.sizes[folder] = size
 
     def finish_bundle(self) -> Iterator:
         for folder in list(self.open):
@@ -333,7 +355,7 @@ class Batch(beam.DoFn):
         size.clear()
         age.clear()
         if batch:
-            yield key.rsplit(" ", 1)[0], batch
+            yield key, batch
 
 
 @beam.typehints.with_input_types(tuple[str, list[Chunk]])
@@ -352,7 +374,7 @@ class WriteFile(beam.DoFn):
         )
 
     def process(self, element: tuple[str, list[Chunk]]) -> Iterator[str]:
-        folder, batch = element
+        folder, batch = element[0].rsplit(" ", 1)[0], element[1]
         lines = sum(chunk[0] for chunk in batch)
         data = b"".join(text for _, _, _, text in batch)
         name = file_name(min(first for _, first, _, _ in batch), max(last for _, _, last, _ in batch), lines, data)
@@ -711,13 +733,16 @@ def adapt_to_emulator() -> None:
     google-cloud-pubsub opens the emulator's channel, and only that one, with gRPC's default of 4 MiB an answer: a
     large message, or ten of half a megabyte, would end the job, again at each start. And the emulator keeps a pull that
     finds nothing until a second before its deadline, half a minute, in which the local runner's only thread waits and
-    closes no file.
+    closes no file. The runner also asks for ten messages at a time, and a bundle costs it the same whatever its size:
+    with a hundred, 10,000 messages landed in 16 s instead of 55 s.
     """
     import grpc
 
     class ShortPulls(grpc.UnaryUnaryClientInterceptor):
         def intercept_unary_unary(self, proceed, call, request):
-            return proceed(call._replace(timeout=1.5) if call.method.endswith("/Pull") else call, request)
+            if call.method.endswith("/Pull"):
+                call, request.max_messages = call._replace(timeout=1.5), 100
+            return proceed(call, request)
 
     plain = grpc.insecure_channel
 

@@ -358,14 +358,14 @@ class ModelFolder:
     def copy_in(self, local: Path, name: str) -> None:
         """Copies a local file to `<path>/<name>`, replacing what is there."""
         target = self.hadoop.Path(f"{self.path}/{name}")
-        self.file_system.copyFromLocalFile(False, True, self.hadoop.Path(local.as_uri()), target)
+        self.file_system.copyFromLocalFile(False, True, self.hadoop.Path(f"file://{local}"), target)
 
     def read(self, name: str) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder, "copy")
             # The last argument: without the local file system's checksum files.
             source = self.hadoop.Path(f"{self.path}/{name}")
-            self.file_system.copyToLocalFile(False, source, self.hadoop.Path(copy.as_uri()), True)
+            self.file_system.copyToLocalFile(False, source, self.hadoop.Path(f"file://{copy}"), True)
             return copy.read_bytes()
 
     def names(self) -> list[str]:

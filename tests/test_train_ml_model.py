@@ -56,9 +56,10 @@ def tf_idf_by_hand(rows: list[str]) -> tuple[csr_matrix, np.ndarray]:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_rounds():
+def few_rounds(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tm, "ROUNDS", 2)
+        patch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("ein Büro")))  # not every path is plain
         yield
 
 
@@ -70,13 +71,12 @@ def test_a_label_of_blanks_is_none_and_equal_texts_share_a_place(spark):
 
 def test_the_split_has_its_fractions_no_text_in_two_parts_and_no_empty_part(spark):
     rows = [(f"text {number % 900}", "a") for number in range(1000)]
-    parts = tm.split(documents(spark, rows), PARTS)
-    payloads = {name: [row.payload for row in part.collect()] for name, part in parts.items()}
+    split = tm.split(documents(spark, rows), PARTS).items()
+    payloads = {name: [row.payload for row in part.collect()] for name, part in split}
     assert {name: len(found) / 1000 for name, found in payloads.items()} == pytest.approx(PARTS, abs=0.02)
     assert sum(len(set(found)) for found in payloads.values()) == 900
     assert sorted(sum(payloads.values(), [])) == sorted(text for text, _ in rows)
-    few = tm.split(documents(spark, texts(tm.MIN_DOCUMENTS)), PARTS)
-    assert min(part.count() for part in few.values()) > 0
+    assert all(part.count() for part in tm.split(documents(spark, texts(tm.MIN_DOCUMENTS)), PARTS).values())
 
 
 def test_features_are_those_of_scikit_learn_whatever_the_size_of_a_matrix(monkeypatch):
@@ -129,14 +129,12 @@ def test_rounds_average_what_the_partitions_learn_from_the_shared_weights(spark,
             one.partial_fit(matrix[start : start + 1], labels[start : start + 1], classes=[0, 1, 2])
             one.coef_, one.intercept_, one.t_ = coefficients.copy(), intercepts.copy(), updates
             learners.append(one.partial_fit(matrix[start:end], labels[start:end]))
-        coefficients, intercepts, updates = (
-            np.mean([getattr(one, name) for one in learners], axis=0) for name in ("coef_", "intercept_", "t_")
-        )
+        learned = zip(*((one.coef_, one.intercept_, one.t_) for one in learners), strict=True)
+        coefficients, intercepts, updates = (np.mean(values, axis=0) for values in learned)
         rounds.append(np.column_stack([coefficients, intercepts]))
     expected, found = np.mean(rounds[1:], axis=0), np.column_stack([model.weights.T, model.intercept])
     assert np.abs(found - expected).max() < 0.01 * np.abs(expected).max() < 0.1 * np.abs(rounds[-1] - expected).max()
-    start = tm.Weights(np.zeros((3, FEATURES.size)), np.zeros(3))
-    assert list(tm.epoch([], start, 3, 0)) == []  # a partition without documents takes no part
+    assert list(tm.epoch([], None, 3, 0)) == []  # a partition without documents takes no part
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +147,7 @@ def weak_model() -> DocumentModel:
 def test_the_figures_are_those_of_scikit_learn_over_any_number_of_partitions(spark, weak_model):
     rows = texts(120)
     found = tm.metrics(tm.evaluate(documents(spark, rows).repartition(3).rdd, weak_model))
-    truth = [label for _, label in rows]
-    guesses = [weak_model.predict(text)["label"] for text, _ in rows]
+    truth, guesses = zip(*((label, weak_model.predict(text)["label"]) for text, label in rows), strict=True)
     columns = reference.precision_recall_fscore_support(truth, guesses, labels=LABELS, zero_division=0)
     assert 0 < found["accuracy"] < 1
     assert found["accuracy"] == pytest.approx(reference.accuracy_score(truth, guesses), abs=1e-4)
@@ -261,11 +258,11 @@ def second(runs) -> dict:
 
 
 def test_json_is_converted_first_and_the_test_set_beside_it(runs):
-    folder, first = runs["folder"], runs["first"]
-    made = {"models", "parquet", "parquet_test", "quarantine", "quarantine_test"}
-    assert {path.name for path in folder.iterdir()} == {"input", "held_out"} | made
-    assert (first["documents"], first["unlabelled"], first["tested_on"], first["classes"]) == (114, 4, 40, 3)
-    assert first["trained_on"] + first["validated_on"] == 110
+    made = {path.name for path in runs["folder"].iterdir()} - {"input", "held_out"}
+    assert made == {"models", "parquet", "parquet_test", "quarantine", "quarantine_test"}
+    first = runs["first"]
+    counts = [first[name] for name in ("documents", "unlabelled", "tested_on", "classes")]
+    assert [*counts, first["trained_on"] + first["validated_on"]] == [114, 4, 40, 3, 110]
 
 
 def test_a_model_worse_than_the_commonest_class_waits_for_one_that_is_promoted(runs):
@@ -277,8 +274,7 @@ def test_a_model_worse_than_the_commonest_class_waits_for_one_that_is_promoted(r
 
 
 def test_a_worse_challenger_adds_its_run_and_leaves_the_manifest(runs):
-    assert runs["status"] == 0
-    assert runs["manifests"][2] == runs["manifests"][1]
+    assert (runs["status"], runs["manifests"][2]) == (0, runs["manifests"][1])
     folders = {path.name: path for path in (runs["folder"] / "models" / MODEL / "runs").iterdir()}
     (third,) = set(folders) - {runs["first"]["runId"], runs["second"]["runId"]}
     own = json.loads((folders[third] / "manifest.json").read_text("utf-8"))
@@ -312,13 +308,12 @@ def test_serving_computes_the_probabilities_of_the_golden_documents(second):
 
 def test_metrics_agree_with_the_summary_and_the_documents(runs, second):
     figures, summary = json.loads((second["folder"] / "metrics.json").read_text("utf-8")), runs["second"]
-    model = second["model"]
     parts = {"train": "trained_on", "validation": "validated_on", "test": "tested_on"}
     counts = {part: summary[name] for part, name in parts.items()}
-    assert figures["documents"] == counts | {"unlabelled": 4, "total": 114}
-    assert sum(counts.values()) == 110
+    assert figures["documents"] == counts | {"unlabelled": 4, "total": 4 + sum(counts.values())}
     assert figures["test"]["accuracy"] == summary["accuracy"]
-    assert (figures["ngrams"], figures["temperature"]) == (model.parameters.ngrams, model.temperature)
+    assert figures["ngrams"] == second["model"].parameters.ngrams
+    assert figures["temperature"] == second["model"].temperature
 
 
 def test_the_candidate_that_does_better_on_the_validation_documents_is_taken(runs):
@@ -340,8 +335,8 @@ def test_data_json_is_the_version_of_the_files_that_were_read(runs, second):
     data = json.loads((second["folder"] / "data.json").read_text("utf-8"))
     assert data["parquet"] == f"{runs['folder']}/parquet"
     found = {unquote(urlparse(one["file"]).path): (one["size"], one["sha256"]) for one in data["files"]}
-    files = [path for path in Path(data["parquet"]).rglob("*.parquet") if not path.name.startswith(".")]
-    assert found == {str(path): (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files}
+    files = {str(path): path.read_bytes() for path in Path(data["parquet"]).rglob("*.parquet")}
+    assert found == {path: (len(content), hashlib.sha256(content).hexdigest()) for path, content in files.items()}
 
 
 def test_the_report_names_the_classes_and_escapes_them(second):
