@@ -5,11 +5,12 @@ either as a line of `<output_path>/dt=YYYY-MM-DD/….jsonl`, the event's own byt
 publishTime, attributes}` added, or as a line of `<dead_letter_path>/dt=YYYY-MM-DD/….jsonl` with the reason why it is
 no event. All of it is one file, since that is what Dataflow's workers get with the job.
 
-    read ─► route ─► join lines ─► batch ─► commit (reshuffle) ─► write file
+    read ─► route ─► join lines ─► batch ─► stage file ─► commit (reshuffle) ─► name file
 
 There are no windows for a message to be late for: a batch closes when it is `--window_size` old or full, whatever the
-watermark says. A batch is committed (the reshuffle) before it is written, and its file's name follows from its content,
-so a write that is run again finds its own file and adds nothing.
+watermark says. A closed batch is written under a hidden name; the reshuffle then commits what is in it, and only a
+committed file gets its visible name, which follows from its content. So a worker that dies leaves at most a hidden
+file, and a naming that is run again finds its own file and adds nothing.
 
 On this machine, with the Pub/Sub emulator:
     python pubsub_gcs.py --project=brigade-local --runner=DirectRunner --window_size=0.1 --num_shards=1 \\
@@ -21,7 +22,7 @@ On GCP:
 
 import argparse
 import base64
-import gzip
+import contextlib
 import hashlib
 import json
 import logging
@@ -39,6 +40,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import apache_beam as beam
+import google_crc32c
 import orjson
 from apache_beam.coders import BytesCoder, TupleCoder, VarIntCoder
 from apache_beam.internal.cloudpickle.cloudpickle import register_pickle_by_value as pickle_by_value
@@ -58,9 +60,13 @@ log = logging.getLogger("pubsub_gcs")
 
 MIB = 1 << 20
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 CHUNK_BYTES = MIB  # lines are joined to chunks of this size, so that Beam's state is touched once a chunk
 MAX_EVENT_BYTES = 4 * MIB
-RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+# Offsets go as far as Spark and Java read them: 18 hours.
+RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.\d+)?(?:[Zz]|([+-](?:(?:0\d|1[0-7]):[0-5]\d|18:00)))", re.ASCII
+)
 REQUIRED = (("eventId",), ("eventTimestamp",), ("doc", "docId"), ("doc", "payload"))
 JSON_NAMES = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
 
@@ -71,6 +77,9 @@ COUNTING = threading.Lock()
 Line = tuple[int, bytes]
 # Lines on their way to the same file: how many, first and last publication (microseconds since 1970), their bytes.
 Chunk = tuple[int, int, int, bytes]
+# A file before it has its name: where it is, where it goes, its size in bytes and its CRC32C, its lines, and times of
+# publication (microseconds since 1970).
+StagedFile = tuple[str, str, int, int, int, list[int]]
 
 
 # ---------------------------------------------------------------------------------------------- what is an event
@@ -149,9 +158,11 @@ def is_timestamp(text: str) -> bool:
     match = RFC3339.fullmatch(text)
     if not match:
         return False
-    date, clock, _, offset = match.groups()
+    date, clock, offset = match.groups()
     try:
-        datetime.fromisoformat(f"{date}T{clock}{'+00:00' if offset in 'Zz' else offset}").astimezone(UTC)
+        moment = datetime.fromisoformat(f"{date}T{clock}{offset or ''}")
+        if offset:
+            moment.astimezone(UTC)  # the years 1 and 9999 have no room for every offset
     except (ValueError, OverflowError):
         return False
     return True
@@ -199,7 +210,9 @@ def count(name: str, by: int = 1) -> None:
 
 
 def rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 class Route(beam.DoFn):
@@ -221,9 +234,8 @@ class Route(beam.DoFn):
 
     def process(self, message: PubsubMessage) -> Iterator:
         self.received += 1
-        since = message.publish_time - EPOCH
-        micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
         published = rfc3339(message.publish_time)
+        micros = (message.publish_time - EPOCH) // MICROSECOND
         day = f"dt={published[:10]}"
         data = message.data or b""
         about = {
@@ -359,48 +371,68 @@ class Batch(beam.DoFn):
 
 
 @beam.typehints.with_input_types(tuple[str, list[Chunk]])
+@beam.typehints.with_output_types(tuple[str, StagedFile])
+class StageFile(beam.DoFn):
+    """Writes a batch under a hidden name, and gives what there is to know of it but its bytes.
+
+    The bytes end here: a batch of 64 MiB that went through the reshuffle would be sent to another worker and back to
+    the disk, and on Dataflow be paid for, once more.
+    """
+
+    def __init__(self, compress: bool, files: "Files"):
+        self.compress, self.files = compress, files
+
+    def process(self, element: tuple[str, list[Chunk]]) -> Iterator[tuple[str, StagedFile]]:
+        key, batch = element
+        pieces = [data for _, _, _, data in batch]
+        times = [micros for _, first, last, _ in batch for micros in (first, last)]
+        lines = sum(chunk[0] for chunk in batch)
+        path = f"{key.rsplit(' ', 1)[0]}/{file_name(min(times), max(times), lines, pieces)}"
+        if self.compress:
+            gzip = zlib.compressobj(6, wbits=31)  # 31: with gzip's header, whose time is 0
+            path, pieces = path + ".gz", [*map(gzip.compress, pieces), gzip.flush()]
+        checksum = google_crc32c.Checksum()
+        for piece in pieces:
+            checksum.update(piece)
+        staged = self.files.stage(path, pieces)
+        yield key, (staged, path, sum(map(len, pieces)), int.from_bytes(checksum.digest(), "big"), lines, times)
+
+
+@beam.typehints.with_input_types(tuple[str, StagedFile])
 @beam.typehints.with_output_types(str)
-class WriteFile(beam.DoFn):
-    """Writes a batch as one file that did not exist before, and gives its path.
+class NameFile(beam.DoFn):
+    """Gives a staged file its name, which no file had before, and yields its path.
 
     What it counts is named after the folder: `landed` below `output_path`, `dead_lettered` below `dead_letter_path`.
     """
 
-    def __init__(self, dead_letter_path: str, compress: bool, create=None):
-        self.dead_letters, self.compress, self.create = (
-            f"{dead_letter_path}/",
-            compress,
-            create or create_file,
-        )
+    def __init__(self, dead_letter_path: str, files: "Files"):
+        self.dead_letters, self.files = f"{dead_letter_path}/", files
 
-    def process(self, element: tuple[str, list[Chunk]]) -> Iterator[str]:
-        folder, batch = element[0].rsplit(" ", 1)[0], element[1]
-        lines = sum(chunk[0] for chunk in batch)
-        data = b"".join(text for _, _, _, text in batch)
-        name = file_name(min(first for _, first, _, _ in batch), max(last for _, _, last, _ in batch), lines, data)
-        if self.compress:
-            name, data = name + ".gz", gzip.compress(data, compresslevel=6, mtime=0)
-        path = f"{folder}/{name}"
-        if not self.create(path, data):
+    def process(self, element: tuple[str, StagedFile]) -> Iterator[str]:
+        staged, path, size, checksum, lines, times = element[1]
+        if not self.files.name(staged, path, size, checksum):
             count("files_found_already_written")
         kind = "dead_lettered" if path.startswith(self.dead_letters) else "landed"
         count(kind, lines)
         count(f"files_{kind}")
-        count(f"bytes_{kind}", len(data))
+        count(f"bytes_{kind}", size)
         now = int(time.time() * 1000)
-        for _, first, last, _ in batch:
-            for micros in (first, last):
-                Metrics.distribution("landing", f"publish_to_{kind}_ms").update(now - micros // 1000)
+        for micros in times:
+            Metrics.distribution("landing", f"publish_to_{kind}_ms").update(now - micros // 1000)
         yield path
 
 
-def file_name(first: int, last: int, lines: int, data: bytes) -> str:
+def file_name(first: int, last: int, lines: int, pieces: list[bytes]) -> str:
     """`<first>-<last>-<lines>-<SHA-256 of the lines>.jsonl`: times of publication, UTC; no colon, for Hadoop's sake."""
     times = [
         (datetime(1970, 1, 1) + timedelta(microseconds=micros)).strftime("%Y%m%dT%H%M%S.%fZ")
         for micros in (first, last)
     ]
-    return f"{times[0]}-{times[1]}-{lines}-{hashlib.sha256(data).hexdigest()[:24]}.jsonl"
+    content = hashlib.sha256()
+    for piece in pieces:
+        content.update(piece)
+    return f"{times[0]}-{times[1]}-{lines}-{content.hexdigest()[:24]}.jsonl"
 
 
 CLIENTS: dict[str, storage.Client] = {}
@@ -436,54 +468,93 @@ class DifferentContent(Exception):
     """A file of this name is there with other bytes; since names follow from content, somebody changed it."""
 
 
-@WITH_BACK_OFF
-def create_file(path: str, data: bytes) -> bool:
-    """Creates the file with these bytes: True. Or finds it as it should be: False. It is never there in part.
+class StagedFileLost(Exception):
+    """Somebody removed a staged file before it got its name; its messages can only come from Pub/Sub again."""
 
-    Tries for 5 minutes with growing pauses when the failure may pass; then, and at once when it will not, raises, so
-    that the bundle fails and its messages stay with the runner. Raises DifferentContent for a file of other bytes.
+
+class Files:
+    """Files that appear whole, under a name that none had before. Local folders and Cloud Storage.
+
+    Both steps try for 5 minutes with growing pauses when a failure may pass; then, and at once when it will not, they
+    raise, so that the bundle fails and its messages stay with the runner.
     """
-    if path.startswith("gs://"):
-        return create_object(path, data)
-    folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
-    half = os.path.join(folder, f".{name}.{uuid.uuid4().hex}")  # Spark passes over names that begin with a dot
-    try:
-        with open(half, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(half, path)  # unlike a rename, refuses when the name is taken
-        return True
-    except FileExistsError:
-        with open(path, "rb") as file:
-            if file.read() != data:
+
+    @WITH_BACK_OFF
+    def stage(self, path: str, pieces: list[bytes]) -> str:
+        """Writes the bytes under a hidden name beside `path`, and returns that."""
+        folder, name = path.rsplit("/", 1)
+        staged = f"{folder}/.{name}.{uuid.uuid4().hex}.staged"  # Spark passes over names that begin with a dot
+        if path.startswith("gs://"):
+            # generation 0: only if there is none; with it, the client also repeats what failed on the way
+            blob(staged).upload_from_string(
+                b"".join(pieces), "application/x-ndjson", if_generation_match=0, checksum="crc32c", timeout=120
+            )
+            return staged
+        os.makedirs(folder, exist_ok=True)
+        try:
+            with open(staged, "xb") as file:
+                file.writelines(pieces)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            if os.path.exists(staged):
+                os.remove(staged)
+            raise
+        return staged
+
+    @WITH_BACK_OFF
+    def name(self, staged: str, path: str, size: int, checksum: int) -> bool:
+        """Gives the staged file its name: True. Or finds that it has it already: False.
+
+        `size` in bytes and `checksum` (CRC32C) are the staged file's. Raises DifferentContent when the name belongs to
+        other bytes, and StagedFileLost when there is neither a staged file nor one of that name.
+        """
+        new = True
+        try:
+            if path.startswith("gs://"):
+                token, _, _ = blob(path).rewrite(blob(staged), if_generation_match=0)
+                while token:  # a large copy, or one to another place, takes more than one call
+                    token, _, _ = blob(path).rewrite(blob(staged), token=token, if_generation_match=0)
+            else:
+                os.link(staged, path)  # unlike a rename, refuses when the name is taken
+        except (FileExistsError, FileNotFoundError, exceptions.PreconditionFailed, exceptions.NotFound):
+            new, found = False, size_and_checksum(path)
+            if found is None:
+                raise StagedFileLost(f"{staged} is gone before it became {path}") from None
+            if found != (size, checksum):
                 raise DifferentContent(path) from None
-        return False
-    finally:
-        if os.path.exists(half):
-            os.remove(half)
+        if path.startswith("gs://"):
+            with contextlib.suppress(exceptions.NotFound):
+                blob(staged).delete()
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(staged)
+        return new
 
 
-def create_object(path: str, data: bytes) -> bool:
+def blob(path: str) -> storage.Blob:
     bucket, name = path.removeprefix("gs://").split("/", 1)
-    blob = storage_client().bucket(bucket).blob(name)
+    return storage_client().bucket(bucket).blob(name)
+
+
+def size_and_checksum(path: str) -> tuple[int, int] | None:
+    """A file's size in bytes and its CRC32C; None if there is no such file."""
+    if path.startswith("gs://"):
+        found = blob(path)
+        try:
+            found.reload()
+        except exceptions.NotFound:
+            return None
+        return found.size, int.from_bytes(base64.b64decode(found.crc32c), "big")
+    size, checksum = 0, google_crc32c.Checksum()
     try:
-        # generation 0: only if there is none; with it, the client also repeats what failed on the way
-        blob.upload_from_string(data, "application/x-ndjson", if_generation_match=0, checksum="crc32c", timeout=120)
-        return True
-    except exceptions.PreconditionFailed:
-        blob.reload()
-        checksum = base64.b64decode(blob.crc32c)
-        if blob.size != len(data) or checksum != crc32c(data):
-            raise DifferentContent(path) from None
-        return False
-
-
-def crc32c(data: bytes) -> bytes:
-    import google_crc32c  # comes with google-cloud-storage
-
-    return google_crc32c.Checksum(data).digest()
+        with open(path, "rb") as file:
+            while piece := file.read(CHUNK_BYTES):
+                size += len(piece)
+                checksum.update(piece)
+    except FileNotFoundError:
+        return None
+    return size, int.from_bytes(checksum.digest(), "big")
 
 
 class WriteDatedFiles(beam.PTransform):
@@ -501,22 +572,24 @@ class WriteDatedFiles(beam.PTransform):
         max_bytes: int,
         num_shards: int | None = None,
         compress: bool = False,
-        create=None,
+        files: Files | None = None,
         clock=time.time,
     ):
         super().__init__()
         self.join = JoinLines(num_shards, max_lines, max_bytes)
         self.batch = Batch(max_seconds, max_lines, max_bytes, clock)
-        self.write = WriteFile(dead_letter_path, compress, create)
+        files = files or Files()
+        self.stage, self.name = StageFile(compress, files), NameFile(dead_letter_path, files)
 
     def expand(self, lines: beam.PCollection) -> beam.PCollection:
         return (
             lines
             | "Join lines" >> beam.ParDo(self.join)
             | "Batch" >> beam.ParDo(self.batch)
-            # What is in a batch is settled here: after a crash the write is run again with this batch and no other.
-            | "Commit batch" >> ReshufflePerKey()
-            | "Write file" >> beam.ParDo(self.write)
+            | "Stage file" >> beam.ParDo(self.stage)
+            # What is in a file is settled here: whatever runs again behind it, it is for this file and no other.
+            | "Commit" >> ReshufflePerKey()
+            | "Name file" >> beam.ParDo(self.name)
         )
 
 
@@ -707,7 +780,7 @@ def check_surroundings(arguments: argparse.Namespace) -> None:
 def check_writable(path: str) -> None:
     if path.startswith("gs://"):
         bucket = path.removeprefix("gs://").split("/", 1)[0]
-        needed = ["storage.objects.create", "storage.objects.get"]
+        needed = ["storage.objects.create", "storage.objects.get", "storage.objects.delete"]
         try:
             granted = storage_client().bucket(bucket).test_iam_permissions(needed)
         except exceptions.NotFound:

@@ -121,7 +121,7 @@ class LineCount:
 
     def __call__(self) -> int:
         for blob in self.bucket.list_blobs(prefix=self.prefix):
-            if blob.name not in self.lines:
+            if blob.name not in self.lines and "/." not in blob.name:  # hidden: a file that has no name yet
                 self.lines[blob.name] = blob.download_as_bytes().count(b"\n")
         return sum(self.lines.values())
 

@@ -429,7 +429,7 @@ def letter(message_id: str, data: bytes, reason: str = "bad_timestamp", attribut
 
 @pytest.fixture
 def dead(folder) -> Path:
-    """Dead letters of two days: four messages, one of them twice, one line that tells nothing."""
+    """Dead letters of two days: four messages, one of them twice, one line that tells nothing; a file without a name."""
     for day in ("dt=2025-01-01", "dt=2025-01-02"):
         (folder / "dead_letter" / day).mkdir(parents=True)
     first = letter("1", b"\xff\xfe", "not_utf8", {"source": "scanner"})
@@ -437,6 +437,7 @@ def dead(folder) -> Path:
     write(folder / "dead_letter" / "dt=2025-01-01", "a.jsonl", first)
     second = letter("2", b"{}") + letter("3", EVENT) + letter("4", b"", "empty")
     write(folder / "dead_letter" / "dt=2025-01-02", "b.jsonl.gz", gzip.compress(second))
+    write(folder / "dead_letter" / "dt=2025-01-02", ".c.jsonl.0123abcd.staged", letter("5", b""))
     return folder / "dead_letter"
 
 

@@ -4,7 +4,6 @@ import base64
 import gzip
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -14,17 +13,19 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import apache_beam as beam
+import google_crc32c
 import pytest
 from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing import test_stream
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pubsub_gcs
@@ -75,10 +76,13 @@ def land(messages, folder: Path, **shape) -> None:
         )
 
 
-def lines(folder: Path, kind: str = "input") -> list[dict]:
+def lines(folder: Path, kind: str = "input", hidden: bool = False) -> list[dict]:
+    """The events or dead letters of a folder. Where a worker died while it staged a file there are `hidden` ones."""
     found = []
     for path in sorted((folder / kind).glob("dt=*/*")):
-        assert not path.name.startswith("."), "a half-written file was left"
+        if path.name.startswith("."):
+            assert hidden, "a staged file was left"
+            continue
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         assert content.endswith(b"\n")
         found += [json.loads(line) for line in content.splitlines()]
@@ -116,6 +120,9 @@ def files(folder: Path, kind: str = "input") -> list[Path]:
         ("bad_timestamp", event(eventTimestamp="2019-02-30T00:00:00Z")),
         ("bad_timestamp", event(eventTimestamp="2019-04-02")),
         ("bad_timestamp", event(eventTimestamp="2019-04-02T21:55:57")),
+        ("bad_timestamp", event(eventTimestamp="2019-04-02T21:55:57+18:01")),
+        ("bad_timestamp", event(eventTimestamp="2019-04-02T21:55:57+05:75")),
+        ("bad_timestamp", event(eventTimestamp="0001-01-01T00:00:00+05:00")),
         ("too_large", event(doc={"docId": "1", "payload": "x" * 9_000_000})),
     ],
 )
@@ -295,40 +302,62 @@ class FakeClock:
         return self.times[min(count, len(self.times) - 1)]
 
 
+VALUES_IN_JSON = (b'""', b"0", b"null", b"[]", b"{}", b'" "', b"true", b"1e999", b'"2019-13-01T00:00:00Z"')
+PIECES = (b'"', b"{", b"}", b",", b"\\", b"\n", b"\x00", b"\xed\xa0\x80", b"\\ud800", b"[" * 2000, b'"pubsub": {}, ')
+PLACE = st.floats(0, 1)
+MUTATIONS = st.one_of(
+    st.tuples(st.just("set"), PLACE, st.integers(0, 255).map(lambda byte: bytes([byte]))),
+    st.tuples(st.just("cut"), PLACE, st.sampled_from((1, 1, 1, 10, 1000))),
+    st.tuples(st.just("put"), PLACE, st.sampled_from(PIECES) | st.binary(max_size=8)),
+    st.tuples(st.just("repeat"), PLACE, st.integers(1, 40)),
+    st.tuples(st.just("rename"), st.sampled_from((b"eventId", b"payload", b"docId", b"eventTimestamp", b"doc")), PLACE),
+    st.tuples(st.just("value"), st.sampled_from((b'"texto teste"', b'"2019-04-02T21:55:57Z"', b'"event-1"')), PLACE),
+)
+
+
+def mutated(data: bytes, mutations: list[tuple]) -> bytes:
+    """The bytes after small changes: flipped, cut, repeated, swapped for JSON's own characters."""
+    for kind, what, how in mutations:
+        if kind == "rename":
+            data = data.replace(what, what.upper(), 1)
+        elif kind == "value":
+            data = data.replace(what, VALUES_IN_JSON[int(how * (len(VALUES_IN_JSON) - 1))], 1)
+        else:
+            at = int(what * len(data))
+            if kind == "set":
+                data = data[:at] + how + data[at + 1 :]
+            elif kind == "cut":
+                data = data[:at] + data[at + how :]
+            elif kind == "put":
+                data = data[:at] + how + data[at:]
+            else:
+                data = data[: at + how] + data[at:]
+    return data
+
+
 def test_ten_thousand_mutated_messages_land_or_are_dead_letters(tmp_path):
-    chance = random.Random(3)
-    sent = [message(number, mutated(event(number), chance)) for number in range(10_000)]
+    sent = []
+
+    @settings(max_examples=10_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(MUTATIONS, max_size=4))
+    def each_leaves_once(mutations):
+        one = message(len(sent), mutated(event(1), mutations))
+        route = pubsub_gcs.Route("input", "dead_letter")
+        route.start_bundle()
+        ((folder, (_, line)),) = route.process(one)
+        assert folder in ("input/dt=2026-11-01", "dead_letter/dt=2026-11-01")
+        assert line.endswith(b"\n") and b"\n" not in line[:-1] and json.loads(line)
+        sent.append(one)
+
+    each_leaves_once()
+    assert len(sent) >= 10_000
     land(sent, tmp_path, max_lines=5000, max_bytes=64 << 20)
     landed, dead = lines(tmp_path), lines(tmp_path, "dead_letter")
     identities = Counter(line["pubsub"]["messageId"] for line in landed) + Counter(line["messageId"] for line in dead)
-    assert identities == Counter(f"id-{number}" for number in range(10_000))
-    assert len(landed) > 1000 and len({line["reason"] for line in dead}) >= 6
+    assert identities == Counter(one.message_id for one in sent)
+    assert len(landed) > 100 and len({line["reason"] for line in dead}) >= 6
     by_id = {one.message_id: one.data for one in sent}
     assert all(base64.b64decode(line["data"]) == by_id[line["messageId"]] for line in dead)
-
-
-def mutated(data: bytes, chance: random.Random) -> bytes:
-    """The bytes after up to four small changes: flipped, cut, repeated, swapped for JSON's own characters."""
-    changed = bytearray(data)
-    for _ in range(chance.randint(0, 4)):
-        at, kind = chance.randrange(len(changed) + 1), chance.randrange(6)
-        if kind == 0 and at < len(changed):
-            changed[at] = chance.randrange(256)
-        elif kind == 1:
-            del changed[at : at + chance.choice((1, 1, 1, 10, 1000))]
-        elif kind == 2:
-            changed[at:at] = chance.choice((b'"', b"{", b"}", b",", b"null", b"\\", b"\n", b"\x00", b"\xed\xa0\x80"))
-        elif kind == 3:
-            changed[at:at] = changed[at : at + 20]
-        elif kind == 4:
-            name = chance.choice((b"eventId", b"payload", b"docId", b"eventTimestamp", b"doc"))
-            changed = bytearray(bytes(changed).replace(name, chance.choice((b"other", name, name.upper())), 1))
-        else:
-            value = chance.choice((b'""', b"0", b"null", b"[]", b"{}", b'" "', b"true"))
-            changed = bytearray(bytes(changed).replace(b'"texto teste"', value, 1))
-        if not changed:
-            break
-    return bytes(changed)
 
 
 def test_beam_s_metrics_count_every_message(tmp_path):
@@ -369,31 +398,57 @@ def test_beam_s_metrics_count_every_message(tmp_path):
 # ---------------------------------------------------------------------------------------------- when things fail
 
 
-class FailsAt:
-    """`create_file` that fails so often at one moment of a write, as disks, networks and dying workers do."""
+class FailingFiles(pubsub_gcs.Files):
+    """Files of which one step fails so often at one moment, as disks, networks and dying workers do."""
 
-    def __init__(self, moment: str, counter: Path, times: int = 2):
-        self.moment, self.counter, self.times = moment, counter, times
+    def __init__(self, step: str, moment: str, counter: Path, times: int = 2):
+        self.step, self.moment, self.counter, self.times = step, moment, counter, times
 
-    def __call__(self, path: str, data: bytes) -> bool:
+    def fails(self, step: str, moment: str) -> bool:
+        if (step, moment) != (self.step, self.moment):
+            return False
         # The runner pickles this with each bundle, so what it remembers lies in a file.
         count = len(self.counter.read_text()) if self.counter.exists() else 0
         self.counter.write_text("x" * (count + 1))
-        failing = count < self.times
-        if failing and self.moment == "before":
+        return count < self.times
+
+    def stage(self, path, pieces):
+        if self.fails("stage", "before"):
             raise OSError("no connection")
-        if failing and self.moment == "during":
-            folder, name = os.path.split(path)
-            os.makedirs(folder, exist_ok=True)
-            Path(folder, f".{name}.half").write_bytes(data[: len(data) // 2])
+        if self.fails("stage", "during"):
+            super().stage(path, [pieces[0][: len(pieces[0]) // 2]])
             raise OSError("disk full")
-        created = pubsub_gcs.create_file(path, data)
-        if failing and self.moment == "after":
+        staged = super().stage(path, pieces)
+        if self.fails("stage", "after"):
             raise OSError("the worker died before it could say that the file is written")
-        return created
+        return staged
+
+    def name(self, staged, path, size, checksum):
+        if self.fails("name", "before"):
+            raise OSError("no connection")
+        if self.fails("name", "during"):
+            if path.startswith("gs://"):
+                pubsub_gcs.blob(path).rewrite(pubsub_gcs.blob(staged))
+            else:
+                os.link(staged, path)
+            raise OSError("the worker died between the two names")
+        new = super().name(staged, path, size, checksum)
+        if self.fails("name", "after"):
+            raise OSError("the worker died before it could say that the file has its name")
+        return new
 
 
-def land_as_a_stream(messages, folder: Path, **shape) -> None:
+@pytest.fixture(params=["a folder", "a bucket"])
+def place(request, tmp_path):
+    """Where to land: a path or a gs:// URI, and a function that reads the lines of what one finds there."""
+    if request.param == "a folder":
+        yield str(tmp_path), partial(lines, tmp_path)
+    else:
+        bucket = request.getfixturevalue("bucket")
+        yield f"gs://{bucket.name}", partial(objects, bucket)
+
+
+def land_as_a_stream(messages, folder: Path | str, **shape) -> None:
     """The same on the streaming local runner, which runs a failed bundle again: four times in all."""
     stream = test_stream.TestStream().add_elements(messages).advance_processing_time(61).advance_watermark_to_infinity()
     with beam.Pipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(streaming=True)) as pipeline:
@@ -411,33 +466,40 @@ def land_as_a_stream(messages, folder: Path, **shape) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before", "during", "after"])
-def test_a_bundle_that_is_run_again_loses_nothing_and_writes_nothing_twice(tmp_path, moment):
+@pytest.mark.parametrize("step", ["stage", "name"])
+def test_a_bundle_that_is_run_again_loses_nothing_and_writes_nothing_twice(place, tmp_path, step, moment):
+    uri, found = place
+    attempts = tmp_path / "attempts"
     sent = [message(number) for number in range(30)] + [message(30, data=b"no event")]
-    land_as_a_stream(sent, tmp_path, max_lines=10, create=FailsAt(moment, tmp_path / "attempts"))
-    assert (tmp_path / "attempts").read_text().count("x") > 2, "nothing failed"
-    for path in tmp_path.rglob(".*.half"):
-        path.unlink()  # hidden from Spark; a real one is removed when its write ends
-    identities = Counter(line["pubsub"]["messageId"] for line in lines(tmp_path))
+    land_as_a_stream(sent, uri, max_lines=10, files=FailingFiles(step, moment, attempts))
+    assert attempts.read_text().count("x") > 2, "nothing failed"
+    identities = Counter(line["pubsub"]["messageId"] for line in found("input", hidden=step == "stage"))
     assert identities == Counter(f"id-{number}" for number in range(30))
-    assert len(lines(tmp_path, "dead_letter")) == 1
+    assert [line["messageId"] for line in found("dead_letter", hidden=step == "stage")] == ["id-30"]
 
 
 def test_a_write_that_cannot_succeed_fails_the_job(tmp_path):
+    failing = FailingFiles("stage", "before", tmp_path / "attempts", times=99)
     with pytest.raises(Exception, match="no connection"):
-        land_as_a_stream(
-            [message(1)], tmp_path, max_lines=10, create=FailsAt("before", tmp_path / "attempts", times=99)
-        )
+        land_as_a_stream([message(1)], tmp_path, max_lines=10, files=failing)
     assert not files(tmp_path)
 
 
-def test_a_local_file_is_created_once_and_never_replaced(tmp_path):
-    path = str(tmp_path / "dt=2026-11-01" / "file.jsonl")
-    assert pubsub_gcs.create_file(path, b"first\n") is True
-    assert pubsub_gcs.create_file(path, b"first\n") is False
+def test_a_file_gets_its_name_once_and_is_never_replaced(place):
+    uri, _ = place
+    path, here = f"{uri}/input/dt=2026-11-01/file.jsonl", pubsub_gcs.Files()
+    first, again, other = (here.stage(path, pieces) for pieces in ([b"fir", b"st\n"], [b"first\n"], [b"other\n"]))
+    about = 6, int.from_bytes(google_crc32c.Checksum(b"first\n").digest(), "big")
+    assert len({first, again, other}) == 3 and pubsub_gcs.size_and_checksum(path) is None
+    assert here.name(first, path, *about) is True
+    assert here.name(first, path, *about) is False  # the bundle that did it is run again
+    assert here.name(again, path, *about) is False  # the batch was staged twice, which its messages' repetition does
     with pytest.raises(pubsub_gcs.DifferentContent):
-        pubsub_gcs.create_file(path, b"other\n")
-    assert Path(path).read_bytes() == b"first\n"
-    assert [one.name for one in Path(path).parent.iterdir()] == ["file.jsonl"]
+        here.name(other, path, *pubsub_gcs.size_and_checksum(other))
+    assert pubsub_gcs.size_and_checksum(path) == about
+    assert [pubsub_gcs.size_and_checksum(one) for one in (first, again)] == [None, None]
+    with pytest.raises(pubsub_gcs.StagedFileLost):
+        here.name(first, f"{path}.2", *about)
 
 
 # ------------------------------------------------------------------------------------------- the storage service
@@ -451,20 +513,10 @@ def bucket(storage_emulator):
     return storage.Client(project="brigade-test").create_bucket(name)
 
 
-def objects(bucket, kind: str) -> list[dict]:
-    blobs = bucket.list_blobs(prefix=f"{kind}/")
+def objects(bucket, kind: str, hidden: bool = False) -> list[dict]:
+    blobs = [blob for blob in bucket.list_blobs(prefix=f"{kind}/") if not (hidden and "/." in blob.name)]
+    assert not [blob.name for blob in blobs if "/." in blob.name], "a staged file was left"
     return [json.loads(line) for blob in blobs for line in blob.download_as_bytes().splitlines()]
-
-
-def test_an_object_is_created_only_if_there_is_none(bucket):
-    path = f"gs://{bucket.name}/input/dt=2026-11-01/file.jsonl"
-    assert pubsub_gcs.create_file(path, b"first\n") is True
-    generation = bucket.get_blob("input/dt=2026-11-01/file.jsonl").generation
-    assert pubsub_gcs.create_file(path, b"first\n") is False
-    with pytest.raises(pubsub_gcs.DifferentContent):
-        pubsub_gcs.create_file(path, b"other\n")
-    blob = bucket.get_blob("input/dt=2026-11-01/file.jsonl")
-    assert blob.generation == generation and blob.download_as_bytes() == b"first\n"
 
 
 def test_events_land_in_a_bucket_as_they_do_in_a_folder(bucket):
@@ -479,7 +531,7 @@ def test_events_land_in_a_bucket_as_they_do_in_a_folder(bucket):
 
 @pytest.fixture
 def outage(storage_emulator):
-    """A storage service that answers 503 for some seconds from the first upload on; counts its refusals."""
+    """A storage service that answers 503 to all for 30 seconds from the first upload on; counts its refusals."""
     service = os.environ["STORAGE_EMULATOR_HOST"]
 
     class Proxy(BaseHTTPRequestHandler):
@@ -488,10 +540,10 @@ def outage(storage_emulator):
         def pass_on(self):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             if "/upload/" in self.path:
-                Proxy.ends = Proxy.ends or time.monotonic() + 4
-                if time.monotonic() < Proxy.ends:
-                    Proxy.refused += 1
-                    return self.answer(503, b'{"error": {"code": 503, "message": "try later"}}', {})
+                Proxy.ends = Proxy.ends or time.monotonic() + 30
+            if Proxy.ends and time.monotonic() < Proxy.ends:
+                Proxy.refused += 1
+                return self.answer(503, b'{"error": {"code": 503, "message": "try later"}}', {})
             request = urllib.request.Request(service + self.path, body or None, method=self.command)
             for name in ("Content-Type", "X-Goog-Upload-Protocol"):
                 if name in self.headers:
@@ -509,7 +561,7 @@ def outage(storage_emulator):
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = do_PUT = pass_on
+        do_GET = do_POST = do_PUT = do_DELETE = pass_on
 
         def log_message(self, *_):
             """Nothing: requests are counted."""
@@ -523,7 +575,7 @@ def outage(storage_emulator):
     server.server_close()
 
 
-def test_a_bucket_that_answers_503_for_a_while_gets_every_line_once(bucket, outage):
+def test_a_bucket_that_answers_503_for_half_a_minute_gets_every_line_once(bucket, outage):
     land([message(number) for number in range(30)], f"gs://{bucket.name}", max_lines=10)
     assert outage.refused >= 2
     assert Counter(line["pubsub"]["messageId"] for line in objects(bucket, "input")) == Counter(
@@ -535,7 +587,7 @@ def test_a_bucket_that_is_not_there_fails_at_once(storage_emulator):
     from google.api_core.exceptions import NotFound
 
     with pytest.raises(NotFound):
-        pubsub_gcs.create_file("gs://no-such-bucket/input/file.jsonl", b"x\n")
+        pubsub_gcs.Files().stage("gs://no-such-bucket/input/file.jsonl", [b"x\n"])
 
 
 # ------------------------------------------------------------------------------------------------- the command
@@ -746,5 +798,5 @@ def test_the_dataflow_job_is_built_offline_and_its_workers_need_nothing_of_this_
     )
     read = subprocess.run([sys.executable, reader, graph], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert read.returncode == 0, read.stderr
-    for name in ("Route", "JoinLines", "Batch", "WriteFile"):
+    for name in ("Route", "JoinLines", "Batch", "StageFile", "NameFile"):
         assert name in read.stdout
