@@ -209,12 +209,6 @@ def count(name: str, by: int = 1) -> None:
         COUNTED[name] += by
 
 
-def rfc3339(moment: datetime) -> str:
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
-
-
 class Route(beam.DoFn):
     """PubsubMessage → (folder, Line): an event below `output_path`, what is none below `dead_letter_path`.
 
@@ -225,6 +219,7 @@ class Route(beam.DoFn):
     def __init__(self, output_path: str, dead_letter_path: str, max_event_bytes: int = MAX_EVENT_BYTES):
         self.output_path, self.dead_letter_path = output_path, dead_letter_path
         self.max_event_bytes = max_event_bytes
+        self.second, self.clock = None, ""
 
     def start_bundle(self):
         self.received = 0
@@ -234,9 +229,11 @@ class Route(beam.DoFn):
 
     def process(self, message: PubsubMessage) -> Iterator:
         self.received += 1
-        published = rfc3339(message.publish_time)
         micros = (message.publish_time - EPOCH) // MICROSECOND
-        day = f"dt={published[:10]}"
+        second, fraction = divmod(micros, 1_000_000)
+        if second != self.second:  # neighbours share it, and isoformat would take a tenth of a message's time
+            self.second, self.clock = second, (EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
+        published, day = f"{self.clock}.{fraction:06}Z", f"dt={self.clock[:10]}"
         data = message.data or b""
         about = {
             "messageId": message.message_id or "",
@@ -777,6 +774,26 @@ def check_surroundings(arguments: argparse.Namespace) -> None:
             raise CannotStart(f"{path} cannot be written to: {one_line(error)}") from error
 
 
+def subscribe(topic: str) -> str:
+    """Makes a subscription for this run; it sees what is published from now on."""
+    from google.cloud import pubsub
+
+    name = f"{topic.rsplit('/topics/', 1)[0]}/subscriptions/landing-{uuid.uuid4().hex}"
+    with pubsub.SubscriberClient() as subscriber:
+        subscriber.create_subscription(name=name, topic=topic, timeout=30)
+    return name
+
+
+def unsubscribe(subscription: str) -> None:
+    from google.cloud import pubsub
+
+    try:
+        with pubsub.SubscriberClient() as subscriber:
+            subscriber.delete_subscription(subscription=subscription, timeout=10)
+    except exceptions.GoogleAPICallError as error:
+        log.warning("%s is left behind: %s", subscription, one_line(error))
+
+
 def check_writable(path: str) -> None:
     if path.startswith("gs://"):
         bucket = path.removeprefix("gs://").split("/", 1)[0]
@@ -845,9 +862,12 @@ def main(argv: list[str] | None = None) -> int:
     except CannotStart as problem:
         print(f"pubsub_gcs.py: {problem}", file=sys.stderr)
         return 1
-    messages = ReadFromPubSub(
-        topic=arguments.input_topic, subscription=arguments.input_subscription, with_attributes=True
-    )
+    runner = options.view_as(StandardOptions).runner or "DirectRunner"
+    local = "Direct" in runner
+    topic, subscription = arguments.input_topic, arguments.input_subscription
+    if topic and local:  # else the runner makes one of its own, which stays when the job is stopped
+        topic, subscription = None, subscribe(topic)
+    messages = ReadFromPubSub(topic=topic, subscription=subscription, with_attributes=True)
     pipeline = beam.Pipeline(options=options)
     build(
         pipeline,
@@ -861,9 +881,8 @@ def main(argv: list[str] | None = None) -> int:
         num_shards=arguments.num_shards,
         compress=arguments.compress,
     )
-    runner = options.view_as(StandardOptions).runner or "DirectRunner"
     summary = {"runner": runner, "output": arguments.output_path, "dead_letters": arguments.dead_letter_path}
-    if "Direct" not in runner:  # the job goes on in the cloud; with its start this command has done its work
+    if not local:  # the job goes on in the cloud; with its start this command has done its work
         pickle_by_value(sys.modules[__name__])  # workers import nothing of this folder
         result = pipeline.run()
         print(json.dumps(summary | {"job": getattr(result, "job_id", str)(), "state": result.state}))
@@ -880,6 +899,8 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         log.error("the job failed: %s", one_line(error))
         status = 1
+    if arguments.input_topic:
+        unsubscribe(subscription)
     with COUNTING:
         print(json.dumps(summary | dict(sorted(COUNTED.items())) | {"seconds": round(time.time() - started, 1)}))
     sys.stdout.flush()

@@ -22,7 +22,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -199,6 +199,7 @@ def burst(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
 # -------------------------------------------------------------------------------------------------- throughput
 
 NUMBERS = itertools.count()
+TIMES = [PUBLISHED + timedelta(milliseconds=number) for number in range(10_000)]  # a thousand messages a second
 
 
 class AsMessages(beam.PTransform):
@@ -213,7 +214,8 @@ class AsMessages(beam.PTransform):
 
 
 def as_message(line: bytes) -> PubsubMessage:
-    return PubsubMessage(line, {}, str(next(NUMBERS)), PUBLISHED)
+    number = next(NUMBERS)
+    return PubsubMessage(line, {}, str(number), TIMES[number % len(TIMES)])
 
 
 def read_and_map(source: str, folder: Path) -> None:
@@ -232,7 +234,8 @@ def plain_loop(source: str, folder: Path) -> None:
     with open(source, "rb") as lines, open(folder / "plain.jsonl", "wb") as file:
         for number, line in enumerate(lines):
             event = orjson.loads(line)
-            event["pubsub"] = {"messageId": str(number), "publishTime": PUBLISHED, "attributes": {}}
+            published = TIMES[number % len(TIMES)]
+            event["pubsub"] = {"messageId": str(number), "publishTime": published, "attributes": {}}
             file.write(orjson.dumps(event) + b"\n")
 
 
@@ -240,7 +243,7 @@ def checking_loop(source: str, folder: Path) -> None:
     """The same loop with the project's own checks and lines, which keep the event's bytes."""
     with open(source, "rb") as lines, open(folder / "checked.jsonl", "wb") as file:
         for number, line in enumerate(lines):
-            about = {"messageId": str(number), "publishTime": PUBLISHED, "attributes": {}}
+            about = {"messageId": str(number), "publishTime": TIMES[number % len(TIMES)], "attributes": {}}
             file.write(pubsub_gcs.landed_line(line, pubsub_gcs.read_event(line), about))
 
 

@@ -429,7 +429,7 @@ def letter(message_id: str, data: bytes, reason: str = "bad_timestamp", attribut
 
 @pytest.fixture
 def dead(folder) -> Path:
-    """Dead letters of two days: four messages, one of them twice, one line that tells nothing; a file without a name."""
+    """Dead letters of two days: four messages, one of them twice, one line that tells nothing, a staged file."""
     for day in ("dt=2025-01-01", "dt=2025-01-02"):
         (folder / "dead_letter" / day).mkdir(parents=True)
     first = letter("1", b"\xff\xfe", "not_utf8", {"source": "scanner"})

@@ -672,13 +672,13 @@ def test_a_folder_that_cannot_be_written_is_one_line_and_status_1(pubsub, tmp_pa
 class Job:
     """pubsub_gcs.py as its users start it, against the emulator."""
 
-    def __init__(self, subscription: str, folder: Path):
+    def __init__(self, source: str, folder: Path):
         self.folder = folder
         self.output = open(folder / "job.log", "ab")  # noqa: SIM115  it stays open as long as the process
         self.process = subprocess.Popen(
             [sys.executable, "pubsub_gcs.py", "--project=brigade-test", "--region=us-central1"]
             + [
-                f"--input_subscription={subscription}",
+                f"--input_{'topic' if '/topics/' in source else 'subscription'}={source}",
                 f"--output_path={folder}/input",
                 "--runner=DirectRunner",
             ]
@@ -736,6 +736,17 @@ def test_a_killed_local_job_loses_nothing_after_a_seek(pubsub, tmp_path):
     # messageIds, which conversion counts as duplicates.
     assert summary["received"] >= summary["landed"] + summary["dead_lettered"] >= 802
     assert len(lines_so_far(tmp_path)) == kept + summary["landed"]
+
+
+def test_a_local_job_that_reads_a_topic_leaves_no_subscription_behind(pubsub, tmp_path):
+    topic = pubsub.topic("landing-topic")
+    job = Job(topic, tmp_path)
+    job.wait_for(lambda: list(pubsub.publisher.list_topic_subscriptions(topic=topic)))
+    for number in range(3):
+        pubsub.publisher.publish(topic, event(number)).result(timeout=60)
+    job.wait_for(lambda: (tmp_path / "input").exists() and len(lines_so_far(tmp_path)) == 3)
+    assert job.end(signal.SIGINT)["received"] == 3
+    assert not list(pubsub.publisher.list_topic_subscriptions(topic=topic))
 
 
 def lines_so_far(folder: Path, kind: str = "input") -> list[dict]:
