@@ -53,10 +53,10 @@ reconcile: setup ## compares what a folder holds with what was published: INPUT=
 bench: bench-landing ## measures all that is claimed about speed
 
 bench-landing: setup ## landing: speed next to a plain loop, peak memory, bursts of 10,000 and 100,000 messages
+	@$(PY) -m benchmarks.landing throughput
 	@$(PY) -m benchmarks.landing memory
 	@$(PY) -m benchmarks.landing burst --messages=10000 --compare
 	@$(PY) -m benchmarks.landing burst --messages=100000
-	@$(PY) -m benchmarks.landing throughput
 
 lock: ## pins requirements.in into requirements.txt
 	@.venv/bin/uv pip compile requirements.in -o requirements.txt --python-version 3.11 --universal --no-emit-index-url -q

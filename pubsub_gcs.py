@@ -212,8 +212,8 @@ def count(name: str, by: int = 1) -> None:
 class Route(beam.DoFn):
     """PubsubMessage → (folder, Line): an event below `output_path`, what is none below `dead_letter_path`.
 
-    Both kinds leave by one output, since the folder tells them apart: the local runner takes each bundle of ten
-    messages through every step of the graph, so a second branch of the same steps would cost as much again.
+    Both kinds leave by one output, since the folder tells them apart: the local runner takes each bundle
+    through every step of the graph, so a second branch of the same steps would cost as much again.
     """
 
     def __init__(self, output_path: str, dead_letter_path: str, max_event_bytes: int = MAX_EVENT_BYTES):
