@@ -13,7 +13,7 @@ SEED ?= 1
 # What a caller's shell has set must reach neither Spark nor Python here.
 unexport PYTHONPATH SPARK_HOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
-.PHONY: help setup demo test test-spark35 lint format up down reconcile bench bench-landing clean lock
+.PHONY: help setup demo test test-spark35 lint format up down reconcile bench bench-landing bench-convert clean lock
 
 help: ## prints this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,13 +50,19 @@ reconcile: setup ## compares what a folder holds with what was published: INPUT=
 	@$(PY) -m local.reconcile --output_path='$(INPUT)' $(if $(DEAD_LETTERS),--dead_letter_path='$(DEAD_LETTERS)') \
 		$(if $(PUBLISHED),--published='$(PUBLISHED)')
 
-bench: bench-landing ## measures all that is claimed about speed
+bench: bench-landing bench-convert ## measures all that is claimed about speed
 
 bench-landing: setup ## landing: speed next to a plain loop, peak memory, bursts of 10,000 and 100,000 messages
 	@$(PY) -m benchmarks.landing throughput
 	@$(PY) -m benchmarks.landing memory
 	@$(PY) -m benchmarks.landing burst --messages=10000 --compare
 	@$(PY) -m benchmarks.landing burst --messages=100000
+
+bench-convert: setup ## conversion: next to plain Spark and polars, 20,000 small files, four times the data, a second run
+	@$(PY) -m benchmarks.conversion speed
+	@$(PY) -m benchmarks.conversion files
+	@$(PY) -m benchmarks.conversion growth
+	@$(PY) -m benchmarks.conversion incremental
 
 lock: ## pins requirements.in into requirements.txt
 	@.venv/bin/uv pip compile requirements.in -o requirements.txt --python-version 3.11 --universal --no-emit-index-url -q

@@ -470,7 +470,7 @@ def load_events(
         return spark_sql.read_parquet(spark, path), path
     counts = spark_sql.json_into_parquet(spark, path, parquet_path, quarantine_path)
     log.info("converted: %s", counts)
-    if not counts["converted"]:
+    if not counts["rows"]:
         raise TrainingError(f"expected documents below {path}; none of its {counts['lines']} lines is an event")
     return spark_sql.read_parquet(spark, parquet_path), parquet_path
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,8 +13,17 @@ from pyspark.sql import functions as F
 
 import spark_sql
 from pubsub_gcs import landed_line, read_event
-from spark_sql import ConversionError, check_apart, holds_files, json_into_parquet, number_copies, parse_lines
+from spark_sql import (
+    ConversionError,
+    check_apart,
+    holds_files,
+    json_into_parquet,
+    number_copies,
+    parse_lines,
+    run_query,
+)
 
+ROOT = Path(__file__).parent.parent
 CONTRACT = """eventId string, eventTimestamp timestamp, eventSource string, eventType string, eventVersion string,
  docId string, accountId string, superTag01 string, superTag02 string, concatOtherTags string, payload string,
  messageId string, publishTime timestamp, dt string""".replace("\n", "")
@@ -54,22 +64,32 @@ def written(path: Path, *lines: str) -> Path:
 
 
 def parsed(spark, lines: list[str]) -> list:
-    """What parse_lines makes of each of the lines, in their order; times as texts."""
+    """What the query makes of each of the lines, in their order, with `file`, `reason` and `value`; times as texts."""
     numbered = [(value, f"{number:04}") for number, value in enumerate(lines)]
-    rows = parse_lines(spark.createDataFrame(numbered, "value string, file string")).orderBy("file")
-    times = {name: F.col(name).cast("string") for name in ("eventTimestamp", "publishTime")}
-    return rows.withColumns(times).collect()
+    frame = spark.createDataFrame(numbered, "value string, file string")
+    rows = run_query(parse_lines(frame), spark_sql.QUERY).withColumns(
+        {name: F.col(name).cast("string") for name in ("eventTimestamp", "publishTime")}
+    )
+    rows = rows.select(*NAMES, "_row.file", "_row.reason").join(frame, "file").orderBy("file")
+    return rows.collect()
 
 
 @pytest.fixture(scope="module")
 def rows(spark) -> dict:
     """The row that parse_lines makes of each line of the tables below, in one job of Spark."""
-    lines = [*EVENTS, *TAG_LINES, *TIME_LINES, *PUBLISHED, *(text for texts in NO_EVENT.values() for text in texts)]
+    lines = [
+        *EVENTS,
+        *TAG_LINES,
+        *TIME_LINES,
+        *PUBLISHED,
+        *TEXT_LINES,
+        *(text for texts in NO_EVENT.values() for text in texts),
+    ]
     return {row.value: row for row in parsed(spark, lines)}
 
 
 def quarantined(path: Path) -> list[dict]:
-    return [json.loads(text) for part in path.glob("part-*") for text in part.read_text("utf-8").splitlines()]
+    return [json.loads(text) for part in path.glob("*.json") for text in part.read_text("utf-8").splitlines()]
 
 
 def numbers(counts: dict) -> list[int]:
@@ -144,6 +164,16 @@ def test_dt_is_the_day_of_publication_and_else_that_of_the_event(rows):
     assert {text: (rows[text].dt, rows[text].publishTime) for text in PUBLISHED} == PUBLISHED
 
 
+TEXTS = ["7", "-1.5e3", "true", "[a]", '["a"]', '{"a": "b"}', "{}", "null", "\ufffd"]
+TEXT_LINES = {line(doc={"payload": text}): text for text in TEXTS}
+
+
+def test_a_text_that_looks_like_other_json_is_a_text(rows):
+    assert {text: (rows[text].reason, rows[text].payload) for text in TEXT_LINES} == {
+        text: (None, payload) for text, payload in TEXT_LINES.items()
+    }
+
+
 def test_a_number_too_large_for_a_float_in_an_unknown_field_does_no_harm(rows):
     assert (rows[EVENTS[1]].reason, rows[EVENTS[1]].payload) == (None, "texto teste")
 
@@ -155,14 +185,19 @@ NO_EVENT = {
         *("plain text", "17", '"text"', "null", line()[:-1], line()[: len(line()) // 2]),
         *(f"[{line()}]", f"[{line('e1')}, {line('e2')}]"),
         *(line("e1") + line("e2"), line("e1") + ", " + line("e2"), line() + "}", line() + " and more"),
+        *(line() + "], x", line() + ', {"_end_of_line": ""}', line() + ' "}', "{'eventId': 'single quotes'}", "NaN"),
+    ],
+    "wrong_type": [
         line().replace('"doc": {', '"doc": "text", "was": {'),
         *(line(doc={"metadata": "text"}), line(doc={"metadata": [TAGS]}), line(pubsub="text")),
         *(line(doc={"metadata": {"otherTags": tags}}) for tags in ({"tagName": "a"}, ["a"])),
+        *(line(doc={"payload": value}) for value in ({"a": "b"}, ["a"], 7, -1.5, 1e300, True, {}, [])),
+        *(line(eventId=7), line(doc={"docId": False})),
     ],
     "missing_field": [
         *("{}", without("eventId"), without("eventTimestamp"), without("doc")),
         *(without("doc", "docId"), without("doc", "payload"), line().replace("eventId", "eventid")),
-        *(line(eventId=""), line(eventId=None), line(doc={"docId": ""}), line(doc={"payload": None})),
+        *(line(eventId=""), "{ }", line(eventId=None), line(doc={"docId": ""}), line(doc={"payload": None})),
     ],
     "bad_timestamp": [line(eventTimestamp=text) for text in ["", "2019-04-02T21:55:57Z\n", *BAD_TIMES.split()]],
     "empty_payload": [line(doc={"payload": text}) for text in ("", " \t\n\u00a0\u2003\u3000\x1c\x85")],
@@ -212,23 +247,24 @@ def test_whatever_lands_is_converted_with_the_same_payload(spark):
     ]
 
 
-def test_the_first_published_of_an_event_wins(spark):
-    seen = [  # eventId, publishTime, messageId, file, value; the winners come last
-        ("a", None, None, "f0", "v"),
-        ("a", "2019-04-03 00:00:02", "1", "f0", "v"),
-        ("a", "2019-04-03 00:00:01", "2", "f2", "winner"),
-        ("b", None, None, "f2", "v"),
-        ("b", None, None, "f1", "w"),
-        ("b", None, None, "f1", "v winner"),
-        ("c", "2019-04-03 00:00:01", "8", "f1", "v"),
-        ("c", "2019-04-03 00:00:01", "7", "f1", "winner"),
-        ("d", None, None, "f1", "winner"),
+def test_the_last_published_of_an_event_wins(spark):
+    seen = [  # eventId, publishTime, messageId, file, hash, id
+        ("a", None, "9", "f9", 9, 1),
+        ("a", "2019-04-03 00:00:02", "1", "f0", 0, 2),
+        ("a", "2019-04-03 00:00:01", "2", "f2", 0, 3),
+        ("b", None, None, "f1", 9, 4),
+        ("b", None, None, "f2", 1, 5),
+        ("b", None, None, "f2", 2, 6),
+        ("c", "2019-04-03 00:00:01", "7", "f2", 0, 7),
+        ("c", "2019-04-03 00:00:01", "8", "f1", 0, 8),
+        ("c", "2019-04-03 00:00:01", None, "f3", 0, 9),
+        ("d", None, None, "f1", 0, None),
+        ("d", None, None, "f1", 0, 10),
     ]
-    names = "eventId string, publishTime string, messageId string, file string, value string"
+    names = "eventId string, publishTime string, messageId string, file string, hash long, id long"
     frame = spark.createDataFrame(seen, names)
     rows = number_copies(frame.withColumn("publishTime", F.col("publishTime").cast("timestamp"))).collect()
-    winners = {row.eventId: row.value for row in rows if row.copy == 1}
-    assert winners == {"a": "winner", "b": "v winner", "c": "winner", "d": "winner"}
+    assert {row.eventId: row.id for row in rows if row.copy == 1} == {"a": 2, "b": 6, "c": 8, "d": 10}
     assert sorted(row.copy for row in rows if row.eventId == "b") == [1, 2, 3]
 
 
@@ -278,7 +314,7 @@ def test_rows_lie_in_the_folder_of_their_day(spark, converted):
         **dict.fromkeys(("twice", "landed", "packed", "late in the west"), "2019-04-03"),
         **{"raw": "2019-04-02", "ancient": "0001-01-01", "last": "9999-12-31"},
     }
-    assert {row.payload for row in rows if row.eventId == "twice"} == {"the first"}
+    assert {row.payload for row in rows if row.eventId == "twice"} == {"the second"}
     assert days(Path(converted["parquet"])) == [f"dt={day}" for day in sorted({row.dt for row in rows})]
 
 
@@ -320,7 +356,7 @@ def test_the_numbers_are_those_of_a_recount_in_plain_python(spark, tmp_path):
     assert min(found) > 10
 
 
-def test_a_second_run_replaces_what_the_first_wrote_and_a_trailing_slash_changes_nothing(spark, tmp_path, capsys):
+def test_a_full_run_replaces_what_the_first_wrote_and_a_trailing_slash_changes_nothing(spark, tmp_path, capsys):
     written(tmp_path / "first" / "a.jsonl", line("e1", eventTimestamp="2019-04-01T00:00:00Z"), "{broken")
     written(tmp_path / "second" / "b.jsonl", line("e2", eventTimestamp="2020-02-02T00:00:00Z"))
     output = tmp_path / "parquet"
@@ -329,9 +365,173 @@ def test_a_second_run_replaces_what_the_first_wrote_and_a_trailing_slash_changes
     assert (summary["parquet"], summary["quarantine"]) == (str(output), f"{tmp_path}/bad")
     assert (days(output), len(quarantined(tmp_path / "bad"))) == (["dt=2019-04-01"], 1)
 
-    assert spark_sql.main([f"{tmp_path}/second", str(output), "--quarantine_path", f"{tmp_path}/bad"]) == 0
+    again = [f"{tmp_path}/second", str(output), "--quarantine_path", f"{tmp_path}/bad", "--full"]
+    assert spark_sql.main(again) == 0
     assert numbers(json.loads(capsys.readouterr().out)) == [1, 1, 0, 0]
     assert (days(output), quarantined(tmp_path / "bad")) == (["dt=2020-02-02"], [])
+
+
+# ----------------------------------------------------------------------------------------------- run after run
+
+
+def state(spark, folder: Path) -> tuple[list, list]:
+    """All that a conversion holds: its rows, and what is quarantined without the run that did it."""
+    rows = sorted(spark_sql.read_parquet(spark, f"{folder}/parquet").collect(), key=str)
+    plain = sorted(spark.read.parquet(f"{folder}/parquet").select(*NAMES).collect(), key=str)
+    assert plain == rows, "the files that lie there are not those of the manifest"
+    return rows, sorted((one["reason"], one["line"]) for one in quarantined(folder / "quarantine"))
+
+
+def convert(spark, folder: Path, **settings) -> dict:
+    counts = json_into_parquet(spark, f"{folder}/input", f"{folder}/parquet", **settings)
+    assert counts["lines"] == counts["converted"] + counts["duplicates"] + counts["quarantined"]
+    return {name: counts[name] for name in ("files", "lines", "converted", "duplicates", "replaced", "rows")}
+
+
+def as_if_at_once(spark, folder: Path) -> tuple[list, list]:
+    """What one conversion of everything gives."""
+    json_into_parquet(spark, f"{folder}/input", f"{folder}/fresh/parquet")
+    return state(spark, folder / "fresh")
+
+
+def files_below(folder: Path) -> dict:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_runs_one_after_another_give_what_one_run_would(spark, tmp_path):
+    landed = tmp_path / "input"
+    first, second = "2026-11-01T10:00:00Z", "2026-11-02T10:00:00Z"
+    written(landed / "a.jsonl", line("e1", published=first), line("e2", published=first), "{broken")
+    written(landed / "b.jsonl", line("e3", published=second), line("e4", {"payload": "b"}, published=second))
+    assert convert(spark, tmp_path) == dict(files=2, lines=5, converted=4, duplicates=0, replaced=0, rows=4)
+
+    before = files_below(tmp_path)
+    assert convert(spark, tmp_path) == dict(files=0, lines=0, converted=0, duplicates=0, replaced=0, rows=4)
+    assert files_below(tmp_path) == before  # nothing new, nothing written
+
+    # A late file: a new event, one that beats an earlier publication on another day, one that is beaten.
+    late = [line("e5", published=first), line("e1", {"payload": "later"}, published="2026-11-03T00:00:00Z")]
+    written(landed / "late.jsonl", *late, line("e4", {"payload": "earlier"}, published=first), "null")
+    untouched = files_below(tmp_path / "parquet" / "dt=2026-11-02")
+    assert convert(spark, tmp_path) == dict(files=1, lines=4, converted=2, duplicates=1, replaced=1, rows=5)
+    assert files_below(tmp_path / "parquet" / "dt=2026-11-02") == untouched
+    assert state(spark, tmp_path) == as_if_at_once(spark, tmp_path)
+
+    # A file that changes: a row goes, one is other text, and what e4's row had beaten comes to light again.
+    written(landed / "b.jsonl", line("e3", {"payload": "other text"}, published=second))
+    counts = convert(spark, tmp_path)
+    assert (counts["files"], counts["replaced"], counts["rows"]) == (2, 4, 5)  # late.jsonl is read again for e4
+    payloads = {row.eventId: row.payload for row in state(spark, tmp_path)[0]}
+    assert payloads["e3"] == "other text" and payloads["e4"] == "earlier" and payloads["e1"] == "later"
+
+    written(landed / "a.jsonl", line("e2", published=first))  # its quarantined line is gone too
+    assert convert(spark, tmp_path)["rows"] == 5
+    rows, bad = state(spark, tmp_path)
+    assert [row.eventId for row in rows] == ["e1", "e2", "e3", "e4", "e5"] and bad == [("malformed_json", "null")]
+    assert len({path.parent for path in (tmp_path / "parquet").glob("_conversion/manifest-*")}) == 1
+
+
+def test_a_day_whose_rows_all_go_is_gone(spark, tmp_path):
+    written(tmp_path / "input" / "a.jsonl", line("e1", published="2026-11-01T00:00:00Z"))
+    convert(spark, tmp_path)
+    written(tmp_path / "input" / "b.jsonl", line("e1", published="2026-11-02T00:00:00Z"))
+    assert convert(spark, tmp_path) == dict(files=1, lines=1, converted=1, duplicates=0, replaced=1, rows=1)
+    assert days(tmp_path / "parquet") == ["dt=2026-11-02"]
+
+
+def test_a_deleted_input_file_keeps_its_rows(spark, tmp_path):
+    written(tmp_path / "input" / "a.jsonl", line("e1"))
+    written(tmp_path / "input" / "b.jsonl", line("e2"))
+    convert(spark, tmp_path)
+    (tmp_path / "input" / "a.jsonl").unlink()  # a life-cycle rule
+    assert convert(spark, tmp_path)["rows"] == 2
+
+
+def test_windows_lines_a_byte_order_mark_long_lines_and_odd_names_are_read(spark, tmp_path):
+    long = "word " * (16 * (1 << 20) // 5)
+    text = "\ufeff" + "\r\n".join([line("e1"), line("e2", {"payload": "ação"}), ""])
+    (tmp_path / "input" / "a day with spaces %41").mkdir(parents=True)
+    (tmp_path / "input" / "a day with spaces %41" / "é+.jsonl").write_bytes(text.encode())
+    written(tmp_path / "input" / "long.jsonl.gz", line("e3", {"payload": long}))
+    written(tmp_path / "input" / "empty.jsonl")
+    (tmp_path / "input" / "bytes.jsonl").write_bytes(line("e4").encode().replace(b"texto", b"\xff\xfe") + b"\n")
+    (tmp_path / "input" / "tail.jsonl").write_bytes(b"{broken\n" + line("e5").encode() + b" \t \r\n\r\n")
+    assert convert(spark, tmp_path)["rows"] == 4
+    rows, bad = state(spark, tmp_path)
+    assert {row.eventId: len(row.payload) for row in rows} == {"e1": 11, "e2": 4, "e3": len(long), "e5": 11}
+    assert [reason for reason, _ in bad] == ["malformed_json", "not_utf8"]
+    written(tmp_path / "input" / "a day with spaces %41" / "more é.jsonl", line("e6"))
+    assert convert(spark, tmp_path) == dict(files=1, lines=1, converted=1, duplicates=0, replaced=0, rows=5)
+
+
+# ------------------------------------------------------------------------------------------- another document type
+
+
+README = (ROOT / "README.md").read_text("utf-8")
+(INVOICE,) = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
+(FIELDS,) = re.findall(r"in `invoices.ddl`, `(.*?)`", README)
+
+
+def test_another_query_and_schema_convert_another_document_type(spark, tmp_path, capsys):
+    (tmp_path / "invoice.sql").write_text(INVOICE)
+    (tmp_path / "invoice.ddl").write_text(FIELDS)
+    one = {"number": "r1", "customer": {"name": "Ana"}, "total": 12.5, "kind": "RENT", "issued": "2026-11-02"}
+    lines = [one, one | {"number": "r2", "note": "paid"}, one | {"number": None}, one | {"total": "much"}]
+    written(tmp_path / "input" / "a.jsonl", *map(json.dumps, lines))
+    flags = [f"--sql={tmp_path}/invoice.sql", f"--schema={tmp_path}/invoice.ddl"]
+    assert spark_sql.main([f"{tmp_path}/input", f"{tmp_path}/parquet", *flags]) == 0
+    assert numbers(json.loads(capsys.readouterr().out)) == [4, 2, 0, 2]
+    rows = spark_sql.read_parquet(spark, f"{tmp_path}/parquet").orderBy("eventId").collect()
+    assert rows[1].asDict() == {
+        **{"eventId": "r2", "customer": "Ana", "total": 12.5, "label": "rent", "dt": "2026-11", "note": "paid"}
+    }
+    assert sorted(one["reason"] for one in quarantined(tmp_path / "quarantine")) == ["missing_field", "wrong_type"]
+
+
+def test_a_column_that_is_added_later_reads_together_with_older_days(spark, tmp_path):
+    written(tmp_path / "input" / "a.jsonl", line("e1", published="2026-11-01T00:00:00Z"))
+    written(tmp_path / "input" / "b.jsonl", line("e2", published="2026-11-02T00:00:00Z"))
+    convert(spark, tmp_path)
+    written(tmp_path / "input" / "c.jsonl", line("e3", published="2026-11-02T00:00:00Z", eventKind="new"))
+    query = spark_sql.QUERY.replace("FROM events", ", get_json_object(line, '$.eventKind') AS kind FROM events")
+    convert(spark, tmp_path, query=query)
+    rows = spark_sql.read_parquet(spark, f"{tmp_path}/parquet").collect()
+    assert {row.eventId: row.kind for row in rows} == {"e1": None, "e2": None, "e3": "new"}
+
+
+@pytest.mark.parametrize(
+    "query, words",
+    [
+        ("SELECT doc.docId FROM events", "lacks eventId and dt: docId"),
+        ("SELECT eventId FROM events", "lacks dt"),
+        ("SELECT eventId, eventId, 'x' AS dt FROM events", "names of their own"),
+        ("SELECT eventId, nothing AS dt FROM events", "cannot be run"),
+        ("SELECT eventId, dt FROM", "cannot be run"),
+        ("DROP TABLE events", "expected one SELECT"),
+        ("SELECT DISTINCT eventId, 'x' AS dt FROM events", "expected one SELECT"),
+        ("SELECT eventId, 'x' AS dt FROM events WHERE eventId > 'e1'", "must neither drop nor multiply"),
+        ("SELECT eventId, explode(array('x', 'y')) AS dt FROM events", "must neither drop nor multiply"),
+    ],
+)
+def test_a_query_that_does_not_fit_is_refused_and_leaves_the_output_as_it_was(spark, tmp_path, query, words):
+    written(tmp_path / "input" / "a.jsonl", line("e1"), line("e2"))
+    with pytest.raises(ConversionError, match=words):
+        convert(spark, tmp_path, query=query)
+    assert not list(tmp_path.glob("parquet/dt=*")) and not list(tmp_path.glob("parquet/_staging*"))
+    assert convert(spark, tmp_path)["rows"] == 2
+
+
+def test_counts_that_do_not_add_up_fail_the_run_and_change_nothing(spark, tmp_path, monkeypatch):
+    written(tmp_path / "input" / "a.jsonl", line("e1", published="2026-11-01T00:00:00Z"))
+    convert(spark, tmp_path)
+    before = state(spark, tmp_path)
+    written(tmp_path / "input" / "b.jsonl", line("e2", published="2026-11-01T00:00:00Z"))
+    monkeypatch.setattr(spark_sql.Run, "write", lambda self, rows: None)  # rows that get lost on the way
+    with pytest.raises(ConversionError, match="do not add up"):
+        convert(spark, tmp_path)
+    monkeypatch.undo()
+    assert state(spark, tmp_path) == before
+    assert convert(spark, tmp_path)["rows"] == 2
 
 
 def test_a_session_in_another_zone_writes_the_same_days(spark, tmp_path, capsys):

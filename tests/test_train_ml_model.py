@@ -335,7 +335,7 @@ def test_data_json_is_the_version_of_the_files_that_were_read(runs, second):
     data = json.loads((second["folder"] / "data.json").read_text("utf-8"))
     assert data["parquet"] == f"{runs['folder']}/parquet"
     found = {unquote(urlparse(one["file"]).path): (one["size"], one["sha256"]) for one in data["files"]}
-    files = {str(path): path.read_bytes() for path in Path(data["parquet"]).rglob("*.parquet")}
+    files = {str(path): path.read_bytes() for path in Path(data["parquet"]).glob("dt=*/*.parquet")}
     assert found == {path: (len(content), hashlib.sha256(content).hexdigest()) for path, content in files.items()}
 
 
