@@ -868,13 +868,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--sql",
         metavar="FILE",
-        type=text_file,
         help="a query of your own, SELECT … FROM events, that yields at least eventId and dt",
     )
     parser.add_argument(
         "--schema",
         metavar="FILE",
-        type=text_file,
         help="the fields of your own documents, as Spark's DDL: number STRING, total DOUBLE, …",
     )
     parser.add_argument(
@@ -883,12 +881,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def text_file(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise argparse.ArgumentTypeError(f"cannot be read: {error}") from None
+def read_text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -897,14 +892,19 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     started = time.time()
     try:
+        texts = {flag: read_text(path) for flag in ("sql", "schema") if (path := getattr(arguments, flag))}
+    except (OSError, UnicodeDecodeError) as error:
+        print(f"spark_sql.py: --sql and --schema expect text files: {error}", file=sys.stderr)
+        return 2
+    try:
         spark = open_session("brigade-convert")
         summary = json_into_parquet(
             spark,
             arguments.input_path,
             arguments.output_path,
             arguments.quarantine_path,
-            query=arguments.sql or QUERY,
-            schema=arguments.schema or EVENT,
+            query=texts.get("sql", QUERY),
+            schema=texts.get("schema", EVENT),
             full=arguments.full,
         )
     except ConversionError as problem:

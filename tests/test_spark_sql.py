@@ -592,6 +592,11 @@ def test_only_a_file_of_some_size_with_the_ending_counts(spark, tmp_path):
     assert not holds_files(spark, f"{tmp_path}/nowhere")
 
 
+def test_a_query_file_that_is_not_there_is_one_line_and_status_2(capsys):
+    assert spark_sql.main(["in", "out", "--sql=nowhere.sql"]) == 2
+    assert "nowhere.sql" in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("arguments", [[], ["only one"], ["in", "out", "--unknown"], ["in", "out", "more"]])
 def test_wrong_arguments_end_with_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
