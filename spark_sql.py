@@ -343,6 +343,7 @@ class Lock:
     def __init__(self, spark: SparkSession, output_path: str):
         self.folder = Folder(spark, f"{output_path.rstrip('/')}/_conversion")
         self.own = {"run": uuid.uuid4().hex, "host": socket.gethostname(), "pid": os.getpid()}
+        self.own["started"] = started_at(os.getpid())
         self.ended = threading.Event()
 
     def __enter__(self):

@@ -145,7 +145,7 @@ def project(spark: SparkSession, source: str, output: str) -> dict:
 
 def plain_spark(spark: SparkSession, source: str, output: str) -> None:
     """What one would write who trusts the lines. Spark 4's plain cast would end the job at a bad timestamp."""
-    schema = spark.createDataFrame([], spark_sql.EVENT).drop("_corrupt_record").schema
+    schema = f"{spark_sql.EVENT}, {spark_sql.LANDING}"
     columns = ["eventId", "try_cast(eventTimestamp AS TIMESTAMP) AS eventTimestamp", "eventSource", "eventType"]
     columns += ["eventVersion", "doc.docId", *(f"doc.metadata.{name}" for name in ("accountId", "superTag01"))]
     columns += ["doc.metadata.superTag02", "doc.payload", "pubsub.messageId"]

@@ -1,0 +1,472 @@
+"""CONVERT from outside, through its command line: killed at any moment, run twice at once, run on a real cluster."""
+
+import contextlib
+import json
+import os
+import random
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyspark
+import pytest
+from pyspark.errors import AnalysisException
+
+import spark_sql
+from local import emulators, guard
+from tests.conftest import ROOT
+from tests.test_spark_sql import days, line, numbers, written
+
+SECONDS = 300  # what no run of these tests comes near; a run that hangs must not hang the tests
+JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # a process of Java that lives for seconds only
+
+
+# ----------------------------------------------------------------------------------------- the input, and what is found
+
+
+def land_first(folder: Path) -> None:
+    """What has landed before the first run: events that repeat, one alone on its day, lines that are none."""
+    landed = folder / "input"
+    written(
+        landed / "dt=2019-04-03" / "a.jsonl",
+        *(line(f"a{number}", published=f"2019-04-03T00:00:{number:02}Z") for number in range(9)),
+        *(line("twice", {"payload": "the second"}, published="2019-04-03T01:00:00Z"), "{broken"),
+        line("beaten", {"payload": "comes to light"}, published="2019-04-03T02:00:00Z"),
+    )
+    written(
+        landed / "dt=2019-04-04" / "b.jsonl.gz",
+        *(line(f"b{number}", published=f"2019-04-0{number}T12:00:00Z") for number in (4, 5, 6)),
+        line("twice", {"payload": "the first"}, published="2019-04-03T00:30:00Z"),
+    )
+    written(landed / "dt=2019-04-09" / "c.jsonl", line("alone", {"payload": "c"}, published="2019-04-09T00:00:00Z"))
+    beats = line("beaten", {"payload": "goes"}, published="2019-04-12T00:00:00Z")
+    written(landed / "changing.jsonl", line("stays"), beats, line("goes"), line("changes"), "{was broken")
+
+
+def land_more(folder: Path) -> None:
+    """What lands before the second run: an earlier and a later copy of events that have a row, of which one wins and
+    the other does not, and leaves a day empty; new events on old days and on a new one; and a file has changed."""
+    landed = folder / "input"
+    written(
+        landed / "dt=2019-04-10" / "d.jsonl",
+        *(line(name, {"payload": "earlier"}, published="2019-04-01T00:00:00Z") for name in ("alone", "a1")),
+        *(line(f"d{number}", published="2019-04-10T01:00:00Z") for number in range(5)),
+        *(line(name, {"payload": "later"}, published="2019-04-11T00:00:00Z") for name in ("alone", "b5")),
+    )
+    written(landed / "dt=2019-04-03" / "e.jsonl.gz", line("e1", published="2019-04-03T05:00:00Z"), f"[{line('none')}]")
+    written(landed / "changing.jsonl", line("stays"), line("changes", {"payload": "other"}), line("new"), "{is broken")
+
+
+def rows(spark, folder: Path) -> list[str]:
+    """All columns of all rows that readers are given, sorted; none when nothing was converted yet."""
+    try:
+        frame = spark_sql.read_parquet(spark, str(folder / "parquet"))
+    except (spark_sql.ConversionError, AnalysisException):
+        return []
+    return sorted(map(repr, frame.collect()))
+
+
+def plain_rows(spark, folder: Path) -> list[str]:
+    """The same, as somebody finds them who knows no more than that it is a folder of parquet."""
+    return sorted(map(repr, spark.read.parquet(str(folder / "parquet")).select(*spark_sql.COLUMNS).collect()))
+
+
+def quarantined(spark, folder: Path) -> list[tuple]:
+    """(reason, line) of all that lies in the quarantine, sorted."""
+    reader = spark.read.schema("reason STRING, line STRING").option("recursiveFileLookup", "true")
+    return sorted(map(tuple, reader.json(str(folder / "quarantine")).collect()))
+
+
+def convert(spark, folder: Path) -> dict:
+    return spark_sql.json_into_parquet(spark, str(folder / "input"), str(folder / "parquet"))
+
+
+STEPS = ("first", "second")  # runs
+
+
+def landed_for(spark, folder: Path, which: str) -> Path:
+    """The folder, as the first or the second run finds it."""
+    land_first(folder)
+    if which == "second":
+        convert(spark, folder)
+        land_more(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(spark, tmp_path_factory) -> dict[str, tuple[list, list]]:
+    """The rows and the quarantine when one run converts at once all that has landed before the first or second run."""
+    found = {}
+    for which in STEPS:
+        land_first(folder := tmp_path_factory.mktemp("expected"))
+        if which == "second":
+            land_more(folder)
+        convert(spark, folder)
+        found[which] = rows(spark, folder), quarantined(spark, folder)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ a process of its own
+
+SCRIPT = str(ROOT / "spark_sql.py")
+
+
+class Run:
+    """A run of CONVERT on a folder with a Python and a Spark of its own; ends with the `with` block."""
+
+    def __init__(self, folder: Path, *program: str, master: str = "local[2]", settings: dict[str, str] | None = None):
+        """`program` is what Python runs: a script, or -c and a text, and arguments before those of CONVERT."""
+        settings = {
+            "spark.ui.enabled": "false",
+            "spark.sql.shuffle.partitions": "2",
+            "spark.driver.extraJavaOptions": JAVA,
+            "spark.driver.host": "127.0.0.1",
+            "spark.local.dir": f"{folder}.scratch",
+        } | (settings or {})
+        submit = ["--master", master, "--driver-memory", "1g"]
+        submit += [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
+        environment = os.environ | {
+            "PYSPARK_SUBMIT_ARGS": shlex.join([*submit, "pyspark-shell"]),
+            "PYSPARK_PYTHON": sys.executable,
+            "PYTHONPATH": str(ROOT),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+        }
+        command = [sys.executable, *(program or [SCRIPT]), f"{folder}/input", f"{folder}/parquet"]
+        with tempfile.NamedTemporaryFile(dir=folder.parent, suffix=".log", delete=False) as log:
+            self.process = guard.start(command, env=environment, stdout=subprocess.PIPE, stderr=log, cwd=folder.parent)
+        self.log = Path(log.name)
+        self.limit = threading.Timer(SECONDS, guard.stop, [self.process])
+        self.limit.daemon = True
+        self.limit.start()
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.limit.cancel()
+        guard.stop(self.process)
+        self.process.stdout.close()
+
+    def said(self) -> str:
+        """Its standard error."""
+        return self.log.read_text("utf-8")
+
+    def wait_for(self, word: str) -> str:
+        """What follows `word` on the line of standard output that begins with it."""
+        for text in self.process.stdout:
+            if text.startswith(word.encode("utf-8")):
+                return text.decode("utf-8").removeprefix(word).strip()
+        pytest.fail(f"CONVERT ended before it said {word!r}:\n{self.said()}")
+
+    def finish(self) -> tuple[int, str]:
+        """(status, the rest of standard output), when it has ended."""
+        # All processes of the run hold this pipe: at its end none of them is left, Spark's Java process included.
+        output = self.process.stdout.read().decode("utf-8")
+        return self.process.wait(), output
+
+    def summary(self) -> dict:
+        """What it says on its last line, when it has ended, which must be well."""
+        status, output = self.finish()
+        assert status == 0, f"CONVERT ended with status {status}:\n{self.said()}"
+        return json.loads(output.splitlines()[-1])
+
+
+def run(folder: Path, **options) -> dict:
+    with Run(folder, **options) as one:
+        return one.summary()
+
+
+# ------------------------------------------------------------------------------------------------- killed at any moment
+
+# The command line, which says when the conversion itself begins and ends.
+SAYS_WHEN = """
+import os, sys
+import spark_sql
+
+converts = spark_sql.json_into_parquet
+
+def json_into_parquet(*arguments, **options):
+    print("begins", os.getpid(), flush=True)
+    summary = converts(*arguments, **options)
+    print("ends", flush=True)
+    return summary
+
+spark_sql.json_into_parquet = json_into_parquet
+sys.exit(spark_sql.main(sys.argv[1:]))
+"""
+# A process that is stopped has written what a SIGKILL at that moment would leave. So one process gives several
+# moments: it is stopped, its folder is copied, and it goes on; at the last moment it is killed.
+MOMENTS = 5  # of each process: one counts from when the conversion begins, one from when it writes the first parquet
+
+
+def undisturbed(folder: Path) -> tuple[float, float]:
+    """The seconds that a conversion takes, without the start of Python and Spark; those from its first parquet on."""
+    with Run(folder, "-c", SAYS_WHEN) as one:
+        old = parquet_below(folder)
+        one.wait_for("begins")
+        began = time.monotonic()
+        wait_for_parquet(one, folder, old)
+        wrote = time.monotonic()
+        one.wait_for("ends")
+        ended = time.monotonic()
+        one.summary()
+        return ended - began, ended - wrote
+
+
+def killed(folder: Path, moments: list[float], from_first_parquet: bool) -> list[Path]:
+    """Copies of the folder as it is when CONVERT is killed at each of the moments, in seconds; one of each state."""
+    copies = [folder.with_name(f"{folder.name}-{moment:.3f}") for moment in moments]
+    with Run(folder, "-c", SAYS_WHEN) as one:
+        old = parquet_below(folder)
+        group = int(one.wait_for("begins"))
+        if from_first_parquet:
+            wait_for_parquet(one, folder, old)
+        with contextlib.suppress(ProcessLookupError):  # it has ended already, and leaves the same for the later moments
+            for moment, before, copy in zip(moments, [0, *moments], copies, strict=False):
+                time.sleep(moment - before)
+                if moment == moments[-1]:
+                    os.killpg(group, signal.SIGKILL)
+                else:
+                    os.killpg(group, signal.SIGSTOP)
+                    copy_still(folder, copy)
+                    os.killpg(group, signal.SIGCONT)
+        one.finish()
+    for copy in copies:
+        if not copy.exists():
+            shutil.copytree(folder, copy)
+    return list({tuple(listing(copy)): copy for copy in copies}.values())
+
+
+def wait_for_parquet(one: Run, folder: Path, old: set[str]) -> None:
+    """Return when parquet lies below the folder that is not one of the old files, or when the run has ended."""
+    while one.process.poll() is None and parquet_below(folder) <= old:
+        time.sleep(0.01)
+
+
+def parquet_below(folder: Path) -> set[str]:
+    return {f"{at}/{name}" for at, _, names in os.walk(folder) for name in names if name.endswith(".parquet")}
+
+
+def copy_still(folder: Path, copy: Path) -> None:
+    """Copy a folder as it was at one moment: again, if anything has changed meanwhile, since a thread may stop late."""
+    for _ in range(100):
+        shutil.rmtree(copy, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError, shutil.Error):
+            before = listing(folder)
+            shutil.copytree(folder, copy)
+            if listing(folder) == before:
+                return
+        time.sleep(0.01)
+    pytest.fail(f"{folder} still changes although all processes that write there are stopped")
+
+
+def listing(folder: Path) -> list[tuple]:
+    """All paths below the folder, the files with size and time of change."""
+    found = ((path, path.stat()) for path in folder.rglob("*"))
+    return sorted(
+        (str(path.relative_to(folder)), *((one.st_size, one.st_mtime_ns) if path.is_file() else ()))
+        for path, one in found
+    )
+
+
+@pytest.fixture(scope="module")
+def calm(spark, tmp_path_factory) -> dict[str, tuple]:
+    """Of an undisturbed first and second run: the rows before it, and its times; two at a time, as they are below."""
+    folders = {which: landed_for(spark, tmp_path_factory.mktemp(which) / "calm", which) for which in STEPS}
+    before = {which: rows(spark, folder) for which, folder in folders.items()}
+    with ThreadPoolExecutor(2) as pool:
+        times = dict(zip(folders, pool.map(undisturbed, folders.values()), strict=True))
+    return {which: (folder, before[which], *times[which]) for which, folder in folders.items()}
+
+
+@pytest.mark.parametrize("which", STEPS)
+def test_a_killed_run_has_done_nothing_or_all_and_the_next_one_ends_where_an_undisturbed_one_does(
+    spark, tmp_path, expected, calm, which
+):
+    folder, before, seconds, writing = calm[which]
+    after, bad = expected[which]
+    assert after != before
+    assert (rows(spark, folder), quarantined(spark, folder)) == (after, bad), "one run of all makes another result"
+
+    choose = random.Random(20)
+    moments = [
+        [begin + (number + choose.random()) * (end - begin) / MOMENTS for number in range(MOMENTS)]
+        for begin, end in ((0, seconds), (writing / 2, 1.1 * writing))
+    ]
+    early, late = (landed_for(spark, tmp_path / f"from-{start}", which) for start in ("the-beginning", "first-parquet"))
+    with ThreadPoolExecutor(2) as pool:
+        deaths = {
+            pool.submit(killed, early, moments[0], False): early,
+            pool.submit(killed, late, moments[1], True): late,
+        }
+        for death in as_completed(deaths):
+            for copy in death.result():
+                # Back to where the run was, since what it wrote may name its own path.
+                shutil.rmtree(folder := deaths[death])
+                copy.rename(folder)
+                when = f"killed {copy.name} s of {seconds:.3f} s, of which it writes {writing:.3f} s"
+                assert rows(spark, folder) in (before, after), f"{when}: readers see a state between before and after"
+                convert(spark, folder)
+                assert rows(spark, folder) == after, f"{when}: the next run does not repair it"
+                assert plain_rows(spark, folder) == after, f"{when}: the next run leaves parquet that is no result"
+                assert quarantined(spark, folder) == bad, f"{when}: the next run makes another quarantine"
+
+
+# ------------------------------------------------------------------------------------------------------- two at once
+
+# The command line, which waits with the lock in its hands until the file that its first argument names is there.
+HOLDS_LOCK = """
+import contextlib, os, sys, time
+import spark_sql
+
+lock, go = spark_sql.Lock, sys.argv.pop(1)
+
+@contextlib.contextmanager
+def lock_and_wait(*arguments, **options):
+    with lock(*arguments, **options) as held:
+        print("holds", os.getpid(), flush=True)
+        while not os.path.exists(go):
+            time.sleep(0.05)
+        yield held
+
+spark_sql.Lock = lock_and_wait
+sys.exit(spark_sql.main(sys.argv[1:]))
+"""
+
+
+def test_of_two_runs_at_once_the_second_changes_nothing_and_says_why_in_one_line(spark, tmp_path, expected):
+    land_first(folder := tmp_path / "folder")
+    with Run(folder, "-c", HOLDS_LOCK, str(tmp_path / "go")) as winner:
+        winner.wait_for("holds")
+        before = without_lock(folder)
+        with Run(folder) as loser:
+            ended, log = loser.finish(), loser.said()
+        lines = [text for text in log.splitlines() if text.startswith("spark_sql.py: ")]
+        assert ended == (1, ""), log
+        assert len(lines) == 1 and "under way" in lines[0], log
+        assert "Traceback" not in log and "Exception" not in log, log
+        assert without_lock(folder) == before, "the run that was refused has changed what the other one works on"
+
+        (tmp_path / "go").touch()
+        assert numbers(winner.summary()) == [22, 18, 2, 2]
+    assert (rows(spark, folder), quarantined(spark, folder)) == expected["first"]
+    assert plain_rows(spark, folder) == expected["first"][0]
+
+
+def without_lock(folder: Path) -> list[tuple]:
+    """The listing without the lock, which who holds it may renew at any time."""
+    return [entry for entry in listing(folder) if not Path(entry[0]).name.startswith(("lock", ".lock"))]
+
+
+def test_the_lock_of_a_run_that_was_killed_is_taken_over_at_once(spark, tmp_path, expected):
+    land_first(folder := tmp_path / "folder")
+    with Run(folder, "-c", HOLDS_LOCK, str(tmp_path / "never")) as victim:
+        group = int(victim.wait_for("holds"))
+        with pytest.raises(spark_sql.ConversionError, match="under way"):
+            convert(spark, folder)
+        os.killpg(group, signal.SIGKILL)
+        victim.finish()
+    convert(spark, folder)
+    assert (rows(spark, folder), quarantined(spark, folder)) == expected["first"]
+
+
+# ------------------------------------------------------------------------------------------------- a cluster of its own
+
+
+@contextlib.contextmanager
+def standalone_cluster(folder: Path) -> Iterator[str]:
+    """A standalone master and two workers of one core and 1 GB, all processes of their own, on loopback; its URL.
+
+    All that they write lies below `folder`, what their executors say in worker-N/APPLICATION/EXECUTOR/stderr.
+    """
+    home = Path(pyspark.__file__).parent
+    environment = os.environ | {
+        "SPARK_HOME": str(home),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_LOCAL_DIRS": str(folder / "scratch"),
+        "SPARK_DAEMON_MEMORY": "256m",
+        "SPARK_DAEMON_JAVA_OPTS": JAVA,
+    }
+
+    def daemon(name: str, kind: str, *options: str) -> subprocess.Popen:
+        command = [home / "bin" / "spark-class", f"org.apache.spark.deploy.{kind}", "--host", "127.0.0.1", *options]
+        with open(folder / f"{name}.log", "wb") as log:
+            process = guard.start(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+        daemons.callback(guard.stop, process)
+        return process
+
+    with contextlib.ExitStack() as daemons:
+        port, page = emulators.free_port(), emulators.free_port()
+        master = daemon("master", "master.Master", "--port", f"{port}", "--webui-port", f"{page}")
+        emulators.wait_for_port(port, master)
+        for name in ("worker-1", "worker-2"):
+            options = ("--cores", "1", "--memory", "1g", "--webui-port", "0", "--work-dir", str(folder / name))
+            daemon(name, "worker.Worker", *options, f"spark://127.0.0.1:{port}")
+        emulators.wait_for_port(page, master)
+        end = time.monotonic() + 60
+        while alive_workers(page) < 2:
+            assert time.monotonic() < end, f"two workers did not register within 60 s; see the logs in {folder}"
+            time.sleep(0.1)
+        yield f"spark://127.0.0.1:{port}"
+
+
+def alive_workers(page: int) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{page}/json/") as answer:
+        return json.load(answer)["aliveworkers"]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory) -> Iterator[str]:
+    """The URL of the master of a cluster with two workers."""
+    with standalone_cluster(tmp_path_factory.mktemp("cluster")) as master:
+        yield master
+
+
+def busy_workers(events: Path) -> set[str]:
+    """The addresses of the workers on which tasks have succeeded, from the one event log in the folder."""
+    (log,) = events.iterdir()
+    workers, found = {}, set()
+    for one in map(json.loads, log.read_text("utf-8").splitlines()):
+        if one["Event"] == "SparkListenerExecutorAdded":
+            # The executor's output is shown by the worker that started it.
+            workers[one["Executor ID"]] = urlsplit(one["Executor Info"]["Log Urls"]["stderr"]).netloc
+        elif one["Event"] == "SparkListenerTaskEnd" and one["Task End Reason"]["Reason"] == "Success":
+            found.add(workers[one["Task Info"]["Executor ID"]])
+    return found
+
+
+def test_a_cluster_with_two_workers_makes_the_same_of_a_first_and_a_second_run_as_one_process(spark, tmp_path, cluster):
+    far, near = tmp_path / "far", tmp_path / "near"
+    settings = {
+        "spark.cores.max": "2",
+        "spark.executor.cores": "1",
+        "spark.executor.memory": "512m",
+        "spark.executor.extraJavaOptions": JAVA,
+        # No task before both workers are there, else one of them may do all.
+        "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+        "spark.scheduler.maxRegisteredResourcesWaitingTime": "60s",
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.compress": "false",
+        "spark.eventLog.rolling.enabled": "false",
+    }
+    for number, land in enumerate([land_first, land_more]):
+        land(far)
+        land(near)
+        (events := tmp_path / f"events-{number}").mkdir()
+        summary = run(far, master=cluster, settings=settings | {"spark.eventLog.dir": events.as_uri()})
+        assert numbers(summary) == numbers(convert(spark, near))
+        assert rows(spark, far) == rows(spark, near)
+        assert plain_rows(spark, far) == rows(spark, near)
+        assert quarantined(spark, far) == quarantined(spark, near)
+        assert len(busy_workers(events)) == 2, "both workers should have run tasks"
+    assert "dt=2019-04-10" in days(far / "parquet")
