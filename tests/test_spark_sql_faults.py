@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -188,17 +188,18 @@ def run(folder: Path, **options) -> dict:
 
 # ------------------------------------------------------------------------------------------------- killed at any moment
 
-# The command line, which says when the conversion itself begins and ends.
+# The command line, which says when the conversion itself begins, and at its end how long it took.
 SAYS_WHEN = """
-import os, sys
+import os, sys, time
 import spark_sql
 
 converts = spark_sql.json_into_parquet
 
 def json_into_parquet(*arguments, **options):
+    began = time.monotonic()
     print("begins", os.getpid(), flush=True)
     summary = converts(*arguments, **options)
-    print("ends", flush=True)
+    print("ends", time.monotonic() - began, flush=True)
     return summary
 
 spark_sql.json_into_parquet = json_into_parquet
@@ -206,35 +207,43 @@ sys.exit(spark_sql.main(sys.argv[1:]))
 """
 # A process that is stopped has written what a SIGKILL at that moment would leave. So one process gives several
 # moments: it is stopped, its folder is copied, and it goes on; at the last moment it is killed.
-MOMENTS = 5  # of each process: one counts from when the conversion begins, one from when it writes the first parquet
+MOMENTS = 5  # of each process: those of one are seconds of the conversion, those of the other changes that it makes
 
 
-def undisturbed(folder: Path) -> tuple[float, float]:
-    """The seconds that a conversion takes, without the start of Python and Spark; those from its first parquet on."""
+def undisturbed(folder: Path) -> tuple[float, int]:
+    """How long a conversion takes without the start of Python and Spark: in seconds, and in changes."""
     with Run(folder, "-c", SAYS_WHEN) as one:
-        old = parquet_below(folder)
         one.wait_for("begins")
-        began = time.monotonic()
-        wait_for_parquet(one, folder, old)
-        wrote = time.monotonic()
-        one.wait_for("ends")
-        ended = time.monotonic()
+        count = max(changes(one, folder), default=0)
+        seconds = float(one.wait_for("ends"))
         one.summary()
-        return ended - began, ended - wrote
+        return seconds, count
 
 
-def killed(folder: Path, moments: list[float], from_first_parquet: bool) -> list[Path]:
-    """Copies of the folder as it is when CONVERT is killed at each of the moments, in seconds; one of each state."""
-    copies = [folder.with_name(f"{folder.name}-{moment:.3f}") for moment in moments]
+def changes(one: Run, folder: Path) -> Iterator[int]:
+    """1, 2, 3, … as names below the folder are seen to come and go, until the run has ended."""
+    count, before = 0, None
+    while one.process.poll() is None:
+        names = {(at, *folders, *files) for at, folders, files in os.walk(folder)}
+        if before not in (None, names):
+            yield (count := count + 1)
+        before = names
+        time.sleep(0.005)
+
+
+def killed(folder: Path, *, seconds: list[float] = (), counts: list[float] = ()) -> list[Path]:
+    """Copies of the folder as it is when CONVERT is killed at each of the moments, in seconds or in changes."""
+    copies = [folder.with_name(f"{folder.name}-at-{moment:.3f}") for moment in seconds or counts]
     with Run(folder, "-c", SAYS_WHEN) as one:
-        old = parquet_below(folder)
         group = int(one.wait_for("begins"))
-        if from_first_parquet:
-            wait_for_parquet(one, folder, old)
+        seen = changes(one, folder)
         with contextlib.suppress(ProcessLookupError):  # it has ended already, and leaves the same for the later moments
-            for moment, before, copy in zip(moments, [0, *moments], copies, strict=False):
-                time.sleep(moment - before)
-                if moment == moments[-1]:
+            for number, copy in enumerate(copies):
+                if counts:
+                    next((count for count in seen if count >= counts[number]), None)
+                else:
+                    time.sleep(seconds[number] - (seconds[number - 1] if number else 0))
+                if copy == copies[-1]:
                     os.killpg(group, signal.SIGKILL)
                 else:
                     os.killpg(group, signal.SIGSTOP)
@@ -244,17 +253,7 @@ def killed(folder: Path, moments: list[float], from_first_parquet: bool) -> list
     for copy in copies:
         if not copy.exists():
             shutil.copytree(folder, copy)
-    return list({tuple(listing(copy)): copy for copy in copies}.values())
-
-
-def wait_for_parquet(one: Run, folder: Path, old: set[str]) -> None:
-    """Return when parquet lies below the folder that is not one of the old files, or when the run has ended."""
-    while one.process.poll() is None and parquet_below(folder) <= old:
-        time.sleep(0.01)
-
-
-def parquet_below(folder: Path) -> set[str]:
-    return {f"{at}/{name}" for at, _, names in os.walk(folder) for name in names if name.endswith(".parquet")}
+    return copies
 
 
 def copy_still(folder: Path, copy: Path) -> None:
@@ -281,45 +280,42 @@ def listing(folder: Path) -> list[tuple]:
 
 @pytest.fixture(scope="module")
 def calm(spark, tmp_path_factory) -> dict[str, tuple]:
-    """Of an undisturbed first and second run: the rows before it, and its times; two at a time, as they are below."""
+    """Of an undisturbed first and second run: the folder, the rows before it, and how long it took."""
     folders = {which: landed_for(spark, tmp_path_factory.mktemp(which) / "calm", which) for which in STEPS}
     before = {which: rows(spark, folder) for which, folder in folders.items()}
-    with ThreadPoolExecutor(2) as pool:
-        times = dict(zip(folders, pool.map(undisturbed, folders.values()), strict=True))
-    return {which: (folder, before[which], *times[which]) for which, folder in folders.items()}
+    with ThreadPoolExecutor(2) as pool:  # as many at a time as there are below
+        lengths = dict(zip(folders, pool.map(undisturbed, folders.values()), strict=True))
+    return {which: (folder, before[which], *lengths[which]) for which, folder in folders.items()}
 
 
 @pytest.mark.parametrize("which", STEPS)
 def test_a_killed_run_has_done_nothing_or_all_and_the_next_one_ends_where_an_undisturbed_one_does(
     spark, tmp_path, expected, calm, which
 ):
-    folder, before, seconds, writing = calm[which]
+    folder, before, seconds, count = calm[which]
     after, bad = expected[which]
     assert after != before
     assert (rows(spark, folder), quarantined(spark, folder)) == (after, bad), "one run of all makes another result"
 
     choose = random.Random(20)
-    moments = [
-        [begin + (number + choose.random()) * (end - begin) / MOMENTS for number in range(MOMENTS)]
-        for begin, end in ((0, seconds), (writing / 2, 1.1 * writing))
-    ]
-    early, late = (landed_for(spark, tmp_path / f"from-{start}", which) for start in ("the-beginning", "first-parquet"))
+    parts = [(number + choose.random()) / MOMENTS for number in range(2 * MOMENTS)]
+    early, late = (landed_for(spark, tmp_path / name, which) for name in ("seconds", "changes"))
     with ThreadPoolExecutor(2) as pool:
         deaths = {
-            pool.submit(killed, early, moments[0], False): early,
-            pool.submit(killed, late, moments[1], True): late,
+            early: pool.submit(killed, early, seconds=[part * seconds for part in parts[:MOMENTS]]),
+            late: pool.submit(killed, late, counts=[(part - 1) * count for part in parts[MOMENTS:]]),
         }
-        for death in as_completed(deaths):
-            for copy in death.result():
-                # Back to where the run was, since what it wrote may name its own path.
-                shutil.rmtree(folder := deaths[death])
-                copy.rename(folder)
-                when = f"killed {copy.name} s of {seconds:.3f} s, of which it writes {writing:.3f} s"
-                assert rows(spark, folder) in (before, after), f"{when}: readers see a state between before and after"
-                convert(spark, folder)
-                assert rows(spark, folder) == after, f"{when}: the next run does not repair it"
-                assert plain_rows(spark, folder) == after, f"{when}: the next run leaves parquet that is no result"
-                assert quarantined(spark, folder) == bad, f"{when}: the next run makes another quarantine"
+    states = {(folder, *listing(copy)): copy for folder, death in deaths.items() for copy in death.result()}
+    for (folder, *_), copy in states.items():
+        # Back to where the run was, since what it wrote may name its own path.
+        shutil.rmtree(folder)
+        copy.rename(folder)
+        when = f"killed when {copy.name} of {seconds:.3f} seconds and {count} changes"
+        assert rows(spark, folder) in (before, after), f"{when}: readers see a state that is neither before nor after"
+        convert(spark, folder)
+        assert rows(spark, folder) == after, f"{when}: the next run does not repair it"
+        assert plain_rows(spark, folder) == after, f"{when}: the next run leaves parquet that is no result"
+        assert quarantined(spark, folder) == bad, f"{when}: the next run makes another quarantine"
 
 
 # ------------------------------------------------------------------------------------------------------- two at once
