@@ -48,6 +48,8 @@ EVENT = """
         superTag02: STRING, otherTags: ARRAY<STRUCT<tagName: STRING, tagValue: STRING>>>>
 """
 LANDING = "pubsub STRUCT<messageId: STRING, publishTime: STRING>"  # what landing adds to every event
+ROW = """_row STRUCT<id: LONG, file: STRING, hash: LONG, reason: STRING, line: STRING, publishTime: TIMESTAMP,
+    messageId: STRING>"""
 CORRUPT, END = "_corrupt_record", "_end_of_line"
 
 # The conversion. `events` has a column for each field of the event, and beside them `line`, the whole JSON text;
@@ -82,6 +84,7 @@ MIB = 1 << 20
 FILE_BYTES = 128 * MIB  # as rows are packed between two tasks, which is about what they need as parquet
 ROWS_A_TASK = 500_000  # of the index, when events are compared
 SMALL_FILE_BYTES = 64 * MIB  # a smaller file of a day is rewritten together with the day's next rows, see `to_merge`
+MOST_FILES_A_DAY = 2  # on average; more, and a shuffle makes them fewer
 LISTED_FILES = 2000  # so many input files are named one by one to Spark; more are found by their time and a join
 BEAT_SECONDS = 10
 SESSION = {
@@ -98,7 +101,7 @@ CONVERTING = {
     "spark.sql.files.openCostInBytes": str(64 << 10),
     "spark.sql.adaptive.advisoryPartitionSizeInBytes": str(FILE_BYTES),
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
-    "spark.sql.shuffle.partitions": "200",
+    "spark.sql.shuffle.partitions": "200",  # until Run.expect knows better
 }
 
 
@@ -142,44 +145,46 @@ def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
     # from_json stops at the end of the first object, and what stands behind it would be lost: so a member is added at
     # the end of the line, which the first object has only if it is the whole line. A value that nobody can foresee.
     mark = uuid.uuid4().hex
-    fields = schema if re.search(r"(?i)\bpubsub\s", schema) else f"{schema}, {LANDING}"
+    fields = with_landing(schema)
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT}
     options |= {"allowSingleQuotes": "false", "allowNonNumericNumbers": "false"}  # which are no JSON
     # Both by bytes: Spark's functions for characters would go through every line once more.
-    text = F.when(F.col("value").endswith("}"), F.col("value")).otherwise(
-        F.expr(r"rtrim(translate(value, '\r\t', '  '))")
+    trimmed = F.expr(r"rtrim(translate(value, '\r\t', '  '))")
+    marked = F.when(F.col("value").endswith("}"), with_member(F.col("value"), END, mark)).otherwise(
+        with_member(trimmed, END, mark)
     )
-    opened = F.expr("cast(substring(cast(text AS BINARY), 1, octet_length(text) - 1) AS STRING)")
-    marked = F.concat(opened, F.lit(f',"{END}":"{mark}"}}'))
-    parsed = lines.withColumn("text", text).withColumn(
-        "event", F.from_json(marked, f"{fields}, {CORRUPT} STRING, {END} STRING", options)
-    )
-    names = spark.createDataFrame([], fields).columns
-    no_object = F.col("event").isNull() | F.coalesce(F.col(f"event.{END}") != mark, F.lit(True))
-    broken = no_object | F.col(f"event.{CORRUPT}").isNotNull()
+    parsed = lines.withColumn("event", F.from_json(marked, f"{fields}, {CORRUPT} STRING, {END} STRING", options))
+    names = parsed.select("event.*").columns[:-2]
+    broken = F.col("event").isNull() | F.coalesce(F.col(f"event.{END}") != mark, F.lit(True))
+    broken |= F.col(f"event.{CORRUPT}").isNotNull()
+    time_of = moment("event.eventTimestamp") if "eventTimestamp" in names else F.lit(None).cast("timestamp")
     # Of broken lines only: is it one object by the same rules, but with fields of other types?
-    as_text = F.from_json(marked, "MAP<STRING, STRING>", options)
-    is_json = F.coalesce(as_text[END] == mark, F.lit(False))
+    is_json = F.coalesce(F.from_json(marked, "MAP<STRING, STRING>", options)[END] == mark, F.lit(False))
     reason = F.when(broken & F.col("value").rlike(r"^\s*\{\s*\}\s*$"), "missing_field")
     reason = reason.when(broken, F.when(is_json, "wrong_type").otherwise("malformed_json"))
     reason = reason.when(~is_utf8(spark), "not_utf8")
-    time_of = moment("event.eventTimestamp") if "eventTimestamp" in names else F.lit(None).cast("timestamp")
+    sound = ~broken & is_utf8(spark)
     if schema == EVENT:
-        for name in ("eventId", "doc.docId", "doc.payload"):
+        texts, payload = ("eventId", "doc.docId", "doc.payload"), "event.doc.payload"
+        for name in texts:
             reason = reason.when(has_other_type(f"event.{name}", name), "wrong_type")
-        required = ("eventId", "eventTimestamp", "doc.docId", "doc.payload")
-        missing = reduce(Column.__or__, (F.col(f"event.{name}").isNull() for name in required))
-        empty = (F.col("event.eventId") == "") | (F.col("event.doc.docId") == "")
-        blank = ~F.col("event.doc.payload").rlike(r"(?U)[^\s\x1c-\x1f]")  # what Python's str.strip leaves empty
-        reason = reason.when(missing | empty, "missing_field")
+        missing = reduce(Column.__or__, (F.col(f"event.{name}").isNull() for name in (*texts, "eventTimestamp")))
+        missing |= (F.col("event.eventId") == "") | (F.col("event.doc.docId") == "")
+        blank = ~F.col(payload).rlike(r"(?U)[^\s\x1c-\x1f]")  # what Python's str.strip leaves empty
+        reason = reason.when(missing, "missing_field")
         reason = reason.when(time_of.isNull(), "bad_timestamp").when(blank, "empty_payload")
+        sound &= ~missing & time_of.isNotNull() & begins_visibly(payload)
+        sound &= ~reduce(Column.__or__, (could_have_other_type(f"event.{name}") for name in texts))
+    # Nearly all lines are sound, which is cheap to see; only of the others it is asked what they are.
+    sound = F.coalesce(sound, F.lit(False))
+    reason = F.when(sound, F.lit(None)).otherwise(reason)
     published = moment("event.pubsub.publishTime")
-    row = F.struct(
+    row = F.struct(  # as ROW has it
         F.monotonically_increasing_id().alias("id"),
         "file",
         F.xxhash64("value").alias("hash"),
         reason.alias("reason"),
-        F.col("value").alias("line"),
+        F.when(sound, F.lit(None)).otherwise(F.col("value")).alias("line"),
         published.alias("publishTime"),
         F.col("event.pubsub.messageId").alias("messageId"),
     )
@@ -190,13 +195,31 @@ def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
     )  # fmt: skip
 
 
+def with_landing(schema: str) -> str:
+    return schema if re.search(r"(?i)\bpubsub\s", schema) else f"{schema}, {LANDING}"
+
+
+def with_member(text: Column, name: str, value: str) -> Column:
+    """A JSON object's text with one more member at its end: in the place of its last byte, which should be a brace."""
+    binary = text.cast("binary")
+    return F.concat(
+        F.substring(binary, F.lit(1), F.octet_length(text) - 1).cast("string"), F.lit(f',"{name}":"{value}"}}')
+    )
+
+
 def moment(column: str) -> Column:
     """A column of RFC 3339 texts as timestamps; null for any other text, and outside the years 1 to 9999 in UTC."""
-    # The cast alone would take a bare date, a year or an hour of today too. Upper case, since RFC 3339 allows a small
-    # t and z, and Spark takes the large ones only.
-    time_of = F.expr(f"try_cast(upper({column}) AS TIMESTAMP)")
+    # The cast alone would take a bare date, a year or an hour of today too. RFC 3339 allows a small t and z, Spark takes
+    # the large ones only; upper() costs more than all else here.
+    small = f"contains({column}, 't') OR contains({column}, 'z')"
+    time_of = F.expr(f"try_cast(if({small}, upper({column}), {column}) AS TIMESTAMP)")
     years = F.expr("TIMESTAMP'0001-01-01T00:00:00Z'"), F.expr("TIMESTAMP'9999-12-31T23:59:59.999999Z'")
     return F.when(F.col(column).rlike(RFC3339) & time_of.between(*years), time_of)
+
+
+def begins_visibly(column: str) -> Column:
+    """Whether a text begins with a visible character of ASCII; by its bytes, which is far cheaper than an expression."""
+    return F.col(column).between("!", "~")
 
 
 def is_utf8(spark: SparkSession) -> Column:
@@ -212,22 +235,32 @@ def has_other_type(column: str, path: str) -> Column:
     Spark gives their JSON as text. Only a text that could be one is looked at again.
     """
     *outer, name = path.split(".")
-    could_be = {
-        r"(?s)^\{.*\}\z": "MAP<STRING, STRING>",
-        r"(?s)^\[.*\]\z": "ARRAY<STRING>",
-        r"^(true|false)\z": "BOOLEAN",
-        r"^-?\d[\d.eE+-]*\z": "DOUBLE",
-    }
     other = F.lit(False)
-    for pattern, kind in could_be.items():
+    for kind, condition in other_types(column).items():
         read = F.from_json("value", f"{outer[0]} STRUCT<{name}: {kind}>" if outer else f"{name} {kind}")
-        other = F.when(
-            F.col(column).rlike(pattern), reduce(Column.getField, path.split("."), read).isNotNull()
-        ).otherwise(other)
+        other = F.when(condition, reduce(Column.getField, path.split("."), read).isNotNull()).otherwise(other)
     return other
 
 
-def run_query(events: DataFrame, query: str) -> DataFrame:
+def could_have_other_type(column: str) -> Column:
+    return reduce(Column.__or__, other_types(column).values())
+
+
+def other_types(column: str) -> dict[str, Column]:
+    """The types that a field read as text could have in the JSON, and whether its text looks like one of them.
+
+    By comparisons of bytes first: a regular expression would make a Java string of every payload.
+    """
+    text = F.col(column)
+    return {
+        "MAP<STRING, STRING>": text.startswith("{") & text.endswith("}"),
+        "ARRAY<STRING>": text.startswith("[") & text.endswith("]"),
+        "BOOLEAN": text.isin("true", "false"),
+        "DOUBLE": text.between("-", ":") & text.rlike(r"^-?\d[\d.eE+-]*\z"),
+    }
+
+
+def run_query(events: DataFrame, query: str = QUERY, schema: str = EVENT) -> DataFrame:
     """The query's rows, with `_row`. Raises ConversionError when it is no SELECT that yields eventId and dt."""
     spark = events.sparkSession
     text = re.sub(r"/\*.*?\*/|--[^\n]*", " ", query, flags=re.DOTALL).strip().rstrip(";")
@@ -235,21 +268,23 @@ def run_query(events: DataFrame, query: str) -> DataFrame:
         raise ConversionError(f"expected one SELECT … FROM events (not DISTINCT), found: {text[:60]}…")
     events.createOrReplaceTempView("events")
     try:
-        rows = spark.sql(re.sub(r"(?i)^SELECT\s", "SELECT _row, ", text, count=1))
+        rows = spark.sql(re.sub(r"(?i)^SELECT\s", "SELECT _row, line AS _line, ", text, count=1))
     except (AnalysisException, ParseException) as error:
         raise ConversionError(f"the query cannot be run: {str(error).strip().splitlines()[0]}") from None
     missing = [name for name in ("eventId", "dt") if name not in rows.columns]
     if missing:
-        found = ", ".join(rows.columns[1:])
+        found = ", ".join(rows.columns[2:])
         raise ConversionError(f"expected the query to yield eventId and dt; it lacks {' and '.join(missing)}: {found}")
     if repeated := sorted({name for name in rows.columns if rows.columns.count(name) > 1}):
         raise ConversionError(f"expected the query's columns to have names of their own, found {repeated} twice")
+    if (query, schema) == (QUERY, EVENT):
+        return rows.drop("_line")  # parse_lines has seen to it that an event has both
     for name in ("eventId", "dt"):
         rows = rows.withColumn(name, F.col(name).cast("string"))
     without_key = (F.coalesce("eventId", F.lit("")) == "") | (F.coalesce("dt", F.lit("")) == "")
     reason = F.coalesce(F.col("_row.reason"), F.when(without_key, "missing_field"))
-    row = F.col("_row").withField("reason", reason).withField("line", F.when(reason.isNotNull(), F.col("_row.line")))
-    return rows.withColumn("_row", row)
+    line = F.when(reason.isNotNull(), F.col("_line"))
+    return rows.withColumn("_row", F.col("_row").withField("reason", reason).withField("line", line)).drop("_line")
 
 
 # --------------------------------------------------------------------------------- which row of an eventId wins
@@ -262,6 +297,13 @@ NEWEST_FIRST = "publishTime DESC NULLS LAST, messageId DESC NULLS LAST, file DES
 def number_copies(keys: DataFrame) -> DataFrame:
     """Adds `copy`: 1 for the last published of each eventId, 2, 3, … for what it repeats."""
     return keys.withColumn("copy", F.expr(f"row_number() OVER (PARTITION BY eventId ORDER BY {NEWEST_FIRST})"))
+
+
+def contested(keys: DataFrame) -> DataFrame:
+    """Those of the events whose eventId may occur more than once among them. Comparing whole ids, and all that decides
+    between their copies, is then for few."""
+    often = keys.groupBy(F.xxhash64("eventId").alias("often")).count().where("count > 1").select("often")
+    return keys.join(often, F.xxhash64("eventId") == F.col("often"), "left_semi")
 
 
 # ------------------------------------------------------------------------------------- files, wherever they lie
@@ -293,26 +335,42 @@ class Folder:
         finally:
             stream.close()
 
+    def local(self) -> str | None:
+        """The folder's path when it lies on this machine, where Python does in one step what Hadoop does in several."""
+        place = self.files.resolvePath(self.at("")).toUri() if self.files.exists(self.at("")) else None
+        return place.getPath() if place and place.getScheme() == "file" else None
+
     def write(self, name: str, text: str) -> None:
-        """Writes a file of a new name, so that it is there with all of its text or not at all."""
+        """Writes a file so that it is there with all of its text or not at all. Raises ConversionError when there is
+        one of that name."""
+        if self.local():
+            if not self.create(name, text):
+                raise ConversionError(f"{self.path}/{name} is there already; did another conversion write it?")
+            return
         half = f"{name}.{uuid.uuid4().hex}.half"
-        stream = self.files.create(self.at(half), True)
+        self.put(half, text)
+        self.rename(half, name)
+
+    def put(self, name: str, text: str) -> None:
+        stream = self.files.create(self.at(name), True)
         try:
             stream.write(bytearray(text.encode("utf-8")))
         finally:
             stream.close()
-        self.rename(half, name)
 
     def create(self, name: str, text: str) -> bool:
         """Creates a file: True, or False if it is there already. One of many that try at the same time succeeds."""
         self.files.mkdirs(self.at(name).getParent())
-        place = self.files.resolvePath(self.at("")).toUri()
-        if place.getScheme() == "file":  # Hadoop looks first and creates then
+        if local := self.local():
+            half = f"{local}/{name}.{uuid.uuid4().hex}.half"
+            with open(half, "w") as file:
+                file.write(text)
             try:
-                with open(f"{place.getPath()}/{name}", "x") as file:
-                    file.write(text)
+                os.link(half, f"{local}/{name}")
             except FileExistsError:
                 return False
+            finally:
+                os.unlink(half)
             return True
         try:
             stream = self.files.create(self.at(name), False)
@@ -326,8 +384,9 @@ class Folder:
 
     def rename(self, source: str, target: str) -> None:
         self.files.mkdirs(self.at(target).getParent())
-        if not self.files.rename(self.at(source), self.at(target)):
-            raise ConversionError(f"{self.path}/{source} could not be renamed to {target}")
+        # A local rename would replace what is there; elsewhere it fails by itself.
+        if self.files.exists(self.at(target)) or not self.files.rename(self.at(source), self.at(target)):
+            raise ConversionError(f"{self.path}/{source} could not be renamed to {target}; does that exist?")
 
     def delete(self, name: str) -> None:
         self.files.delete(self.at(name), True)
@@ -344,12 +403,12 @@ class Lock:
         self.folder = Folder(spark, f"{output_path.rstrip('/')}/_conversion")
         self.own = {"run": uuid.uuid4().hex, "host": socket.gethostname(), "pid": os.getpid()}
         self.own["started"] = started_at(os.getpid())
-        self.ended = threading.Event()
+        self.ended, self.beating = threading.Event(), threading.Thread(target=self.beat, daemon=True)
 
     def __enter__(self):
         for _ in range(2):
             if self.folder.create("lock", self.text(0)):
-                threading.Thread(target=self.beat, daemon=True).start()
+                self.beating.start()
                 return self
             if (holder := self.living_holder()) is not None:
                 raise ConversionError(
@@ -362,6 +421,7 @@ class Lock:
 
     def __exit__(self, *_):
         self.ended.set()
+        self.beating.join()
         if (self.holder() or {}).get("run") == self.own["run"]:
             self.folder.delete("lock")
 
@@ -389,16 +449,13 @@ class Lock:
             count += 1
             if (self.holder() or {}).get("run") != self.own["run"]:
                 return  # somebody else's by now
-            place = self.folder.files.resolvePath(self.folder.at("")).toUri()
-            if place.getScheme() == "file":  # in one step, so that nobody reads half of it
-                half = f"{place.getPath()}/lock.{self.own['run']}.half"
+            if local := self.folder.local():  # in one step, so that nobody reads half of it
+                half = f"{local}/lock.{self.own['run']}.half"
                 with open(half, "w") as file:
                     file.write(self.text(count))
-                os.replace(half, f"{place.getPath()}/lock")
-                continue
-            stream = self.folder.files.create(self.folder.at("lock"), True)
-            stream.write(bytearray(self.text(count).encode()))
-            stream.close()
+                os.replace(half, f"{local}/lock")
+            else:
+                self.folder.put("lock", self.text(count))
 
     def check(self) -> None:
         """Raises ConversionError when the lock is no longer this run's."""
@@ -434,7 +491,6 @@ class Table:
         self.spark, self.folder = spark, Folder(spark, output_path)
         self.output, self.quarantine = output_path, Folder(spark, quarantine_path)
         self.number, self.manifest = read_manifest(self.folder)
-        self.known = self.manifest is not None
         if self.manifest is None:
             self.manifest = {"runs": [], "voided": [], "partitions": {}, "quarantine": {}, "rows": 0}
 
@@ -453,8 +509,8 @@ class Table:
 
     def index(self) -> DataFrame:
         """The identity of every event that was read, duplicates too, without those of files that have changed since."""
-        schema = "eventId STRING, publishTime TIMESTAMP, messageId STRING, file STRING, hash LONG, id LONG, dt STRING"
-        index = self.bookkeeping("index", f"{schema}, run STRING")
+        schema = "eventId STRING, publishTime TIMESTAMP, messageId STRING, file STRING, hash LONG, dt STRING, run STRING"
+        index = self.bookkeeping("index", schema).withColumn("id", F.lit(None).cast("long"))
         if not self.manifest["voided"]:
             return index
         voided = self.spark.createDataFrame(self.manifest["voided"], "file STRING, run STRING")
@@ -471,11 +527,17 @@ class Table:
         for day in self.folder.names():
             if "=" in day:
                 names = self.folder.names(day)
-                unnamed = [name for name in names if name.endswith(".parquet") and f"{day}/{name}" not in kept]
+                unnamed = [name for name in names if CONVERTED.fullmatch(name) and f"{day}/{name}" not in kept]
                 for name in unnamed:
                     self.folder.delete(f"{day}/{name}")
                 if len(unnamed) == sum(not name.startswith((".", "_")) for name in names):
                     self.folder.delete(day)
+                    continue
+                if foreign := [name for name in names if name.endswith(".parquet") and not CONVERTED.fullmatch(name)]:
+                    raise ConversionError(
+                        f"expected only files of earlier conversions in {self.output}, found {day}/{foreign[0]}; remove "
+                        "it, or choose another output"
+                    )
         for name in self.quarantine.names():
             if QUARANTINED.fullmatch(name) and name not in self.manifest["quarantine"]:
                 self.quarantine.delete(name)
@@ -492,12 +554,13 @@ class Table:
 
     def commit(self, manifest: dict) -> None:
         """Makes the manifest the current one, in one step; then tidies."""
-        self.number, self.manifest, self.known = self.number + 1, manifest, True
+        self.number, self.manifest = self.number + 1, manifest
         self.folder.write(f"_conversion/{manifest_name(self.number)}", json.dumps(manifest, indent=1))
         self.tidy()
 
 
 MANIFEST = re.compile(r"manifest-(\d{8})\.json")
+CONVERTED = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}-\d+\.parquet")
 QUARANTINED = re.compile(r"quarantine-\d{8}T\d{6}Z-[0-9a-f]{8}-\d+\.json")
 
 
@@ -564,12 +627,11 @@ def json_into_parquet(
     check_apart({"input": input_path, "output": output_path, "quarantine": quarantine_path})
     if not holds_files(spark, input_path):
         raise ConversionError(f"expected JSON lines below {input_path}, found no file there; has anything landed?")
-    no_lines = spark.createDataFrame([], "value STRING, file STRING")
-    run_query(parse_lines(no_lines, schema), query)  # before anything is touched
+    no_events = f"{ROW}, {with_landing(schema)}, line STRING, eventTime TIMESTAMP, publishTime TIMESTAMP"
+    run_query(spark.createDataFrame([], no_events), query, schema)  # before anything is touched
     with Lock(spark, output_path) as lock, settings(spark, CONVERTING):
         table = Table(spark, output_path, quarantine_path)
-        if table.known:
-            table.tidy()
+        table.tidy()
         run = Run(table, input_path, query, schema, full)
         try:
             return run.convert(lock) | {"parquet": output_path, "quarantine": quarantine_path}
@@ -594,6 +656,7 @@ class Run:
 
     def convert(self, lock: Lock) -> dict:
         began = time.monotonic()
+        self.expect(self.table.manifest["rows"])
         files, voided = self.files_to_read()
         counts = {"files": files.count(), "lines": 0, "converted": 0, "duplicates": 0, "quarantined": 0, "replaced": 0}
         if not counts["files"]:
@@ -610,21 +673,20 @@ class Run:
                 f"expected one row of the query for each of {counts['lines']} lines, found {found}: it must neither "
                 "drop nor multiply rows. To quarantine a line let its eventId or dt be null"
             )
-        cores = self.spark.sparkContext.defaultParallelism
-        self.spark.conf.set("spark.sql.shuffle.partitions", str(max(cores, found // ROWS_A_TASK)))
+        self.expect(self.table.manifest["rows"] + found)
         keys = self.identify(staged)
         losers, removed = self.judge(keys, voided)
         counts["duplicates"] = losers.count()
         counts["converted"] = found - counts["quarantined"] - counts["duplicates"]
         counts["replaced"] = removed.count()
         partitions = self.write_days(keys, staged, losers, removed)
-        quarantine = self.write_quarantine(staged, voided)
+        quarantine = self.write_quarantine(staged, counts["quarantined"], voided)
         rows = sum(one["rows"] for day in partitions.values() for one in day.values())
         before = 0 if self.full else self.table.manifest["rows"]
         if rows != before + counts["converted"] - counts["replaced"]:
             raise ConversionError(f"the counts do not add up: {before} rows before, {rows} now, {counts}")
         lock.check()
-        self.publish(keys, files)
+        self.publish(files)
         earlier = [] if self.full else self.table.manifest["runs"]
         self.table.commit(
             {
@@ -640,6 +702,11 @@ class Run:
         )
         log.info("%s, %.1f s", counts, time.monotonic() - began)
         return counts | {"rows": rows}
+
+    def expect(self, rows: int) -> None:
+        """Spreads what is compared from here on over tasks for so many rows."""
+        tasks = max(self.spark.sparkContext.defaultParallelism, rows // ROWS_A_TASK)
+        self.spark.conf.set("spark.sql.shuffle.partitions", str(tasks))
 
     def files_to_read(self) -> tuple[DataFrame, list[list[str]]]:
         """The files that are new or changed (`file`, `size`, `modified`), and [file, run] of what they make void.
@@ -690,36 +757,43 @@ class Run:
         # What has landed or changed since the files were listed waits for the next run.
         lines = lines.select("value", *about).join(F.broadcast(files), ["file", "size", "modified"], "left_semi")
         read = Observation("read")
-        lines = lines.where(F.col("value").rlike(r"[^\s\ufeff]")).select("value", "file")
+        lines = lines.where(begins_visibly("value") | F.col("value").rlike(r"[^\s\ufeff]")).select("value", "file")
         lines = lines.observe(read, F.count(F.lit(1)).alias("lines"))
-        rows = run_query(parse_lines(lines, self.schema), self.query)
+        rows = run_query(parse_lines(lines, self.schema), self.query, self.schema)
         self.staged_schema = rows.schema
         staging = rows.write.option("compression", "uncompressed").option("parquet.enable.dictionary", "false")
-        staging.parquet(f"{self.staging}/rows")
+        staging = staging.option("parquet.block.size", 16 * MIB)
+        staging.option("parquet.enable.dictionary#_row.file", "true").parquet(f"{self.staging}/rows")
         return read.get["lines"]
 
     def identify(self, staged: DataFrame) -> DataFrame:
-        """What tells the events among the staged rows apart, as the index keeps it, and `id`, the row's number."""
+        """Writes what tells the staged events apart to the index, and returns it; `id` is the row's number in this run.
+
+        Until a manifest names the run, nobody looks at it.
+        """
         about = [F.col(f"_row.{name}").alias(name) for name in ("publishTime", "messageId", "file", "hash", "id")]
-        return self.cache(staged.where("_row.reason IS NULL").select("eventId", *about, "dt"))
+        keys = staged.where("_row.reason IS NULL").select("eventId", *about, "dt", F.lit(self.id).alias("run"))
+        keys.write.parquet(f"{self.bookkeeping}/index/{self.id}")
+        return self.spark.read.schema(keys.schema).parquet(f"{self.bookkeeping}/index/{self.id}")
 
     def judge(self, keys: DataFrame, voided: list[list[str]]) -> tuple[DataFrame, DataFrame]:
         """The `id`s of staged rows that lose against another row of their eventId; and the rows of the table that have
         to go (`eventId`, `dt`), since a staged row wins or their file has changed."""
         nothing = self.spark.createDataFrame([], "eventId STRING, dt STRING")
         if self.full or not self.table.manifest["runs"]:
-            return self.cache(number_copies(keys).where("copy > 1").select("id")), nothing
+            return self.cache(number_copies(contested(keys)).where("copy > 1").select("id")), nothing
         void = self.spark.createDataFrame(voided, "file STRING, run STRING").withColumn("gone", F.lit(True))
         index = self.table.index().join(F.broadcast(void), ["file", "run"], "left")
         touched = keys.select("eventId").unionAll(index.where("gone").select("eventId")).distinct()
-        old = self.cache(index.join(touched, "eventId", "left_semi").withColumn("id", F.lit(None).cast("long")))
+        old = self.cache(index.join(touched, "eventId", "left_semi"))
         names = ["eventId", "publishTime", "messageId", "file", "hash", "id", "dt"]
         contenders = keys.select(*names, F.lit(True).alias("new"))
         contenders = contenders.unionAll(old.where("gone IS NULL").select(*names, F.lit(False).alias("new")))
-        numbered = self.cache(number_copies(contenders).select("eventId", "id", "new", "copy"))
+        numbered = self.cache(number_copies(contested(contenders)).select("eventId", "id", "new", "copy"))
         winners = numbered.where("copy = 1").select("eventId", "new")
         were = number_copies(old).where("copy = 1").select("eventId", "dt", "gone")
-        removed = were.join(winners, "eventId", "left").where("gone OR coalesce(new, true)").select("eventId", "dt")
+        # One that nobody contests any more is the winner itself.
+        removed = were.join(winners, "eventId", "left").where("gone OR coalesce(new, false)").select("eventId", "dt")
         return self.cache(numbered.where("new AND copy > 1").select("id")), self.cache(removed)
 
     def write_days(self, keys: DataFrame, staged: DataFrame, losers: DataFrame, removed: DataFrame) -> dict:
@@ -727,7 +801,9 @@ class Run:
 
         A day with rows to be removed is written anew; one that only gets rows keeps its large files as they are.
         """
-        added = {row.dt: row["count"] for row in keys.join(losers, "id", "left_anti").groupBy("dt").count().collect()}
+        days = keys.join(losers, "id", "left_anti").groupBy("dt")
+        days = days.agg(F.count("*").alias("rows"), F.countDistinct(F.expr("id >> 33")).alias("tasks")).collect()
+        added = {day.dt: day.rows for day in days}
         shrunk = {row.dt for row in removed.select("dt").distinct().collect()}
         partitions = {} if self.full else {day: dict(files) for day, files in self.table.manifest["partitions"].items()}
         replaced = {
@@ -740,7 +816,10 @@ class Run:
         if old:
             old = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), old)
             rows = rows.unionByName(old.join(removed, ["eventId", "dt"], "left_anti"), allowMissingColumns=True)
-        self.write(rows)
+        # Days that lie in many staged files each are brought together; else each task writes the few days that it has,
+        # which saves sending every row to another task.
+        scattered = bool(old) or sum(day.tasks for day in days) > MOST_FILES_A_DAY * len(days)
+        self.write(rows, scattered)
         for day, names in replaced.items():
             for name in names:
                 del partitions[day][name]
@@ -751,9 +830,11 @@ class Run:
             partitions.setdefault(unescaped(day), {})[self.moves[-1][1]] = {"rows": rows, "bytes": size}
         return {day: files for day, files in sorted(partitions.items()) if files}
 
-    def write(self, rows: DataFrame) -> None:
-        rows.createOrReplaceTempView("events")  # the hint in SQL: PySpark 3.5 cannot name columns in it
-        rows = self.spark.sql("SELECT /*+ REBALANCE(dt) */ * FROM events").sortWithinPartitions("dt", "eventId")
+    def write(self, rows: DataFrame, scattered: bool) -> None:
+        if scattered:
+            rows.createOrReplaceTempView("events")  # the hint in SQL: PySpark 3.5 cannot name columns in it
+            rows = self.spark.sql("SELECT /*+ REBALANCE(dt) */ * FROM events")
+        rows = rows.sortWithinPartitions("dt", "eventId")
         writing = rows.write.mode("append").partitionBy("dt").option("compression", "snappy")
         for name in ("eventId", "docId", "messageId", "payload"):  # no two alike: a dictionary is tried in vain
             writing = writing.option(f"parquet.enable.dictionary#{name}", "false")
@@ -768,7 +849,7 @@ class Run:
         found = [(unquote(row.path).split(f"/{self.id}/days/")[1], row.size, row["count"]) for row in files.collect()]
         return sorted(found)
 
-    def write_quarantine(self, staged: DataFrame, voided: list[list[str]]) -> dict[str, int]:
+    def write_quarantine(self, staged: DataFrame, quarantined: int, voided: list[list[str]]) -> dict[str, int]:
         """Adds the lines that are no event to the quarantine, and takes those of changed files out of it.
 
         Returns the quarantine's files with the number of their lines.
@@ -777,24 +858,25 @@ class Run:
         if not self.full and self.table.manifest.get("quarantine_path") == folder.path:
             kept = dict(self.table.manifest["quarantine"])
         lines = staged.where("_row.reason IS NOT NULL").select("_row.file", "_row.reason", "_row.line")
-        if kept and voided:
+        self.quarantine_moves = []
+        again = bool(kept and voided)
+        if not quarantined and not again:
+            return kept
+        if again:
             void = self.spark.createDataFrame([row[:1] for row in voided], "file STRING")
             old = self.spark.read.schema(lines.schema).json([f"{folder.path}/{name}" for name in kept])
             lines, kept = lines.unionAll(old.join(void, "file", "left_anti")), {}
-        lines.write.mode("overwrite").json(f"{folder.path}/_staging")
+        lines.repartition(1 + quarantined // ROWS_A_TASK).write.json(f"{folder.path}/_staging")
         count = self.spark.read.schema(lines.schema).json(f"{folder.path}/_staging")
         count = count.groupBy(F.col("_metadata.file_name").alias("name")).count().collect()
-        self.quarantine_moves = []
         for row in sorted(count, key=lambda row: row.name):
             self.quarantine_moves.append((f"_staging/{row.name}", f"quarantine-{self.id}-{len(kept)}.json"))
             kept[self.quarantine_moves[-1][1]] = row["count"]
         return kept
 
-    def publish(self, keys: DataFrame, files: DataFrame) -> None:
-        """Writes the run's bookkeeping, and moves what is staged to where it belongs; no reader looks at it yet."""
+    def publish(self, files: DataFrame) -> None:
+        """Records the run's files, and moves what is staged to where it belongs; no reader looks at it yet."""
         run = F.lit(self.id).alias("run")
-        index = keys.drop("id").select("*", run)
-        index.write.parquet(f"{self.bookkeeping}/index/{self.id}")
         files.select("file", "size", "modified", run).coalesce(1).write.parquet(f"{self.bookkeeping}/files/{self.id}")
         for name, final in self.moves:
             self.table.folder.rename(f"_staging/{self.id}/days/{name}", final)

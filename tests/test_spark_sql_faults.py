@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -417,8 +418,11 @@ def standalone_cluster(folder: Path) -> Iterator[str]:
 
 
 def alive_workers(page: int) -> int:
-    with urllib.request.urlopen(f"http://127.0.0.1:{page}/json/") as answer:
-        return json.load(answer)["aliveworkers"]
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{page}/json/") as answer:
+            return json.load(answer)["aliveworkers"]
+    except urllib.error.HTTPError:  # the port is open a moment before the page is there
+        return 0
 
 
 @pytest.fixture(scope="module")
