@@ -84,7 +84,6 @@ MIB = 1 << 20
 FILE_BYTES = 128 * MIB  # as rows are packed between two tasks, which is about what they need as parquet
 ROWS_A_TASK = 500_000  # of the index, when events are compared
 SMALL_FILE_BYTES = 64 * MIB  # a smaller file of a day is rewritten together with the day's next rows, see `to_merge`
-MOST_FILES_A_DAY = 2  # on average; more, and a shuffle makes them fewer
 LISTED_FILES = 2000  # so many input files are named one by one to Spark; more are found by their time and a join
 BEAT_SECONDS = 10
 SESSION = {
@@ -209,8 +208,8 @@ def with_member(text: Column, name: str, value: str) -> Column:
 
 def moment(column: str) -> Column:
     """A column of RFC 3339 texts as timestamps; null for any other text, and outside the years 1 to 9999 in UTC."""
-    # The cast alone would take a bare date, a year or an hour of today too. RFC 3339 allows a small t and z, Spark takes
-    # the large ones only; upper() costs more than all else here.
+    # The cast alone would take a bare date, a year or an hour of today too. RFC 3339 allows a small t and z, Spark
+    # takes the large ones only; upper() costs more than all else here.
     small = f"contains({column}, 't') OR contains({column}, 'z')"
     time_of = F.expr(f"try_cast(if({small}, upper({column}), {column}) AS TIMESTAMP)")
     years = F.expr("TIMESTAMP'0001-01-01T00:00:00Z'"), F.expr("TIMESTAMP'9999-12-31T23:59:59.999999Z'")
@@ -218,7 +217,7 @@ def moment(column: str) -> Column:
 
 
 def begins_visibly(column: str) -> Column:
-    """Whether a text begins with a visible character of ASCII; by its bytes, which is far cheaper than an expression."""
+    """Whether a text begins with a visible character of ASCII; by bytes, which is cheaper than an expression."""
     return F.col(column).between("!", "~")
 
 
@@ -509,8 +508,8 @@ class Table:
 
     def index(self) -> DataFrame:
         """The identity of every event that was read, duplicates too, without those of files that have changed since."""
-        schema = "eventId STRING, publishTime TIMESTAMP, messageId STRING, file STRING, hash LONG, dt STRING, run STRING"
-        index = self.bookkeeping("index", schema).withColumn("id", F.lit(None).cast("long"))
+        schema = "eventId STRING, publishTime TIMESTAMP, messageId STRING, file STRING, hash LONG, dt STRING"
+        index = self.bookkeeping("index", f"{schema}, run STRING").withColumn("id", F.lit(None).cast("long"))
         if not self.manifest["voided"]:
             return index
         voided = self.spark.createDataFrame(self.manifest["voided"], "file STRING, run STRING")
@@ -535,8 +534,8 @@ class Table:
                     continue
                 if foreign := [name for name in names if name.endswith(".parquet") and not CONVERTED.fullmatch(name)]:
                     raise ConversionError(
-                        f"expected only files of earlier conversions in {self.output}, found {day}/{foreign[0]}; remove "
-                        "it, or choose another output"
+                        f"expected only files of earlier conversions in {self.output}, found {day}/{foreign[0]}; "
+                        "remove it, or choose another output"
                     )
         for name in self.quarantine.names():
             if QUARANTINED.fullmatch(name) and name not in self.manifest["quarantine"]:
@@ -801,9 +800,7 @@ class Run:
 
         A day with rows to be removed is written anew; one that only gets rows keeps its large files as they are.
         """
-        days = keys.join(losers, "id", "left_anti").groupBy("dt")
-        days = days.agg(F.count("*").alias("rows"), F.countDistinct(F.expr("id >> 33")).alias("tasks")).collect()
-        added = {day.dt: day.rows for day in days}
+        added = {row.dt: row["count"] for row in keys.join(losers, "id", "left_anti").groupBy("dt").count().collect()}
         shrunk = {row.dt for row in removed.select("dt").distinct().collect()}
         partitions = {} if self.full else {day: dict(files) for day, files in self.table.manifest["partitions"].items()}
         replaced = {
@@ -816,10 +813,7 @@ class Run:
         if old:
             old = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), old)
             rows = rows.unionByName(old.join(removed, ["eventId", "dt"], "left_anti"), allowMissingColumns=True)
-        # Days that lie in many staged files each are brought together; else each task writes the few days that it has,
-        # which saves sending every row to another task.
-        scattered = bool(old) or sum(day.tasks for day in days) > MOST_FILES_A_DAY * len(days)
-        self.write(rows, scattered)
+        self.write(rows)
         for day, names in replaced.items():
             for name in names:
                 del partitions[day][name]
@@ -830,11 +824,9 @@ class Run:
             partitions.setdefault(unescaped(day), {})[self.moves[-1][1]] = {"rows": rows, "bytes": size}
         return {day: files for day, files in sorted(partitions.items()) if files}
 
-    def write(self, rows: DataFrame, scattered: bool) -> None:
-        if scattered:
-            rows.createOrReplaceTempView("events")  # the hint in SQL: PySpark 3.5 cannot name columns in it
-            rows = self.spark.sql("SELECT /*+ REBALANCE(dt) */ * FROM events")
-        rows = rows.sortWithinPartitions("dt", "eventId")
+    def write(self, rows: DataFrame) -> None:
+        rows.createOrReplaceTempView("events")  # the hint in SQL: PySpark 3.5 cannot name columns in it
+        rows = self.spark.sql("SELECT /*+ REBALANCE(dt) */ * FROM events").sortWithinPartitions("dt", "eventId")
         writing = rows.write.mode("append").partitionBy("dt").option("compression", "snappy")
         for name in ("eventId", "docId", "messageId", "payload"):  # no two alike: a dictionary is tried in vain
             writing = writing.option(f"parquet.enable.dictionary#{name}", "false")

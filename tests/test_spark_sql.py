@@ -526,7 +526,7 @@ def test_counts_that_do_not_add_up_fail_the_run_and_change_nothing(spark, tmp_pa
     convert(spark, tmp_path)
     before = state(spark, tmp_path)
     written(tmp_path / "input" / "b.jsonl", line("e2", published="2026-11-01T00:00:00Z"))
-    monkeypatch.setattr(spark_sql.Run, "write", lambda self, rows, scattered: None)  # rows that get lost on the way
+    monkeypatch.setattr(spark_sql.Run, "write", lambda self, rows: None)  # rows that get lost on the way
     with pytest.raises(ConversionError, match="do not add up"):
         convert(spark, tmp_path)
     monkeypatch.undo()
