@@ -623,9 +623,9 @@ def json_into_parquet(
     """
     input_path, output_path = input_path.rstrip("/"), output_path.rstrip("/")
     quarantine_path = (quarantine_path or sibling(output_path, "quarantine")).rstrip("/")
-    check_apart({"input": input_path, "output": output_path, "quarantine": quarantine_path})
     if not holds_files(spark, input_path):
         raise ConversionError(f"expected JSON lines below {input_path}, found no file there; has anything landed?")
+    check_apart({"input": input_path, "output": output_path, "quarantine": quarantine_path})
     no_events = f"{ROW}, {with_landing(schema)}, line STRING, eventTime TIMESTAMP, publishTime TIMESTAMP"
     run_query(spark.createDataFrame([], no_events), query, schema)  # before anything is touched
     with Lock(spark, output_path) as lock, settings(spark, CONVERTING):

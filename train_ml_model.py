@@ -3,11 +3,14 @@
 What enters: landed JSON (converted first, by `spark_sql.json_into_parquet`) or the parquet that was made of it. What
 leaves: `<OUTPUT>/doc-classification-model-YYYY-MM-DD/`, a manifest and the run's files below `runs/<run id>/`:
 weights, description, metrics, the data's version, golden documents and a report. The manifest says whether the model
-is promoted: only if it is at least as good as the model that serves now, on the same held-out documents.
+is promoted: it is when it is about as good as the model that serves now, or better, on the same held-out documents.
 
 The classifier is linear and trained by iterative parameter mixing (McDonald, Hall, Mann 2010): in each round every
 partition runs one epoch of scikit-learn's SGDClassifier from the shared weights, and the weights are averaged. A round
 moves one weight matrix, whatever the number of documents.
+
+    documents ─► parts ─► blocks of counted features, cached ─► candidates ─► the best one, on all but the test part
+                                                                          ─► test ─► gate ─► model, report
 
 On this machine:
     spark-submit --py-files spark_sql.py,cloud_function/document_model.py train_ml_model.py landing/input models
@@ -18,9 +21,12 @@ On GCP:
 
 import argparse
 import hashlib
+import heapq
 import html
+import importlib.util
 import json
 import logging
+import os
 import re
 import sys
 import tempfile
@@ -28,15 +34,15 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import document_model
 import numpy as np
-from document_model import DocumentModel, FeatureParameters, hashed_counts, probabilities, weighted
+from document_model import Calibration, DocumentModel, FeatureParameters, gram_places, weighted
 from pyspark import RDD, StorageLevel
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 import spark_sql
@@ -44,13 +50,25 @@ import spark_sql
 log = logging.getLogger("train_ml_model")
 
 MODEL_PREFIX = "doc-classification-model-"
-ROUNDS = 8
-ALPHA = 1e-5  # regularisation of the SGDClassifier
-CHUNK_ROWS = 2000  # documents that a worker holds as one matrix
+BLOCK_ROWS = 2000  # documents that a worker holds as one matrix
+KEPT_BLOCKS = 16  # that it keeps for a second epoch
+DOCUMENTS_A_PARTITION = 2500  # at least: the average of weights that saw less is worse than one that saw all
 MIN_DOCUMENTS = 20
-MAX_WEIGHTS = 1 << 27  # weights of one model: 512 MiB as float32
-TEMPERATURES = np.geomspace(0.02, 5, 60)
+MAX_WEIGHTS = 1 << 25  # of one model: 128 MiB as float32
+MAX_CLASSES = 20_000
+TRIAL_ROUNDS, ROUNDS, LAST_ROUNDS = 2, 4, 2  # of a candidate, of the best one, and of that with all documents
+EPOCHS = 2  # of each round, in each partition: sending the weights around costs more than an epoch
+FEW_DOCUMENTS, MAX_ROUNDS = 5000, 40  # fewer are gone through more often
+FIXED_POINT = 2.0**36  # weights are added up as whole numbers, so that the order of adding changes nothing
+CAUTION = 0.1  # standard errors of the log loss by which a more cautious calibration may be worse
+CALIBRATED_SCORES = 5_000_000  # of a partition, at most
+BINS = 10  # of confidence
 GOLDEN_DOCUMENTS = 20
+WORST_MISTAKES = 20
+HEADLINES = ("accuracy", "macroF1", "logLoss", "expectedCalibrationError", "documents")
+WORDS_A_CLASS = 12
+SAMPLED_FOR_WORDS = 500  # documents of each partition, in which the words behind the weights are looked up
+TOLERANCE = 0.01  # by which a new model's macro-F1 may be below the serving one's
 
 
 class TrainingError(Exception):
@@ -60,179 +78,435 @@ class TrainingError(Exception):
 # ---------------------------------------------------------------------------------------------------- documents
 
 
-def labelled_documents(events: DataFrame, label_column: str) -> DataFrame:
-    """Events → `payload`, `label` (null where there is none) and `place`, a number that equal texts share."""
+def labelled_documents(events: DataFrame, label_column: str, seed: int = 0) -> DataFrame:
+    """Events → `payload`, `label` (null where there is none), `eventId`, `time`, and `place`: equal texts share it."""
     if label_column not in events.columns:
         raise TrainingError(f"expected a label column, found no {label_column} among {', '.join(events.columns)}")
+    if "payload" not in events.columns:
+        raise TrainingError(f"expected the texts in a column payload, found {', '.join(events.columns)}")
     label = F.trim(F.col(label_column).cast("string"))
+    times = [F.col(name) for name in ("publishTime", "eventTimestamp") if name in events.columns]
     return events.select(
-        "payload",
+        F.coalesce("payload", F.lit("")).alias("payload"),
         F.when(label != "", label).alias("label"),
-        F.xxhash64("payload").alias("place"),
+        "eventId",
+        F.coalesce(*times, F.lit(None).cast("timestamp")).cast("timestamp").alias("time"),
+        F.xxhash64("payload", F.lit(seed)).alias("place"),
     )
 
 
-def split(documents: DataFrame, parts: dict[str, float]) -> dict[str, DataFrame]:
-    """Documents → one frame a part, of about these fractions. Equal texts fall into the same part.
+def split(documents: DataFrame, fractions: dict[str, float], by: str = "random") -> DataFrame:
+    """Documents with their `part`, of about these fractions. Equal texts, and with them equal events, share a part.
 
-    The cuts are quantiles of the texts' hashes, so that even few documents fill every part.
+    by: "random" cuts at quantiles of the texts' hashes, so that even few documents fill every part; "time" at quantiles
+    of the time at which a text came first: the first part named has the newest texts.
     """
-    bounds = np.cumsum(list(parts.values()))[:-1].tolist()
-    cuts = documents.stat.approxQuantile("place", bounds, 0.0005)
-    edges = [None, *cuts, None]
-    place = F.col("place").cast("double")
-    frames = {}
-    for name, low, high in zip(parts, edges, edges[1:], strict=False):
-        frame = documents if low is None else documents.where(place > low)
-        frames[name] = frame if high is None else frame.where(place <= high)
-    return frames
+    if by == "time":
+        first = F.min("time").over(Window.partitionBy("place"))
+        documents = documents.withColumn("order", -F.coalesce(F.unix_micros(first), F.lit(0)).cast("double"))
+    else:
+        documents = documents.withColumn("order", F.col("place").cast("double"))
+    names, bounds = list(fractions), np.cumsum(list(fractions.values()))[:-1].tolist()
+    cuts = documents.stat.approxQuantile("order", bounds, 0.0005) if bounds else []
+    part = F.lit(names[-1])
+    for name, cut in reversed(list(zip(names, cuts, strict=False))):
+        part = F.when(F.col("order") <= cut, name).otherwise(part)
+    return documents.withColumn("part", part).drop("order")
+
+
+# ----------------------------------------------------------------------------------------------------- features
+
+
+@dataclass
+class Counts:
+    """The counted grams of n documents, one row each: starts [n + 1], places int32 [k], counts float32 [k]."""
+
+    starts: np.ndarray
+    places: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, documents: list[np.ndarray]) -> "Counts":
+        rows = [np.unique(places, return_counts=True) for places in documents]
+        return cls(
+            np.concatenate([[0], np.cumsum([len(places) for places, _ in rows])]).astype(np.int64),
+            np.concatenate([places for places, _ in rows]).astype(np.int32),
+            np.concatenate([counts for _, counts in rows]).astype(np.float32),
+        )
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Words and pairs together; a place that both have counts for both."""
+        documents = len(self.starts) - 1
+        rows = [np.repeat(np.arange(documents), np.diff(one.starts)) for one in (self, other)]
+        keys = np.concatenate(rows) << 32 | np.concatenate([self.places, other.places])
+        found, where = np.unique(keys, return_inverse=True)
+        counts = np.bincount(where, np.concatenate([self.counts, other.counts])).astype(np.float32)
+        starts = np.searchsorted(found, np.arange(documents + 1) << 32)
+        return Counts(starts, (found & 0xFFFFFFFF).astype(np.int32), counts)
+
+
+@dataclass
+class Block:
+    """Some documents of one partition: their classes (int32 [n]), whether they are for validation, their grams.
+
+    grams: the counts of words alone, and of words and pairs.
+    """
+
+    classes: np.ndarray
+    validation: bool
+    grams: list[Counts]
+
+
+def count_features(rows: Iterable, parameters: FeatureParameters, index: dict[str, int]) -> Iterator[Block]:
+    """Rows (payload, label, part) → blocks of up to BLOCK_ROWS documents of one part."""
+    waiting: dict[bool, tuple[list, list]] = {False: ([], []), True: ([], [])}
+
+    def block(validation: bool) -> Block:
+        classes, grams = waiting[validation]
+        waiting[validation] = ([], [])
+        words = Counts.of([places[0] for places in grams])
+        counted = [words, words + Counts.of([places[1] for places in grams])] if parameters.ngrams == 2 else [words]
+        return Block(np.asarray(classes, np.int32), validation, counted)
+
+    for row in rows:
+        classes, grams = waiting[row.part == "validation"]
+        classes.append(index[row.label])
+        grams.append(gram_places(row.payload, parameters))
+        if len(classes) == BLOCK_ROWS:
+            yield block(row.part == "validation")
+    for validation, (classes, _) in list(waiting.items()):
+        if classes:
+            yield block(validation)
+
+
+@dataclass
+class Frequencies:
+    """In how many documents each place occurs, int32 [size] for words and for words and pairs; and documents."""
+
+    places: list[np.ndarray]
+    documents: int
+
+    def __add__(self, other: "Frequencies") -> "Frequencies":
+        both = zip(self.places, other.places, strict=True)
+        return Frequencies([one + two for one, two in both], self.documents + other.documents)
+
+
+def document_frequencies(blocks: Iterable[Block], parameters: FeatureParameters) -> Iterator[list[Frequencies]]:
+    """What a partition knows: of its documents to train with, and of those for validation."""
+    both = [Frequencies([np.zeros(parameters.size, np.int32) for _ in range(parameters.ngrams)], 0) for _ in range(2)]
+    for block in blocks:
+        found = both[block.validation]
+        for total, grams in zip(found.places, block.grams, strict=True):
+            total += np.bincount(grams.places, minlength=parameters.size).astype(np.int32)
+        found.documents += len(block.classes)
+    yield both
+
+
+def used_places(frequencies: np.ndarray, documents: int, most: int) -> np.ndarray:
+    """The places that a model keeps, ascending, int32: all but those of a single document, which teaches nothing; of
+    more than `most` the most frequent ones."""
+    found = np.flatnonzero(frequencies >= (1 if documents < 100 else 2))
+    if len(found) > most:
+        found = np.sort(found[np.argsort(-frequencies[found], kind="stable")[:most]])
+    return found.astype(np.int32)
+
+
+def inverse_frequencies(frequencies: np.ndarray, documents: int, power: float) -> np.ndarray:
+    """(ln((1 + n) / (1 + df)) + 1) to a power, float32, same shape."""
+    return ((np.log((1 + documents) / (1 + frequencies)) + 1) ** power).astype(np.float32)
+
+
+@dataclass
+class Matrix:
+    """Documents as a sparse matrix [n, features], and their classes."""
+
+    starts: np.ndarray
+    columns: np.ndarray
+    values: np.ndarray
+    classes: np.ndarray
+    validation: bool
+
+    def sparse(self, features: int):
+        from scipy.sparse import csr_matrix
+
+        return csr_matrix((self.values, self.columns, self.starts), (len(self.classes), features))
+
+
+def weigh(block: Block, model: DocumentModel) -> Matrix:
+    """A block's features by a model's places and idf, computed as `DocumentModel.features` does it."""
+    counts = block.grams[model.parameters.ngrams - 1]
+    columns = np.minimum(np.searchsorted(model.places, counts.places), len(model.places) - 1)
+    known = model.places[columns] == counts.places
+    starts = np.concatenate([[0], np.cumsum(known)])[counts.starts].astype(np.int32)
+    columns = columns[known].astype(np.int32)
+    values = weighted(starts, columns, counts.counts[known], model.idf)
+    return Matrix(starts, columns, values, block.classes, block.validation)
 
 
 # ----------------------------------------------------------------------------------------------------- training
 
 
-@dataclass
-class Matrix:
-    """Some documents of one partition as a sparse matrix: rows [indptr, places, values] and their classes."""
+@dataclass(frozen=True)
+class Settings:
+    """What a model is trained with.
 
-    indptr: np.ndarray
-    places: np.ndarray
-    values: np.ndarray
-    classes: np.ndarray
+    ngrams: 1 for words, 2 for words and pairs. alpha: the regularisation of scikit-learn's SGDClassifier. Both are
+    chosen when they are not given. idf_power: how much rare words count for.
+    """
 
-
-def count_features(rows: Iterable, parameters: FeatureParameters, index: dict[str, int]) -> Iterator[Matrix]:
-    """Rows (payload, label) → matrices of up to CHUNK_ROWS documents, values still plain counts."""
-    counted, classes = [], []
-    for row in rows:
-        counted.append(hashed_counts(row.payload, parameters))
-        classes.append(index[row.label])
-        if len(classes) == CHUNK_ROWS:
-            yield stacked(counted, classes)
-            counted, classes = [], []
-    if classes:
-        yield stacked(counted, classes)
+    ngrams: int = 2
+    alpha: float = 1e-4
+    idf_power: float = 1.5
 
 
-def stacked(rows: list[tuple[np.ndarray, np.ndarray]], classes: Iterable[int]) -> Matrix:
-    return Matrix(
-        np.concatenate([[0], np.cumsum([len(places) for places, _ in rows])]).astype(np.int32),
-        np.concatenate([places for places, _ in rows]),
-        np.concatenate([values for _, values in rows]),
-        np.asarray(classes, np.int32),
-    )
-
-
-def document_frequencies(matrices: Iterable[Matrix], size: int) -> Iterator[np.ndarray]:
-    """One array a partition: in how many of its documents each feature occurs, int32 [size]; last, its documents."""
-    frequencies = np.zeros(size + 1, np.int32)
-    for matrix in matrices:
-        frequencies[:size] += np.bincount(matrix.places, minlength=size).astype(np.int32)
-        frequencies[size] += len(matrix.classes)
-    yield frequencies
-
-
-def inverse_frequencies(frequencies: np.ndarray, documents: int) -> np.ndarray:
-    """ln((1 + n) / (1 + df)) + 1, float32 [features]; 0 for a feature of a single document, which teaches nothing."""
-    rare = 1 if documents < 100 else 2
-    idf = np.log((1 + documents) / (1 + frequencies)) + 1
-    return np.where(frequencies >= rare, idf, 0).astype(np.float32)
-
-
-def weigh(matrix: Matrix, idf: np.ndarray) -> Matrix:
-    rows = [
-        weighted(matrix.places[start:end], matrix.values[start:end], idf)
-        for start, end in zip(matrix.indptr, matrix.indptr[1:], strict=False)
-    ]
-    return Matrix(matrix.indptr, matrix.places, np.concatenate(rows), matrix.classes)
+# What is tried for each setting, in this order, the others as they are by then.
+CHOICES = {"alpha": (1e-4, 1e-5), "ngrams": (2, 1)}
 
 
 @dataclass
 class Weights:
-    """What a round shares: coefficients [rows, features], intercepts [rows], and updates so far.
+    """What a round shares: coefficients [rows, features], intercepts [rows], updates so far.
 
-    There is one row a class, and a single one where there are two classes.
+    There is one row a class, and a single one where there are two classes. They are added up as whole numbers, int64,
+    so that partitions may come in any order: sums of float32 depend on it.
     """
 
     coefficients: np.ndarray
     intercepts: np.ndarray
-    updates: float = 1.0
-    parts: int = 1
+    updates: np.ndarray
+
+    @property
+    def parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.coefficients, self.intercepts, self.updates
+
+    def __mul__(self, share: float) -> "Weights":
+        return Weights(*((part * np.float32(share)).astype(np.float32) for part in self.parts))
+
+    def fixed(self) -> "Weights":
+        if self.coefficients.dtype == np.int64:
+            return self
+        return Weights(*(np.rint(part * np.float64(FIXED_POINT)).astype(np.int64) for part in self.parts))
+
+    def floating(self) -> "Weights":
+        if self.coefficients.dtype != np.int64:
+            return self
+        return Weights(*((part / FIXED_POINT).astype(np.float32) for part in self.parts))
 
     def __add__(self, other: "Weights") -> "Weights":
-        return Weights(
-            self.coefficients + other.coefficients,
-            self.intercepts + other.intercepts,
-            self.updates + other.updates,
-            self.parts + other.parts,
-        )
-
-    def mean(self) -> "Weights":
-        return Weights(self.coefficients / self.parts, self.intercepts / self.parts, self.updates / self.parts)
+        return Weights(*(one + two for one, two in zip(self.fixed().parts, other.fixed().parts, strict=True)))
 
 
-def epoch(matrices: Iterable[Matrix], start: Weights, classes: int, seed: int) -> Iterator[Weights]:
-    """One partition's epoch from the shared weights: its own weights after it. Nothing for a partition without rows."""
-    from scipy.sparse import csr_matrix
+def epoch(
+    matrices: Iterable[Matrix], start: Weights, classes: int, alpha: float, seed: int, documents: int
+) -> Iterator[Weights]:
+    """One partition's EPOCHS from the shared weights: its weights after them, by its share of the documents.
+
+    Nothing for a partition without documents.
+    """
     from sklearn.linear_model import SGDClassifier
 
-    learner = None
+    learner, seen, blocks, kept = None, 0, 0, []
     for matrix in matrices:
-        features = csr_matrix(
-            (matrix.values, matrix.places, matrix.indptr), (len(matrix.classes), start.coefficients.shape[1])
-        )
+        features = matrix.sparse(start.coefficients.shape[1])
         if learner is None:
-            learner = SGDClassifier(loss="hinge", alpha=ALPHA, random_state=seed)
+            learner = SGDClassifier(loss="hinge", alpha=alpha, random_state=seed)
             # A first call makes room for the weights, whose values are then replaced by the shared ones.
             learner.partial_fit(features[:1], matrix.classes[:1], classes=np.arange(classes))
-            learner.coef_[:], learner.intercept_[:], learner.t_ = (
-                start.coefficients,
-                start.intercepts,
-                start.updates,
-            )
+            learner.coef_[:], learner.intercept_[:] = start.coefficients, start.intercepts
+            learner.t_ = float(start.updates)
         learner.partial_fit(features, matrix.classes)
-    if learner is not None:
-        yield Weights(learner.coef_.astype(np.float32), learner.intercept_.astype(np.float32), learner.t_)
+        seen += len(matrix.classes)
+        blocks += 1
+        if blocks <= KEPT_BLOCKS:
+            kept.append((features, matrix.classes))
+    if learner is None:
+        return
+    if blocks == len(kept):  # larger partitions are gone through once a round: they give updates enough
+        for number in range(1, EPOCHS):
+            learner.random_state = seed + number
+            for features, own in kept:
+                learner.partial_fit(features, own)
+    found = Weights(learner.coef_, learner.intercept_, np.float32(learner.t_))
+    yield found * (seen / documents)
 
 
-def fit(spark: SparkSession, documents: DataFrame, classes: list[str], parameters: FeatureParameters) -> DocumentModel:
-    """A model of these documents (`payload`, `label`), not yet calibrated."""
-    context = spark.sparkContext
-    index = {name: number for number, name in enumerate(classes)}
-    partitions = max(context.defaultParallelism, documents.rdd.getNumPartitions())
-    # In the order of the texts' hashes, since classes may come one after the other.
-    spread = documents.repartition(partitions, "place").sortWithinPartitions("place").select("payload", "label")
-    counted = spread.rdd.mapPartitions(lambda rows: count_features(rows, parameters, index))
-    counted = counted.persist(StorageLevel.MEMORY_AND_DISK)
-    size = parameters.size
-    frequencies = counted.mapPartitions(lambda part: document_frequencies(part, size)).treeReduce(np.add)
-    idf = inverse_frequencies(frequencies[:size], int(frequencies[size]))
-    shared_idf = context.broadcast(idf)
-    matrices = counted.map(lambda matrix: weigh(matrix, shared_idf.value)).persist(StorageLevel.MEMORY_AND_DISK)
+class Trainer:
+    """Trains one model, round by round: on the blocks that are not for validation, and in the end on all of them."""
 
-    rows = 1 if len(classes) == 2 else len(classes)
-    weights = Weights(np.zeros((rows, size), np.float32), np.zeros(rows, np.float32))
-    later = []
-    for number in range(ROUNDS):
-        shared = context.broadcast(weights)
-        mixed = matrices.mapPartitions(
-            lambda part, shared=shared, seed=number: epoch(part, shared.value, len(classes), seed)
+    def __init__(
+        self, blocks: RDD, frequencies: Frequencies, classes: list[str], features: FeatureParameters,
+        settings: Settings, seed: int,
+    ):  # fmt: skip
+        self.context, self.settings, self.seed = blocks.context, settings, seed
+        self.documents, self.rounds, self.sums, self.summed = frequencies.documents, 0, None, 0
+        counted = frequencies.places[settings.ngrams - 1]
+        places = used_places(counted, self.documents, MAX_WEIGHTS // len(classes))
+        if not len(places):
+            raise TrainingError("expected words that occur in more than one document, found none; are the texts empty?")
+        idf = inverse_frequencies(counted[places], self.documents, settings.idf_power)
+        parameters = replace(features, ngrams=settings.ngrams)
+        nothing = np.zeros((0, len(classes)), np.float32)
+        self.plan = DocumentModel(classes, parameters, places, idf, nothing, np.zeros(len(classes), np.float32))
+        shared = self.context.broadcast(self.plan)
+        matrices = blocks.map(lambda block: weigh(block, shared.value))
+        self.matrices = matrices.persist(StorageLevel.MEMORY_AND_DISK)
+        self.own = self.matrices.filter(lambda matrix: not matrix.validation)
+        rows = 1 if len(classes) == 2 else len(classes)
+        zeros = np.zeros((rows, len(places)), np.float32), np.zeros(rows, np.float32), np.float32(1)
+        self.weights = Weights(*zeros)
+
+    def advance(self, rounds: int) -> None:
+        """Runs so many rounds more."""
+        classes, alpha, documents = len(self.plan.classes), self.settings.alpha, self.documents
+        for _ in range(rounds):
+            shared, seed = self.context.broadcast(self.weights), self.seed + EPOCHS * self.rounds
+            mixed = self.own.mapPartitions(
+                lambda part, shared=shared, seed=seed: epoch(part, shared.value, classes, alpha, seed, documents)
+            )
+            self.weights = mixed.treeReduce(lambda one, other: one + other).floating()
+            shared.destroy()
+            self.rounds += 1
+            if self.rounds > 1:  # the first round's weights are still far off
+                self.sums = (self.sums + self.weights).floating() if self.summed else self.weights
+                self.summed += 1
+
+    def average_from_here(self) -> None:
+        """Earlier rounds do not count for the average any more."""
+        self.summed = 0
+
+    def take_all(self, documents: int) -> None:
+        """From here on the validation documents are learned too."""
+        self.own, self.documents = self.matrices, documents
+        self.average_from_here()
+
+    def model(self) -> DocumentModel:
+        """The average of the rounds but the first, not calibrated."""
+        count = max(self.summed, 1)
+        found = self.sums if self.summed else self.weights
+        coefficients, intercepts = found.coefficients / count, found.intercepts / count
+        if len(coefficients) == 1:  # two classes: the second one's score, and its opposite for the first
+            coefficients, intercepts = np.vstack([-coefficients, coefficients]), np.hstack([-intercepts, intercepts])
+        weights = np.ascontiguousarray(coefficients.T, np.float32)
+        return replace(self.plan, weights=weights, intercept=intercepts.astype(np.float32))
+
+    def validate(self) -> "Evaluation":
+        """The model's work on the validation blocks."""
+        shared = self.context.broadcast(self.model())
+        validation = self.matrices.filter(lambda matrix: matrix.validation)
+        found = validation.mapPartitions(lambda part: evaluate_matrices(part, shared.value)).treeReduce(
+            lambda one, other: one + other
         )
-        weights = mixed.treeReduce(lambda one, other: one + other).mean()
         shared.destroy()
-        if number > 0:  # the first round's weights are still far off
-            later = [later[0] + weights] if later else [weights]
-        log.info("round %d of %d", number + 1, ROUNDS)
-    matrices.unpersist()
-    counted.unpersist()
-    final = later[0].mean()
-    coefficients, intercepts = final.coefficients, final.intercepts
-    if rows == 1:  # two classes: the second one's score, and its opposite for the first
-        coefficients, intercepts = (
-            np.vstack([-coefficients, coefficients]),
-            np.hstack([-intercepts, intercepts]),
-        )
-    return DocumentModel(classes, parameters, idf, np.ascontiguousarray(coefficients.T), intercepts)
+        return found
+
+    def calibrate(self) -> Calibration:
+        """The calibration under which the validation documents' labels are likeliest; or rather one that is a little
+        more cautious, see `cautious`."""
+        shared = self.context.broadcast(self.model())
+        scored = self.matrices.filter(lambda matrix: matrix.validation)
+        scored = scored.map(lambda matrix: (scores_of(matrix, shared.value), matrix.classes))
+        scored = scored.persist(StorageLevel.MEMORY_AND_DISK)
+
+        def losses(tried: list[Calibration]) -> np.ndarray:
+            return scored.mapPartitions(lambda part: log_losses(part, tried)).treeReduce(lambda one, two: one + two)
+
+        best, step = Calibration(), 4.0
+        grid = [Calibration(k, a, c) for k in (1, 2, 4, 8, 16) for a in (0.1, 0.4, 1.6) for c in (-1.5, -0.75, 0)]
+        for _ in range(6):  # closer and closer around the best
+            found = losses(grid)
+            best = grid[int(np.argmin(found[0]))]
+            step **= 0.6
+            scales = [best.scale * step**n for n in (-1, -0.5, 0, 0.5, 1)]
+            slopes = [float(np.clip(best.slope * step**n, 0.05, 8)) for n in (-1, 0, 1)]
+            centers = [float(np.clip(best.center + 0.3 * n * np.log(step), -4, 4)) for n in (-1, 0, 1)]
+            grid = [Calibration(k, a, c) for k in scales for a in slopes for c in centers]
+        grid = [replace(best, scale=best.scale * 0.99**n) for n in range(40)]
+        chosen = grid[cautious(*losses(grid))]
+        scored.unpersist()
+        shared.destroy()
+        return chosen
+
+    def close(self) -> None:
+        self.matrices.unpersist()
+
+
+def log_losses(scored: Iterable[tuple[np.ndarray, np.ndarray]], tried: list[Calibration]) -> Iterator[np.ndarray]:
+    """For some calibrations the sums of -ln p(label) and of its square over a partition's documents, and how many they
+    are: [3, calibrations]."""
+    found, left = np.zeros((3, len(tried))), CALIBRATED_SCORES
+    for scores, classes in scored:
+        documents = min(len(classes), max(left // scores.shape[1], 0))
+        left -= documents * scores.shape[1]
+        for number, calibration in enumerate(tried):
+            likely = calibration.probabilities(scores[:documents])
+            lost = -np.log(np.maximum(likely[np.arange(documents), classes[:documents]], 1e-12))
+            found[:, number] += lost.sum(), lost @ lost, documents
+    yield found
+
+
+def cautious(sums: np.ndarray, squares: np.ndarray, counts: np.ndarray) -> int:
+    """Of calibrations from the best to ever more cautious ones, the last that is worse by CAUTION standard errors at
+    most. The documents to come differ more from the training ones than a random tenth of these does, and so a model is
+    less often right than validation says."""
+    means = sums / counts
+    error = np.sqrt(max(squares[0] / counts[0] - means[0] ** 2, 0) / counts[0])
+    return int(np.flatnonzero(means <= means[0] + CAUTION * error)[-1])
+
+
+def rounds_for(documents: int, rounds: int) -> int:
+    """Epochs for so many documents, where `rounds` are enough for many."""
+    return max(rounds, min(MAX_ROUNDS, rounds * FEW_DOCUMENTS // documents))
+
+
+@dataclass
+class Trial:
+    """A candidate, its figures on the validation documents, and the seconds that it took."""
+
+    settings: Settings
+    accuracy: float
+    macro_f1: float
+    seconds: float
+
+    def about(self) -> dict:
+        figures = {"accuracy": round(self.accuracy, 4), "macroF1": round(self.macro_f1, 4)}
+        return asdict(self.settings) | figures | {"seconds": round(self.seconds, 1)}
+
+
+def select(
+    blocks: RDD, frequencies: Frequencies, classes: list[str], features: FeatureParameters, fixed: dict, seed: int
+) -> tuple[Trainer, list[Trial]]:
+    """Tries CHOICES, one setting after the other; returns the best candidate's trainer, and all trials, the best first.
+
+    fixed: settings that are given and not tried. Better is a higher accuracy on the validation documents; the first of
+    equals stays.
+    """
+    best, best_trial, trials = None, None, []
+    tried: set[Settings] = set()
+    for name, values in CHOICES.items():
+        for value in values:
+            so_far = best_trial.settings if best_trial else Settings(**fixed)
+            settings = replace(so_far, **{name: fixed.get(name, value)})
+            if settings in tried:
+                continue
+            tried.add(settings)
+            started = time.monotonic()
+            trainer = Trainer(blocks, frequencies, classes, features, settings, seed)
+            trainer.advance(rounds_for(frequencies.documents, TRIAL_ROUNDS))
+            found = trainer.validate()
+            trial = Trial(settings, found.accuracy, macro_f1(found), time.monotonic() - started)
+            trials.append(trial)
+            log.info(
+                "candidate %d: %d-grams, idf power %g, alpha %g: accuracy %.4f on %d validation documents, %.1f s",
+                len(trials), settings.ngrams, settings.idf_power, settings.alpha, trial.accuracy, found.documents,
+                trial.seconds,
+            )  # fmt: skip
+            if best_trial is None or trial.accuracy > best_trial.accuracy:
+                if best:
+                    best.close()
+                best, best_trial = trainer, trial
+            else:
+                trainer.close()
+    return best, sorted(trials, key=lambda trial: trial is not best_trial)
 
 
 # --------------------------------------------------------------------------------------------------- evaluation
@@ -242,16 +516,33 @@ def fit(spark: SparkSession, documents: DataFrame, classes: list[str], parameter
 class Evaluation:
     """What a model made of documents whose labels are known; sums that add up over partitions.
 
-    pairs: how often each (label, predicted) came. losses: for each of TEMPERATURES, the sum of -ln p(label).
-    bins: for each tenth of confidence, [documents, right ones, sum of confidences].
+    pairs: how often each (label, predicted) came. log_loss: the sum of -ln p(label). bins: for each of BINS of
+    confidence, [documents, right ones, sum of confidences]. worst: the surest mistakes, (confidence, label, predicted,
+    text).
     """
 
     pairs: Counter = field(default_factory=Counter)
-    losses: np.ndarray = field(default_factory=lambda: np.zeros(len(TEMPERATURES)))
-    bins: np.ndarray = field(default_factory=lambda: np.zeros((10, 3)))
+    log_loss: float = 0.0
+    bins: np.ndarray = field(default_factory=lambda: np.zeros((BINS, 3)))
+    worst: list[tuple] = field(default_factory=list)
 
     def __add__(self, other: "Evaluation") -> "Evaluation":
-        return Evaluation(self.pairs + other.pairs, self.losses + other.losses, self.bins + other.bins)
+        return Evaluation(
+            self.pairs + other.pairs,
+            self.log_loss + other.log_loss,
+            self.bins + other.bins,
+            heapq.nlargest(WORST_MISTAKES, self.worst + other.worst),
+        )
+
+    def add(self, label: str, predicted: str, confidence: float, likely: float, text: str) -> None:
+        """Counts one document; `likely` is the probability of its label, 0 for one that the model does not know."""
+        self.pairs[label, predicted] += 1
+        self.bins[min(int(confidence * BINS), BINS - 1)] += (1, label == predicted, confidence)
+        self.log_loss -= float(np.log(max(likely, 1e-12)))
+        if label != predicted:
+            self.worst.append((round(confidence, 4), label, predicted, text[:600]))
+            if len(self.worst) > 10 * WORST_MISTAKES:
+                self.worst = heapq.nlargest(WORST_MISTAKES, self.worst)
 
     @property
     def documents(self) -> int:
@@ -261,87 +552,121 @@ class Evaluation:
     def accuracy(self) -> float:
         return sum(count for (label, predicted), count in self.pairs.items() if label == predicted) / self.documents
 
-    @property
-    def baseline(self) -> float:
-        """The accuracy that naming the commonest label would give."""
-        supports: Counter = Counter()
-        for (label, _), count in self.pairs.items():
-            supports[label] += count
-        return max(supports.values()) / self.documents
+
+def scores_of(matrix: Matrix, model: DocumentModel) -> np.ndarray:
+    """Before calibration, float32 [n, C]."""
+    return (matrix.sparse(len(model.places)) @ model.weights + model.intercept).astype(np.float32)
+
+
+def evaluate_matrices(matrices: Iterable[Matrix], model: DocumentModel) -> Iterator[Evaluation]:
+    """What selection asks for: the pairs alone."""
+    found = Evaluation()
+    for matrix in matrices:
+        guesses = scores_of(matrix, model).argmax(axis=1)
+        for label, predicted in zip(matrix.classes.tolist(), guesses.tolist(), strict=True):
+            found.pairs[model.classes[label], model.classes[predicted]] += 1
+    yield found
 
 
 def evaluate_rows(rows: Iterable, model: DocumentModel) -> Iterator[Evaluation]:
     index = {name: number for number, name in enumerate(model.classes)}
     found = Evaluation()
     for row in rows:
-        scores = model.scores(row.payload)
-        likely = probabilities(scores, model.temperature)
+        likely = model.probabilities(row.payload)
         best = int(np.argmax(likely))
-        right = model.classes[best] == row.label
-        found.pairs[row.label, model.classes[best]] += 1
-        found.bins[min(int(likely[best] * 10), 9)] += (1, right, likely[best])
-        if row.label in index:
-            by_temperature = probabilities(np.repeat(scores[None, :], len(TEMPERATURES), 0) / TEMPERATURES[:, None], 1)
-            found.losses -= np.log(np.maximum(by_temperature[:, index[row.label]], 1e-12))
+        own = likely[index[row.label]] if row.label in index else 0.0
+        found.add(row.label, model.classes[best], float(likely[best]), float(own), row.payload)
     yield found
 
 
 def evaluate(documents: RDD, model: DocumentModel) -> Evaluation:
-    """The model's work on documents (rows of `payload`, `label`), computed where they lie."""
+    """The model's work on documents (rows of `payload`, `label`), computed where they lie, as serving computes it."""
     shared = documents.context.broadcast(model)
-    return documents.mapPartitions(lambda rows: evaluate_rows(rows, shared.value)).treeReduce(lambda a, b: a + b)
+    found = documents.mapPartitions(lambda rows: evaluate_rows(rows, shared.value)).treeReduce(lambda a, b: a + b)
+    shared.destroy()
+    return found
+
+
+def majority(evaluation: Evaluation, trained: dict[str, int]) -> Evaluation:
+    """What naming training's commonest class, each class as likely as it was there, makes of the same documents."""
+    guess, total = max(trained, key=lambda name: (trained[name], name)), sum(trained.values())
+    found = Evaluation()
+    for (label, _), count in evaluation.pairs.items():
+        found.pairs[label, guess] += count
+        found.log_loss -= count * float(np.log(max(trained.get(label, 0) / total, 1e-12)))
+        confidence = trained[guess] / total
+        found.bins[min(int(confidence * BINS), BINS - 1)] += (count, count * (label == guess), count * confidence)
+    return found
+
+
+def per_class(evaluation: Evaluation) -> dict[str, dict]:
+    """Precision, recall, F1 and documents of each class that a document has, or was taken to have."""
+    support, predicted = Counter(), Counter()
+    for (label, guess), count in evaluation.pairs.items():
+        support[label] += count
+        predicted[guess] += count
+    found = {}
+    for name in sorted({*support, *predicted}):
+        right = evaluation.pairs[name, name]
+        found[name] = {
+            "precision": right / predicted[name] if predicted[name] else 0.0,
+            "recall": right / support[name] if support[name] else 0.0,
+            "f1": 2 * right / (support[name] + predicted[name]),
+            "documents": support[name],
+        }
+    return found
+
+
+def macro_f1(evaluation: Evaluation) -> float:
+    """The mean F1 over the classes that documents have."""
+    found = [one["f1"] for one in per_class(evaluation).values() if one["documents"]]
+    return sum(found) / len(found)
 
 
 def metrics(evaluation: Evaluation) -> dict:
-    """Accuracy, macro F1, figures a class, confusions (most frequent first) and calibration of an evaluation."""
-    pairs = evaluation.pairs
-    classes = {}
-    for name in sorted({label for label, _ in pairs}):
-        right = pairs[name, name]
-        support = sum(count for (label, _), count in pairs.items() if label == name)
-        predicted = sum(count for (_, guess), count in pairs.items() if guess == name)
-        classes[name] = {
-            "precision": round(right / predicted, 4) if predicted else 0.0,
-            "recall": round(right / support, 4),
-            "f1": round(2 * right / (support + predicted), 4),
-            "documents": support,
-        }
+    """An evaluation's figures, those of each class, confusions (most frequent first) and calibration."""
     bins = [
         {"documents": int(count), "accuracy": round(right / count, 4), "confidence": round(total / count, 4)}
         for count, right, total in evaluation.bins
         if count
     ]
-    gap = sum(one["documents"] * abs(one["accuracy"] - one["confidence"]) for one in bins) / evaluation.documents
+    gaps = [abs(right - total) for _, right, total in evaluation.bins]
+    classes = {
+        name: {key: round(value, 4) for key, value in one.items()} for name, one in per_class(evaluation).items()
+    }
+    pairs = sorted(evaluation.pairs.items(), key=lambda pair: (-pair[1], pair[0]))
     return {
         "accuracy": round(evaluation.accuracy, 4),
-        "macroF1": round(sum(one["f1"] for one in classes.values()) / len(classes), 4),
-        "baseline": round(evaluation.baseline, 4),
+        "macroF1": round(macro_f1(evaluation), 4),
+        "logLoss": round(evaluation.log_loss / evaluation.documents, 4),
+        "expectedCalibrationError": round(sum(gaps) / evaluation.documents, 4),
         "documents": evaluation.documents,
-        "expectedCalibrationError": round(gap, 4),
         "classes": classes,
-        "confusions": [[*pair, count] for pair, count in pairs.most_common() if pair[0] != pair[1]][:200],
+        "confusions": [[*pair, count] for pair, count in pairs if pair[0] != pair[1]][:1000],
         "calibration": bins,
     }
 
 
-def decide_promotion(challenger: float, champion: float | None, baseline: float) -> tuple[bool, str]:
-    """Whether the new model is to serve, and why. All are accuracies on the same documents.
+def headlines(evaluation: Evaluation) -> dict:
+    return {key: value for key, value in metrics(evaluation).items() if key in HEADLINES}
 
-    `champion` is the serving model's, None when there is none; `baseline` is what naming the commonest class gives.
+
+def decide_promotion(
+    challenger: float, champion: float | None, tolerance: float = TOLERANCE, force: str | None = None
+) -> tuple[bool, str]:
+    """Whether the new model is to serve, and why.
+
+    challenger, champion: macro-F1 on the same documents; None when nothing serves yet. tolerance: by how much the
+    challenger may be lower. force: why it is to serve whatever the figures say; None when they decide.
     """
-    if challenger <= baseline:
-        return (
-            False,
-            f"accuracy {challenger:.4f} is no better than naming the commonest class, {baseline:.4f}",
-        )
+    figures = f"macro-F1 {challenger:.4f}" + ("" if champion is None else f", the serving model's {champion:.4f}")
+    if force is not None:
+        return True, f"forced ({force}): {figures}"
     if champion is None:
-        return True, f"first model, accuracy {challenger:.4f}"
-    if challenger >= champion:
-        return True, f"accuracy {challenger:.4f}, the serving model's {champion:.4f} on the same documents"
-    return (
-        False,
-        f"accuracy {challenger:.4f} is below the serving model's {champion:.4f} on the same documents",
-    )
+        return True, f"first model: {figures}"
+    if challenger >= champion - tolerance:
+        return True, f"{figures} on the same documents, tolerance {tolerance:g}"
+    return False, f"{figures} on the same documents, which is lower by more than the tolerance {tolerance:g}"
 
 
 # ------------------------------------------------------------------------------------------------ model folder
@@ -397,12 +722,49 @@ class ModelFolder:
                 log.warning("passing over %s: %s", name, str(error).splitlines()[0])
         return None
 
+    def write(self, name: str, run: dict, local: Path, promoted: bool) -> None:
+        """Copies a run's files from a local folder to the dated model's, and its manifest last."""
+        files = []
+        for path in sorted(local.iterdir()):
+            content = path.read_bytes()
+            files.append({"name": path.name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()})
+            self.copy_in(path, f"{name}/runs/{run['runId']}/{path.name}")
+        # Last: what has no manifest does not serve. The run keeps its own copy, so that serving can be pinned to it.
+        with tempfile.TemporaryDirectory() as folder:
+            manifest = Path(folder, "manifest.json")
+            manifest.write_text(json.dumps(run | {"files": files}, ensure_ascii=False, indent=1), "utf-8")
+            self.copy_in(manifest, f"{name}/runs/{run['runId']}/manifest.json")
+            if promoted or not self.is_promoted(name):  # an earlier run of the day that serves goes on serving
+                self.copy_in(manifest, f"{name}/manifest.json")
 
-def data_version(spark: SparkSession, path: str) -> list[dict]:
-    """The files below a path with size in bytes and SHA-256, computed where they lie."""
+
+# ------------------------------------------------------------------------------------------------ the data's version
+
+
+def data_version(spark: SparkSession, events: DataFrame, path: str) -> dict:
+    """The parquet files that events are read from, with size in bytes and SHA-256, computed where they lie."""
+    read = spark.createDataFrame([(name,) for name in events.inputFiles()], "read STRING")
     files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
-    rows = files.select("path", "length", F.sha2("content", 256).alias("sha256")).orderBy("path")
-    return [{"file": row.path, "size": row.length, "sha256": row.sha256} for row in rows.toLocalIterator()]
+    files = files.select("path", "length", F.sha2("content", 256).alias("sha256"), F.col("_metadata.file_path"))
+    files = files.join(F.broadcast(read), F.col("file_path") == F.col("read"), "left_semi").orderBy("path")
+    rows = [{"file": row.path, "size": row.length, "sha256": row.sha256} for row in files.toLocalIterator()]
+    return {"parquet": path, "files": rows}
+
+
+def events_of_version(spark: SparkSession, version: dict) -> DataFrame:
+    """The events of exactly these files. Raises TrainingError when one has changed or is no longer there."""
+    wanted = {one["file"]: one["sha256"] for one in version["files"]}
+    files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(version["parquet"])
+    files = files.where(F.col("path").isin(list(wanted))).select("path", F.sha2("content", 256).alias("sha256"))
+    found = {row.path: row.sha256 for row in files.collect()}
+    other = [name for name, digest in wanted.items() if found.get(name) != digest]
+    if other:
+        raise TrainingError(
+            f"expected {len(wanted)} files as the model's data.json names them, found {len(other)} changed or gone: "
+            f"{other[0]}; a backup or the bucket's object versions may still have them"
+        )
+    frame = spark.read.option("mergeSchema", "true").option("basePath", version["parquet"])
+    return frame.parquet(*wanted)
 
 
 def code_version() -> str:
@@ -413,50 +775,211 @@ def code_version() -> str:
     return digest.hexdigest()[:12]
 
 
-def report(name: str, run: dict, figures: dict) -> str:
-    """The run as one HTML page that needs nothing beside it."""
-    test, champion = figures["test"], figures["champion"]
+# -------------------------------------------------------------------------------------------------------- report
 
-    def table(head: list[str], rows: Iterable[Iterable]) -> str:
-        cells = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
-        )
-        return f"<table><tr>{''.join(f'<th>{html.escape(one)}</th>' for one in head)}</tr>{cells}</table>"
 
-    bars = "".join(
-        f'<div class="bar"><span>{bin["confidence"]:.2f}</span><i style="width:{bin["accuracy"] * 60:.1f}%"></i>'
-        f"<b>{bin['accuracy']:.2f} of {bin['documents']}</b></div>"
-        for bin in test["calibration"]
-    )
-    validation = ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in figures["validation"].items())
-    facts = [
-        ("promoted", f"{'yes' if run['promoted'] else 'no'}: {run['reason']}"),
-        ("accuracy", f"{test['accuracy']:.4f} on {test['documents']} held-out documents"),
-        ("macro F1", f"{test['macroF1']:.4f}"),
-        ("commonest class", f"{test['baseline']:.4f}"),
-        ("serving model", f"{champion['name']}: {champion['accuracy']:.4f}" if champion else "none yet"),
-        ("calibration error", f"{test['expectedCalibrationError']:.4f}"),
-        ("documents", ", ".join(f"{value} {key}" for key, value in figures["documents"].items())),
-        ("features", f"{figures['ngrams']}-grams, by accuracy on the validation documents: {validation}"),
-        ("run", f"{run['runId']}, code {run['codeVersion']}"),
-    ]
-    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}}
-table{{border-collapse:collapse;margin:1rem 0}}td,th{{padding:.2rem .8rem;border-bottom:1px solid #ddd;text-align:left}}
-.bar{{display:flex;gap:.6rem;align-items:center}}.bar i{{background:#3b7dd8;height:1rem}}</style>
-<h1>{name}</h1>{table(["", ""], facts)}
-<h2>Classes</h2>{
-        table(
-            ["class", "documents", "precision", "recall", "F1"],
-            (
-                (key, one["documents"], one["precision"], one["recall"], one["f1"])
-                for key, one in test["classes"].items()
-            ),
-        )
-    }
-<h2>Most frequent confusions</h2>{table(["label", "predicted", "documents"], test["confusions"][:20])}
-<h2>Calibration</h2><p>For each tenth of confidence: mean confidence, and the share that was right.</p>{bars}</html>
+def count_grams(rows: Iterable, model: DocumentModel, wanted: set[int]) -> Iterator[Counter]:
+    """How often each (place, gram) of the wanted places occurs in a partition's first documents."""
+    found: Counter = Counter()
+    for number, row in enumerate(rows):
+        if number == SAMPLED_FOR_WORDS:
+            break
+        texts = document_model.grams(row.payload, model.parameters)
+        places = np.concatenate(gram_places(row.payload, model.parameters))
+        found.update((place, text) for place, text in zip(places.tolist(), texts, strict=True) if place in wanted)
+    yield found
+
+
+def learned_words(documents: RDD, model: DocumentModel, classes: list[str]) -> dict[str, list[str]]:
+    """For each of some classes the words and pairs that speak most for it, looked up in a sample of the documents."""
+    index = {name: number for number, name in enumerate(model.classes)}
+    strongest = {}
+    for name in classes:
+        speaks = model.weights[:, index[name]] * model.idf
+        strongest[name] = [at for at in np.argsort(-speaks)[: 3 * WORDS_A_CLASS].tolist() if speaks[at] > 0]
+    wanted = {int(model.places[at]) for places in strongest.values() for at in places}
+    small = replace(model, weights=model.weights[:0], places=model.places[:0], idf=model.idf[:0])
+    counts = documents.mapPartitions(lambda rows: count_grams(rows, small, wanted)).treeReduce(lambda a, b: a + b)
+    texts: dict[int, str] = {}
+    for (place, text), _ in sorted(counts.items(), key=lambda one: (-one[1], one[0])):
+        texts.setdefault(place, text)
+    names = {name: [int(model.places[at]) for at in places] for name, places in strongest.items()}
+    return {name: [texts[one] for one in places if one in texts][:WORDS_A_CLASS] for name, places in names.items()}
+
+
+STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:0 auto;padding:1rem;color:#222;background:#fff}
+h1{font-size:1.5rem;overflow-wrap:anywhere}h2{font-size:1.15rem;margin-top:2.2rem}.wide{overflow-x:auto}
+table{border-collapse:collapse;margin:.6rem 0}td,th{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:left;
+vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.no{color:#a11}.yes{color:#176b2c}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.7rem;margin:1rem 0}
+.cards div{border:1px solid #ddd;border-radius:.5rem;padding:.6rem .8rem}.cards b{display:block;font-size:1.5rem}
+.cards small{color:#555}.bar{display:inline-block;height:.8rem;background:#2f6db5;vertical-align:middle}
+details{margin:.4rem 0}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f5f5f5;padding:.6rem;font-size:.85rem}
+svg{max-width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#333}p.pt{color:#555}
 """
+
+
+def table(head: list[str], rows: Iterable[Iterable], numbers: int = 0) -> str:
+    """An HTML table; its last `numbers` columns are set to the right."""
+
+    def row(cells: Iterable, kind: str) -> str:
+        cells = [str(cell) for cell in cells]
+        aligned = [' class="n"' if number >= len(cells) - numbers else "" for number in range(len(cells))]
+        return "".join(f"<{kind}{side}>{html.escape(cell)}</{kind}>" for side, cell in zip(aligned, cells, strict=True))
+
+    body = "".join(f"<tr>{row(cells, 'td')}</tr>" for cells in rows)
+    return f'<div class="wide"><table><tr>{row(head, "th")}</tr>{body}</table></div>'
+
+
+def confusion_picture(evaluation: Evaluation) -> str:
+    """The confusion matrix as SVG, a row a label: what its documents were taken for, in percent."""
+    supports: Counter = Counter()
+    for (label, _), count in evaluation.pairs.items():
+        supports[label] += count
+    names = sorted(name for name, _ in supports.most_common(40))
+    cell, left, top = 30, 190, 150
+    size = cell * len(names)
+    parts = [f'<svg viewBox="0 0 {left + size + 10} {top + size + 10}" role="img" aria-label="confusion matrix">']
+    for i, label in enumerate(names):
+        y, short = top + i * cell, html.escape(label[:28])
+        parts.append(f'<text x="{left - 6}" y="{y + 19}" text-anchor="end">{short}</text>')
+        x = left + i * cell + 19
+        parts.append(f'<text transform="translate({x},{top - 6}) rotate(-60)">{short}</text>')
+        for j, guess in enumerate(names):
+            count = evaluation.pairs[label, guess]
+            share = count / supports[label]
+            colour = "47,109,181" if i == j else "190,40,40"
+            title = html.escape(f"{label}, taken for {guess}: {count} of {supports[label]}")
+            parts.append(
+                f'<rect x="{left + j * cell}" y="{y}" width="{cell - 1}" height="{cell - 1}" '
+                f'fill="rgba({colour},{0.04 + 0.9 * share:.2f})"><title>{title}</title></rect>'
+            )
+            if share >= 0.005:
+                ink = ' fill="#fff" style="fill:#fff"' if share > 0.55 else ""
+                middle = left + j * cell + cell / 2 - 0.5
+                parts.append(f'<text x="{middle}" y="{y + 19}" text-anchor="middle"{ink}>{100 * share:.0f}</text>')
+    return "".join([*parts, "</svg>"])
+
+
+def calibration_picture(bins: list[dict]) -> str:
+    """The calibration curve as SVG: how often a confidence was right, next to the line on which it would be true."""
+    size, pad = 300, 36
+    most = max(one["documents"] for one in bins)
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return pad + x * size, pad / 2 + (1 - y) * size
+
+    parts = [f'<svg viewBox="0 0 {size + 2 * pad} {size + 2 * pad}" width="420" role="img" aria-label="calibration">']
+    (x0, y0), (x1, y1) = at(0, 0), at(1, 1)
+    parts.append(f'<rect x="{x0}" y="{y1}" width="{size}" height="{size}" fill="#fafafa" stroke="#ccc"/>')
+    parts.append(f'<line x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}" stroke="#999" stroke-dasharray="4"/>')
+    points = [at(one["confidence"], one["accuracy"]) for one in bins]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    parts.append(f'<polyline points="{path}" fill="none" stroke="#2f6db5" stroke-width="2"/>')
+    for (x, y), one in zip(points, bins, strict=True):
+        radius = 3 + 9 * (one["documents"] / most) ** 0.5
+        title = f"{one['documents']} documents: confidence {one['confidence']:.3f}, right {one['accuracy']:.3f}"
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="#2f6db5" fill-opacity=".6">')
+        parts.append(f"<title>{title}</title></circle>")
+    for tick in (0, 0.5, 1):
+        x, y = at(tick, tick)
+        parts.append(f'<text x="{x}" y="{y0 + 16}" text-anchor="middle">{tick:g}</text>')
+        parts.append(f'<text x="{x0 - 6}" y="{y + 4}" text-anchor="end">{tick:g}</text>')
+    parts.append(f'<text x="{pad + size / 2}" y="{y0 + 32}" text-anchor="middle">confidence</text></svg>')
+    return "".join(parts)
+
+
+def report(name: str, run: dict, figures: dict, test: Evaluation, words: dict[str, list[str]], data: dict) -> str:
+    """The run as one HTML page that needs nothing beside it."""
+    own, champion, majority_ = figures["test"], figures["champion"], figures["majority"]
+    state = "yes" if run["promoted"] else "no"
+    cards = [
+        ("accuracy", f"{own['accuracy']:.4f}", f"commonest class: {majority_['accuracy']:.4f}"),
+        ("macro-F1", f"{own['macroF1']:.4f}", f"commonest class: {majority_['macroF1']:.4f}"),
+        ("log loss", f"{own['logLoss']:.3f}", f"commonest class: {majority_['logLoss']:.3f}"),
+        ("calibration error", f"{own['expectedCalibrationError']:.3f}", "0 is perfect"),
+        ("test documents", f"{own['documents']:,}", f"{figures['documents']['trained']:,} trained on"),
+    ]
+    if champion:
+        cards.insert(2, ("serving model", f"{champion['macroF1']:.4f}", f"macro-F1 of {champion['name']}"))
+    boxes = "".join(
+        f"<div>{title}<b>{value}</b><small>{html.escape(note)}</small></div>" for title, value, note in cards
+    )
+    bars = "".join(
+        f'<tr><td>{html.escape(key)}</td><td><i class="bar" style="width:{10 * one["f1"]:.2f}rem"></i></td>'
+        + "".join(f'<td class="n">{one[column]:.3f}</td>' for column in ("f1", "precision", "recall"))
+        + f'<td class="n">{one["documents"]}</td></tr>'
+        for key, one in list(own["classes"].items())[:200]
+    )
+    mistakes = "".join(
+        f"<details><summary>{html.escape(label)}, taken for {html.escape(guess)} ({sure:.2f})</summary>"
+        f"<pre>{html.escape(text)}</pre></details>"
+        for sure, label, guess, text in test.worst
+    )
+    trials = table(
+        ["n-grams", "idf power", "alpha", "macro-F1", "accuracy", "seconds"],
+        [
+            [one["ngrams"], one["idf_power"], one["alpha"], one["macroF1"], one["accuracy"], one["seconds"]]
+            for one in figures["candidates"]
+        ],
+        numbers=3,
+    )
+    spoken = table(["class", "words"], [[key, ", ".join(found)] for key, found in words.items()])
+    size = sum(one["size"] for one in data["files"])
+    retrain = "spark-submit --py-files spark_sql.py,cloud_function/document_model.py train_ml_model.py data.json OUTPUT"
+    documents = ", ".join(f"{value:,} {key}" for key, value in figures["documents"].items())
+    said = {"yes": "promovido: serve a partir de agora", "no": "rejeitado: não serve"}[state]
+    percent = f"{100 * own['accuracy']:.1f}".replace(".", ",")
+    return f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>
+<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style></head><body>
+<h1>{name}</h1>
+<p><b class="{state}">{"promoted" if run["promoted"] else "rejected"}</b>: {html.escape(run["reason"])}.</p>
+<p class="pt" lang="pt-BR">Modelo {said}. Acerta {percent}% dos {own["documents"]} documentos de teste, que não viu no
+treino.</p>
+<div class="cards">{boxes}</div>
+<h2>Classes</h2><div class="wide"><table><tr><th>class</th><th></th><th class="n">F1</th><th class="n">precision</th>
+<th class="n">recall</th><th class="n">documents</th></tr>{bars}</table></div>
+<h2>What is taken for what</h2><p>A row is a label; its cells say what percentage of its documents was taken for each
+class. Blue is right, red is wrong.{" The 40 commonest labels." if len(own["classes"]) > 40 else ""}</p>
+<div class="wide">{confusion_picture(test)}</div>
+{table(["label", "taken for", "documents"], own["confusions"][:15], numbers=1)}
+<h2>What confidence means</h2><p>Documents by tenths of confidence: how often they were right. On the dashed line a
+confidence of .8 is right eight times in ten.</p>{calibration_picture(own["calibration"])}
+<h2>Words that speak for a class</h2>{spoken}
+<h2>The surest mistakes</h2>{mistakes or "<p>None.</p>"}
+<h2>Candidates</h2><p>Chosen by accuracy on {figures["documents"]["validation"]:,} validation documents.</p>{trials}
+<h2>Data and how to retrain</h2><p>{html.escape(documents)}. Label: {html.escape(run["label"])}. {len(data["files"])}
+parquet files, {size / 2**20:.1f} MiB, each with its SHA-256 in <code>data.json</code> beside this page. The same code
+with it gives the same weights:</p><pre>{html.escape(retrain)}</pre>
+<p>Run {run["runId"]}, code {run["codeVersion"]}.</p></body></html>
+"""
+
+
+def tracking() -> bool:
+    """Whether the run is to be logged to MLflow. Raises TrainingError when that was asked for and MLflow is missing."""
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return False
+    if importlib.util.find_spec("mlflow") is None:
+        raise TrainingError("MLFLOW_TRACKING_URI is set, and mlflow is missing: pip install mlflow-skinny, or unset it")
+    return True
+
+
+def track(name: str, run: dict, settings: dict, figures: dict, folder: Path) -> None:
+    """Logs the run's parameters, figures, data version and files to MLflow."""
+    import mlflow
+
+    os.environ.setdefault("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
+    mlflow.set_experiment("document-classification")
+    with mlflow.start_run(run_name=f"{name} {run['runId']}"):
+        mlflow.log_params(settings)
+        numbers = {key: value for key, value in figures["test"].items() if isinstance(value, int | float)}
+        mlflow.log_metrics({f"test_{key}": value for key, value in numbers.items()})
+        digest = hashlib.sha256((folder / "data.json").read_bytes()).hexdigest()
+        tags = {"model": name, "promoted": run["promoted"], "reason": run["reason"], "code_version": run["codeVersion"]}
+        mlflow.set_tags(tags | {"data_version": digest})
+        mlflow.log_artifacts(str(folder))
 
 
 # ------------------------------------------------------------------------------------------------------- the run
@@ -475,24 +998,99 @@ def load_events(
     return spark_sql.read_parquet(spark, parquet_path), parquet_path
 
 
-def check_enough(documents: DataFrame, total: int, label_column: str, hash_bits: int) -> list[str]:
-    """The names of the classes, sorted. Raises TrainingError when there is too little, or too much, to learn."""
+def tally(documents: DataFrame) -> dict[str, Counter]:
+    """How many documents each part has of each label (None: without one)."""
+    rows = documents.groupBy("part", "label").count().limit(4 * (MAX_CLASSES + 2)).collect()
+    found: dict[str, Counter] = {}
+    for row in rows:
+        found.setdefault(row.part, Counter())[row.label] += row["count"]
+    return found
+
+
+def check_enough(parts: dict[str, Counter], total: int, label_column: str) -> None:
+    """Raises TrainingError when there is too little, or too much, to learn. `total` are the documents of the input."""
     if total == 0:
         raise TrainingError("expected documents, found none")
-    counts = {row.label: row["count"] for row in documents.groupBy("label").count().limit(100_000).collect()}
-    unlabelled = counts.pop(None, 0)
-    if not counts:
+    labels = sum((parts.get(name, Counter()) for name in ("train", "validation", "test", "repeated")), Counter())
+    if not labels:
         raise TrainingError(f"expected labels in {label_column}, found none on any of {total} documents")
-    if len(counts) == 1:
-        raise TrainingError(f"expected at least two classes in {label_column}, found only {next(iter(counts))!r}")
-    if total - unlabelled < MIN_DOCUMENTS:
-        raise TrainingError(f"expected at least {MIN_DOCUMENTS} labelled documents, found {total - unlabelled}")
-    if len(counts) << hash_bits > MAX_WEIGHTS:
+    if len(labels) == 1:
+        raise TrainingError(f"expected at least two classes in {label_column}, found only {next(iter(labels))!r}")
+    if len(labels) > MAX_CLASSES:
         raise TrainingError(
-            f"expected at most {MAX_WEIGHTS >> hash_bits} classes, found {len(counts)} in {label_column}; "
-            "is it the right column? A smaller --hash_bits allows more"
+            f"expected at most {MAX_CLASSES} classes, found more in {label_column}; is it the right column?"
         )
-    return sorted(counts)
+    if labels.total() < MIN_DOCUMENTS:
+        raise TrainingError(f"expected at least {MIN_DOCUMENTS} labelled documents, found {labels.total()}")
+    for name in ("train", "validation", "test"):
+        if not parts.get(name):
+            raise TrainingError(f"expected documents to {name} with, found none among {total}; are they all the same?")
+    if len(parts["train"]) < 2:
+        raise TrainingError(f"expected at least two classes to train with, found only {next(iter(parts['train']))!r}")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a model is to be trained; what data.json keeps of a run beside the files, so that it can be repeated."""
+
+    label_column: str = "superTag01"
+    split: str = "random"
+    seed: int = 0
+    hash_bits: int = 20
+    partitions: int | None = None
+    ngrams: int | None = None
+    idf_power: float | None = None
+    alpha: float | None = None
+
+    @property
+    def fixed(self) -> dict:
+        """The settings that are given, and so not chosen."""
+        given = {name: getattr(self, name) for name in CHOICES}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def sources(
+    spark: SparkSession, input_path: str, test_path: str | None, parquet_path: str | None
+) -> tuple[DataFrame, str, DataFrame | None, str | None, dict]:
+    """The events to train on and where they lie, those to test on (None: a part of the first) and where, and the
+    options that a data.json brings along."""
+    if input_path.endswith("data.json"):
+        folder, _, name = input_path.rpartition("/")
+        try:
+            data = json.loads(ModelFolder(spark, folder or ".").read(name))
+            events, test = events_of_version(spark, data), data["test"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise TrainingError(
+                f"expected a model's data.json in {input_path}, found something else: {error!r}"
+            ) from None
+        held_out = events_of_version(spark, test) if test else None
+        return events, data["parquet"], held_out, test and test["parquet"], data["options"]
+    parquet_path = (parquet_path or spark_sql.sibling(input_path, "parquet")).rstrip("/")
+    events, source = load_events(spark, input_path, parquet_path)
+    if not test_path:
+        return events, source, None, None, {}
+    quarantine_path = spark_sql.sibling(parquet_path, "quarantine_test")  # the input's own stays as it is
+    held_out, test_source = load_events(spark, test_path.rstrip("/"), f"{parquet_path}_test", quarantine_path)
+    return events, source, held_out, test_source, {}
+
+
+def part_documents(events: DataFrame, held_out: DataFrame | None, options: Options) -> DataFrame:
+    """Documents with a label (null: none) and a part: test, validation, train; repeated for those of `events` that a
+    fixed test set has too, by text or by eventId."""
+    documents = labelled_documents(events, options.label_column, options.seed)
+    labelled = documents.where("label IS NOT NULL")
+    nowhere = documents.where("label IS NULL").withColumn("part", F.lit("unlabelled"))
+    if held_out is None:
+        return split(labelled, {"test": 0.1, "validation": 0.1, "train": 0.8}, options.split).unionByName(nowhere)
+    test = labelled_documents(held_out, options.label_column, options.seed).where("label IS NOT NULL")
+    known = [test.select(F.col(name).alias(f"test_{name}")).distinct() for name in ("place", "eventId")]
+    for name, frame in zip(("place", "eventId"), known, strict=True):
+        labelled = labelled.join(frame, F.col(name) == F.col(f"test_{name}"), "left")
+    repeated = F.col("test_place").isNotNull() | F.col("test_eventId").isNotNull()
+    own = labelled.where(~repeated).drop("test_place", "test_eventId")
+    again = labelled.where(repeated).drop("test_place", "test_eventId").withColumn("part", F.lit("repeated"))
+    parts = split(own, {"validation": 0.1, "train": 0.9}, options.split).unionByName(again).unionByName(nowhere)
+    return parts.unionByName(test.withColumn("part", F.lit("test")))
 
 
 def train(
@@ -500,104 +1098,86 @@ def train(
     input_path: str,
     output_path: str,
     *,
-    label_column: str = "superTag01",
     test_path: str | None = None,
     day: date | None = None,
     parquet_path: str | None = None,
-    hash_bits: int = 18,
+    tolerance: float = TOLERANCE,
+    force: str | None = None,
+    **options,
 ) -> dict:
     """Trains, evaluates, decides and writes a dated model; returns the run's summary.
 
-    Raises TrainingError or spark_sql.ConversionError, and then has written no model.
+    options: fields of Options. Raises TrainingError or spark_sql.ConversionError, and then has written no model.
     """
-    started = datetime.now(UTC)
+    started, tracked = datetime.now(UTC), tracking()
     spark.sparkContext.addPyFile(__file__)
-    parquet_path = (parquet_path or spark_sql.sibling(input_path.rstrip("/"), "parquet")).rstrip("/")
-    events, source = load_events(spark, input_path.rstrip("/"), parquet_path)
-    documents = labelled_documents(events, label_column).persist(StorageLevel.MEMORY_AND_DISK)
-    total = documents.count()
-    names = check_enough(documents, total, label_column, hash_bits)
-    labelled = documents.where("label IS NOT NULL")
-    if test_path:
-        parts = split(labelled, {"validation": 0.1, "train": 0.9})
-        quarantine_path = spark_sql.sibling(parquet_path, "quarantine_test")  # the input's own stays as it is
-        held_out, _ = load_events(spark, test_path.rstrip("/"), f"{parquet_path}_test", quarantine_path)
-        parts["test"] = labelled_documents(held_out, label_column).where("label IS NOT NULL")
-    else:
-        parts = split(labelled, {"test": 0.1, "validation": 0.1, "train": 0.8})
-    counts = {name: parts[name].count() for name in ("train", "validation", "test")}
-    for name, count in counts.items():
-        if count == 0:
-            raise TrainingError(f"expected documents to {name} with, found none among {total}; are they all the same?")
-    unlabelled = documents.where("label IS NULL").count()
-    if total != unlabelled + counts["train"] + counts["validation"] + (0 if test_path else counts["test"]):
-        raise TrainingError(f"the parts {counts} and {unlabelled} unlabelled do not add up to {total} documents")
-    log.info("%d documents in %d classes: %s, %d unlabelled", total, len(names), counts, unlabelled)
-    classes = sorted(row.label for row in parts["train"].select("label").distinct().collect())
-    if len(classes) < 2:
-        raise TrainingError(f"expected at least two classes to train with, found only {classes[0]!r}")
-
-    rows = {name: frame.select("payload", "label").rdd for name, frame in parts.items()}
-    candidates = []
-    for ngrams in (1, 2):
-        model = fit(spark, parts["train"], classes, FeatureParameters(hash_bits, ngrams))
-        validation = evaluate(rows["validation"], model)
-        log.info(
-            "%d-grams: accuracy %.4f on %d validation documents",
-            ngrams,
-            validation.accuracy,
-            validation.documents,
-        )
-        candidates.append((validation.accuracy, model, validation))
-    _, model, validation = max(candidates, key=lambda candidate: candidate[0])
-    model.temperature = float(TEMPERATURES[int(np.argmin(validation.losses))])
-
-    folder = ModelFolder(spark, output_path)
-    test = evaluate(rows["test"], model)
-    champion = folder.champion()
-    champion_accuracy = evaluate(rows["test"], champion[1]).accuracy if champion else None
+    events, source, held_out, test_source, kept = sources(spark, input_path.rstrip("/"), test_path, parquet_path)
+    options = Options(**kept | options)
+    total, cores = events.count(), spark.sparkContext.defaultParallelism
+    tasks = max(cores, total // spark_sql.ROWS_A_TASK)
+    with spark_sql.settings(spark, {"spark.sql.shuffle.partitions": str(tasks)}):
+        documents = part_documents(events, held_out, options).persist(StorageLevel.MEMORY_AND_DISK)
+        try:
+            parts = tally(documents)
+            check_enough(parts, total, options.label_column)
+            counts = {name: labels.total() for name, labels in sorted(parts.items())}
+            if sum(counts.values()) - (counts["test"] if held_out is not None else 0) != total:
+                raise TrainingError(f"the parts {counts} do not add up to {total} documents")
+            trained = parts["train"] + parts["validation"]
+            log.info("%d documents in %d classes: %s", total, len(trained), counts)
+            partitions = min(options.partitions or cores, max(1, trained.total() // DOCUMENTS_A_PARTITION))
+            options = replace(options, partitions=partitions)
+            own = documents.where("part IN ('train', 'validation')")
+            model, trials, validation = fit(own, sorted(parts["train"]), partitions, options)
+            rows = documents.where("part = 'test'").select("payload", "label", "place", "eventId")
+            held = rows.repartition(cores, "place").rdd
+            test = evaluate(held, model)
+            folder = ModelFolder(spark, output_path)
+            champion = folder.champion()
+            champion_test = evaluate(held, champion[1]) if champion else None
+            golden = rows.where(F.length("payload") <= 10_000).orderBy("place", "eventId").limit(GOLDEN_DOCUMENTS)
+            golden = [row.payload for row in golden.collect()]
+            commonest = sorted(sorted(model.classes, key=lambda one: -trained[one])[:50])
+            words = learned_words(own.select("payload").rdd, model, commonest)
+        finally:
+            documents.unpersist()
+    log.info("accuracy %.4f, macro-F1 %.4f on %d test documents", test.accuracy, macro_f1(test), test.documents)
+    champion_f1 = macro_f1(champion_test) if champion_test else None
+    promoted, reason = decide_promotion(macro_f1(test), champion_f1, tolerance, force)
+    log.log(logging.INFO if promoted else logging.WARNING, "%s %s", "promoted:" if promoted else "rejected:", reason)
+    data = data_version(spark, events, source) | {"options": asdict(options)}
+    data["test"] = data_version(spark, held_out, test_source) if held_out is not None else None
+    name = f"{MODEL_PREFIX}{day or started.date()}"
     figures = {
         "test": metrics(test),
-        "champion": {"name": champion[0], "accuracy": round(champion_accuracy, 4)} if champion else None,
-        "validation": {f"{one[1].parameters.ngrams}-grams": round(one[0], 4) for one in candidates},
-        "ngrams": model.parameters.ngrams,
-        "documents": counts | {"unlabelled": unlabelled, "total": total},
-        "temperature": model.temperature,
+        "majority": headlines(majority(test, trained)),
+        "champion": {"name": champion[0]} | headlines(champion_test) if champion else None,
+        "chosen": trials[0].about() | asdict(model.calibration) | {"features": len(model.places)},
+        "candidates": [one.about() for one in trials],
+        "validation": {"accuracy": round(validation.accuracy, 4), "macroF1": round(macro_f1(validation), 4)},
+        "documents": {"total": total, "trained": trained.total(), "unlabelled": 0, "repeated": 0} | counts,
     }
-    promoted, reason = decide_promotion(test.accuracy, champion_accuracy, test.baseline)
-    name = f"{MODEL_PREFIX}{day or started.date()}"
     run = {
         "formatVersion": document_model.FORMAT_VERSION,
         "runId": f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
         "createdAt": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "promoted": promoted,
         "reason": reason,
-        "label": label_column,
+        "label": options.label_column,
         "codeVersion": code_version(),
     }
-    golden = [
-        {"payload": row.payload, "probabilities": model.probabilities(row.payload).tolist()}
-        for row in parts["test"].where(F.length("payload") <= 10_000).orderBy("place").limit(GOLDEN_DOCUMENTS).collect()
-    ]
     with tempfile.TemporaryDirectory() as scratch:
         local = Path(scratch)
         model.save(local)
         (local / "metrics.json").write_text(json.dumps(figures, ensure_ascii=False, indent=1), "utf-8")
-        data = {"parquet": source, "files": data_version(spark, source)}
         (local / "data.json").write_text(json.dumps(data, ensure_ascii=False, indent=1), "utf-8")
-        lines = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in golden)
+        lines = [{"payload": text, "probabilities": model.probabilities(text).tolist()} for text in golden]
+        lines = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in lines)
         (local / "golden.jsonl").write_text(lines, "utf-8")
-        (local / "report.html").write_text(report(name, run, figures), "utf-8")
-        files = []
-        for path in sorted(local.iterdir()):
-            content = path.read_bytes()
-            files.append({"name": path.name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()})
-            folder.copy_in(path, f"{name}/runs/{run['runId']}/{path.name}")
-        # Last: what has no manifest does not serve. The run keeps its own copy, so that serving can be pinned to it.
-        (local / "manifest.json").write_text(json.dumps(run | {"files": files}, ensure_ascii=False, indent=1), "utf-8")
-        folder.copy_in(local / "manifest.json", f"{name}/runs/{run['runId']}/manifest.json")
-        if promoted or not folder.is_promoted(name):  # an earlier run of the day that serves goes on serving
-            folder.copy_in(local / "manifest.json", f"{name}/manifest.json")
+        (local / "report.html").write_text(report(name, run, figures, test, words, data), "utf-8")
+        folder.write(name, run, local, promoted)
+        if tracked:
+            track(name, run, asdict(options) | figures["chosen"], figures, local)
     return {
         "model": name,
         "runId": run["runId"],
@@ -606,41 +1186,104 @@ def train(
         "reason": reason,
         "accuracy": figures["test"]["accuracy"],
         "macroF1": figures["test"]["macroF1"],
+        "expectedCalibrationError": figures["test"]["expectedCalibrationError"],
         "documents": total,
         "trained_on": counts["train"],
         "validated_on": counts["validation"],
         "tested_on": counts["test"],
-        "unlabelled": unlabelled,
-        "classes": len(classes),
+        "unlabelled": figures["documents"]["unlabelled"],
+        "repeated": figures["documents"]["repeated"],
+        "classes": len(model.classes),
     }
+
+
+def fit(
+    documents: DataFrame, classes: list[str], partitions: int, options: Options
+) -> tuple[DocumentModel, list[Trial], Evaluation]:
+    """The model of the documents (`payload`, `label`, `part`): its settings and its calibration are chosen on the
+    validation part, which it learns too then. With it all trials, and its figures before it had seen that part."""
+    features = FeatureParameters(options.hash_bits, options.ngrams or 2)
+    index = {name: number for number, name in enumerate(classes)}
+    # In the order of the texts' hashes, since classes may come one after the other.
+    spread = documents.where(F.col("label").isin(classes)) if len(classes) < 1000 else documents
+    spread = spread.repartition(partitions, "place").sortWithinPartitions("place", "label", "eventId")
+    rows = spread.select("payload", "label", "part").rdd
+    blocks = rows.mapPartitions(
+        lambda part: count_features((row for row in part if row.label in index), features, index)
+    ).persist(StorageLevel.MEMORY_AND_DISK)
+    frequencies = blocks.mapPartitions(lambda part: document_frequencies(part, features)).treeReduce(
+        lambda one, other: [a + b for a, b in zip(one, other, strict=True)]
+    )
+    total = sum(one.documents for one in frequencies)
+    log.info("features of %d documents counted", total)
+    best, trials = select(blocks, frequencies[0], classes, features, options.fixed, options.seed)
+    first, last = rounds_for(best.documents, ROUNDS), rounds_for(best.documents, LAST_ROUNDS)
+    best.advance(first - best.rounds)
+    log.info("%d rounds, %d to come", best.rounds, last)
+    # The last rounds run twice: without the validation documents, to see what scores mean, and with them.
+    halfway = best.weights
+    best.average_from_here()
+    best.advance(last)
+    validation, calibration = best.validate(), best.calibrate()
+    log.info("chosen: %s, %s, accuracy %.4f", best.settings, calibration, validation.accuracy)
+    best.weights, best.rounds = halfway, first
+    best.take_all(total)
+    best.advance(last)
+    model = replace(best.model(), calibration=calibration)
+    best.close()
+    blocks.unpersist()
+    return model, trials, validation
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="train_ml_model.py",
-        description="Trains a document classifier and writes it as doc-classification-model-YYYY-MM-DD.",
+        description="Trains a document classifier and writes it as doc-classification-model-YYYY-MM-DD. What is not "
+        "given is chosen on a validation part of the documents.",
         epilog="example:\n  spark-submit --py-files spark_sql.py,cloud_function/document_model.py \\\n"
         "      train_ml_model.py gs://ml_input/input/ gs://ml_output/output/",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    parser.add_argument("input_path", metavar="INPUT", help="landed JSON lines (converted first), or their parquet")
-    parser.add_argument("output_path", metavar="OUTPUT", help="the folder of the dated models, gs:// or local")
-    parser.add_argument("--label_column", default="superTag01", help="what to learn (default: superTag01)")
     parser.add_argument(
-        "--test",
-        metavar="PATH",
-        help="a fixed test set, JSON or parquet (default: a tenth of the input, by text)",
+        "input_path", metavar="INPUT",
+        help="landed JSON lines (converted first), their parquet, or a model's data.json: the same model once more",
+    )  # fmt: skip
+    parser.add_argument("output_path", metavar="OUTPUT", help="the folder of the dated models, gs:// or local")
+    parser.add_argument("--label_column", help="what to learn (default: superTag01)")
+    parser.add_argument(
+        "--test", metavar="PATH", help="a fixed test set, JSON or parquet (default: a tenth of the input, by text)"
     )
     parser.add_argument("--date", help="YYYY-MM-DD in the model's name (default: today, UTC)")
     parser.add_argument(
         "--parquet_path", metavar="PATH", help="where converted JSON goes (default: parquet beside INPUT)"
     )
     parser.add_argument(
-        "--hash_bits",
-        type=int,
-        default=18,
-        help="2 to this power is the number of features, 10 to 24 (default: 18)",
+        "--split", choices=["random", "time"], help="time: the newest documents test, not random ones (default: random)"
     )
+    gate = parser.add_argument_group("the gate")
+    gate.add_argument(
+        "--tolerance", type=float, default=TOLERANCE, metavar="X",
+        help=f"by how much macro-F1 may be below the serving model's (default: {TOLERANCE})",
+    )  # fmt: skip
+    gate.add_argument(
+        "--force",
+        nargs="?",
+        const="--force",
+        metavar="REASON",
+        help="promote whatever the figures say; kept as the reason",
+    )
+    fixed = parser.add_argument_group("instead of a choice by validation")
+    fixed.add_argument("--ngrams", type=int, choices=[1, 2], help="1 for words, 2 for words and pairs")
+    fixed.add_argument("--idf_power", type=float, metavar="X", help="how much rare words count for")
+    fixed.add_argument("--alpha", type=float, metavar="X", help="regularisation of scikit-learn's SGDClassifier")
+    rest = parser.add_argument_group("the computation")
+    rest.add_argument("--seed", type=int, metavar="N", help="of the split and the order of learning (default: 0)")
+    rest.add_argument("--hash_bits", type=int, help="2 to this power is the number of places, 10 to 24 (default: 20)")
+    rest.add_argument(
+        "--partitions", type=int, metavar="N",
+        help=f"that learn side by side (default: the cores; each has at least {DOCUMENTS_A_PARTITION} documents)",
+    )  # fmt: skip
     arguments = parser.parse_args(argv)
     try:
         if arguments.date and not re.fullmatch(r"\d{4}-\d\d-\d\d", arguments.date):
@@ -648,8 +1291,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         arguments.date = date.fromisoformat(arguments.date) if arguments.date else None
     except ValueError:
         parser.error(f"--date: expected YYYY-MM-DD, found {arguments.date}")
-    if not 10 <= arguments.hash_bits <= 24:
+    if arguments.hash_bits is not None and not 10 <= arguments.hash_bits <= 24:
         parser.error(f"--hash_bits: expected 10 to 24, found {arguments.hash_bits}")
+    bounds = {"tolerance": (0, 1), "alpha": (1e-9, 1), "idf_power": (0, 3), "partitions": (1, 100_000)}
+    for name, (low, high) in bounds.items():
+        value = getattr(arguments, name)
+        if value is not None and not low <= value <= high:
+            parser.error(f"--{name}: expected {low:g} to {high:g}, found {value}")
     return arguments
 
 
@@ -658,16 +1306,19 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("py4j").setLevel(logging.WARNING)
     arguments = parse_arguments(argv)
     started = time.time()
+    names = (one.name for one in fields(Options))
+    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     try:
         summary = train(
             spark_sql.open_session("brigade-train"),
             arguments.input_path,
             arguments.output_path,
-            label_column=arguments.label_column,
             test_path=arguments.test,
             day=arguments.date,
             parquet_path=arguments.parquet_path,
-            hash_bits=arguments.hash_bits,
+            tolerance=arguments.tolerance,
+            force=arguments.force,
+            **given,
         )
     except (TrainingError, spark_sql.ConversionError) as problem:
         print(f"train_ml_model.py: {problem}", file=sys.stderr)

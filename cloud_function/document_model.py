@@ -6,14 +6,16 @@ well under a second; scikit-learn is needed only by training.
 
 A document becomes a bag of words and word pairs, each hashed to one of 2**hash_bits places (feature hashing,
 Weinberger et al. 2009), weighted by (1 + ln count) · idf and scaled to length 1; a linear model gives one score for
-each class; a softmax with a fitted temperature (Guo et al. 2017) makes probabilities of the scores. Only the document's
-own places are touched, so the time to classify grows with the document and not with the model.
+each class; a calibration, fitted on held-out documents, makes probabilities of them. A model keeps the places that
+training used, and only the document's own are touched: the time to classify grows with the document and not with the
+model.
 """
 
 import json
 import re
 import unicodedata
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from pathlib import Path
 
 import mmh3
@@ -21,10 +23,18 @@ import numpy as np
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
-WORD = re.compile(r"\b\w\w+\b")
+# Words of their own: characters of scripts without spaces between words (Thai, Lao, Burmese, Khmer, kana, Han) and
+# emoji. Two in a row then are a pair, and say more.
+ALONE = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2600-\u27bf\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U0001f000-\U0001faff\U00020000-\U0003ffff"
+)
+# Marks that belong to the letter before them, as the vowel signs of Hebrew, Arabic and Hindi: no letters for Python.
+MARKS = "".join(chr(one) for one in range(0x300, 0xE00) if unicodedata.category(chr(one)) in ("Mn", "Mc"))
+WORD = re.compile(f"[{ALONE}]|(?:[^\\W{ALONE}][{MARKS}]*){{2,}}|[^\\W{ALONE}][{MARKS}]+")
 
 
 class ModelFormatError(Exception):
@@ -40,7 +50,7 @@ class FeatureParameters:
     max_characters: what stands behind it is not read, so that one long text costs a bounded time.
     """
 
-    hash_bits: int = 18
+    hash_bits: int = 20
     ngrams: int = 2
     max_characters: int = 200_000
 
@@ -55,34 +65,74 @@ class FeatureParameters:
         return self
 
 
+def words_of(text: str, parameters: FeatureParameters) -> list[str]:
+    return WORD.findall(unicodedata.normalize("NFC", text[: parameters.max_characters]).lower())
+
+
+def grams(text: str, parameters: FeatureParameters) -> list[str]:
+    """The document's words and, with 2 ngrams, its pairs, in the order of `gram_places`."""
+    words = words_of(text, parameters)
+    pairs = [f"{first} {second}" for first, second in zip(words, words[1:], strict=False)]
+    return words + pairs if parameters.ngrams == 2 else words
+
+
+def gram_places(text: str, parameters: FeatureParameters) -> list[np.ndarray]:
+    """The places of the document's words and, with 2 ngrams, of its pairs; int32, in their order, repeats included."""
+    words = words_of(text, parameters)
+    hashes = np.fromiter(map(mmh3.hash, words, repeat(0), repeat(False)), np.uint32, len(words))
+    last = np.uint32(parameters.size - 1)
+    places = [(hashes & last).astype(np.int32)]
+    if parameters.ngrams == 2:
+        # A pair's hash is made of its words' hashes, many at once: one by one it would take most of the time.
+        pairs = hashes[:-1] * np.uint32(0x9E3779B1) + hashes[1:]
+        for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):  # the end of MurmurHash3
+            pairs = (pairs ^ (pairs >> np.uint32(shift))) * np.uint32(factor)
+        places.append((pairs & last).astype(np.int32))
+    return places
+
+
 def hashed_counts(text: str, parameters: FeatureParameters) -> tuple[np.ndarray, np.ndarray]:
     """The document's places, ascending (int32, [k]), and how often each occurs in it (float32, [k])."""
-    words = WORD.findall(unicodedata.normalize("NFC", text[: parameters.max_characters]).lower())
-    grams = list(words)
-    if parameters.ngrams == 2:
-        grams += [f"{first} {second}" for first, second in zip(words, words[1:], strict=False)]
-    last = parameters.size - 1
-    counts: dict[int, int] = {}
-    for gram in grams:
-        place = mmh3.hash(gram, 0, False) & last
-        counts[place] = counts.get(place, 0) + 1
-    places = np.fromiter(counts.keys(), np.int32, len(counts))
-    order = np.argsort(places)
-    return places[order], np.fromiter(counts.values(), np.float32, len(counts))[order]
+    places, counts = np.unique(np.concatenate(gram_places(text, parameters)), return_counts=True)
+    return places, counts.astype(np.float32)
 
 
-def weighted(places: np.ndarray, counts: np.ndarray, idf: np.ndarray) -> np.ndarray:
-    """The document's feature values, float32 [k], of length 1 (or all 0 where training knew none of its places)."""
-    values = (1 + np.log(counts)) * idf[places]
-    length = np.sqrt(values @ values)
-    return (values / length if length > 0 else values).astype(np.float32)
+def weighted(starts: np.ndarray, columns: np.ndarray, counts: np.ndarray, idf: np.ndarray) -> np.ndarray:
+    """The feature values of n documents, float32 [k], each document's of length 1.
+
+    starts: where each document's columns and counts begin, and where the last one's end, [n + 1].
+    columns: positions in `idf`, [k]; counts: how often, float32 [k]; idf: float32 [features].
+    """
+    values = (1 + np.log(counts)) * idf[columns]
+    documents = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    lengths = np.sqrt(np.bincount(documents, values.astype(np.float64) ** 2, len(starts) - 1))
+    return (values / np.where(lengths > 0, lengths, 1)[documents]).astype(np.float32)
 
 
-def probabilities(scores: np.ndarray, temperature: float) -> np.ndarray:
-    """Softmax over the last axis of scores / temperature, float64, same shape as the scores."""
-    scaled = np.asarray(scores, np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+@dataclass(frozen=True)
+class Calibration:
+    """Scores → probabilities: softmax of scale · tanh(slope · (score - center)).
+
+    Temperature scaling (Guo et al. 2017), for which the slope is near 0, with scores far from the others' squashed: a
+    linear classifier's margins go on growing where its certainty does not.
+    """
+
+    scale: float = 1.0
+    slope: float = 1.0
+    center: float = 0.0
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Over the last axis; float64, same shape as the scores."""
+        squashed = self.scale * np.tanh(self.slope * (np.asarray(scores, np.float64) - self.center))
+        powers = np.exp(squashed - squashed.max(axis=-1, keepdims=True))
+        return powers / powers.sum(axis=-1, keepdims=True)
+
+    def checked(self) -> "Calibration":
+        """Itself. Raises ModelFormatError for values that no model is calibrated with."""
+        fine = all(isinstance(one, int | float) and np.isfinite(one) for one in (self.scale, self.slope, self.center))
+        if not fine or self.scale <= 0 or self.slope <= 0:
+            raise ModelFormatError(f"expected a calibration of finite numbers, scale and slope above 0, found {self}")
+        return self
 
 
 @dataclass
@@ -90,27 +140,42 @@ class DocumentModel:
     """A classifier, whole: preparation, weights and calibration.
 
     classes: C names, in the order of the weights' columns.
-    idf: float32 [features]; 0 where a feature was too rare in training to count.
+    places: int32 [features], ascending: the places that training used. A document's other places do not count.
+    idf: float32 [features].
     weights: float32 [features, C], one row a feature, so that a document's rows lie together.
     intercept: float32 [C].
-    temperature: greater than 0; scores are divided by it before the softmax.
+    calibration: what makes probabilities of the scores.
     """
 
     classes: list[str]
     parameters: FeatureParameters
+    places: np.ndarray
     idf: np.ndarray
     weights: np.ndarray
     intercept: np.ndarray
-    temperature: float = 1.0
+    calibration: Calibration = Calibration()
+
+    def known(self, places: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions in `places` of those that are in it (int64, [k]), and their counts."""
+        if not len(self.places):
+            return np.zeros(0, np.int64), counts[:0]
+        columns = np.minimum(np.searchsorted(self.places, places), len(self.places) - 1)
+        known = self.places[columns] == places
+        return columns[known], counts[known]
+
+    def features(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """The document's features: positions in `places` (int64, [k]) and values (float32, [k])."""
+        columns, counts = self.known(*hashed_counts(text, self.parameters))
+        return columns, weighted(np.array([0, len(columns)]), columns, counts, self.idf)
 
     def scores(self, text: str) -> np.ndarray:
         """One score a class, float32 [C], before calibration."""
-        places, counts = hashed_counts(text, self.parameters)
-        return weighted(places, counts, self.idf) @ self.weights[places] + self.intercept
+        columns, values = self.features(text)
+        return values @ self.weights[columns] + self.intercept
 
     def probabilities(self, text: str) -> np.ndarray:
         """One calibrated probability a class, float64 [C], summing to 1."""
-        return probabilities(self.scores(text), self.temperature)
+        return self.calibration.probabilities(self.scores(text))
 
     def predict(self, text: str, top: int = 5) -> dict:
         """`{"label", "confidence", "scores": {class: probability of the `top` likeliest, descending}}`."""
@@ -128,13 +193,13 @@ class DocumentModel:
             "formatVersion": FORMAT_VERSION,
             "classes": self.classes,
             "features": asdict(self.parameters),
-            "calibration": {"method": "temperature", "temperature": self.temperature},
+            "calibration": asdict(self.calibration),
         }
         (folder / DESCRIPTION_FILE).write_text(json.dumps(description, ensure_ascii=False, indent=1), "utf-8")
         tensors = {"idf": self.idf, "weights": self.weights, "intercept": self.intercept}
-        (folder / WEIGHTS_FILE).write_bytes(
-            save_tensors({name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()})
-        )
+        tensors = {name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()}
+        tensors["places"] = np.ascontiguousarray(self.places, np.int32)
+        (folder / WEIGHTS_FILE).write_bytes(save_tensors(tensors))
 
     @classmethod
     def from_bytes(cls, description: bytes, weights: bytes) -> "DocumentModel":
@@ -147,13 +212,15 @@ class DocumentModel:
             parameters = FeatureParameters(**document["features"])
             size = parameters.checked().size
             tensors = load_tensors(weights)
+            features = len(tensors["places"])
             model = cls(
                 classes=list(document["classes"]),
                 parameters=parameters,
+                places=tensors["places"],
                 idf=tensors["idf"],
                 weights=tensors["weights"],
                 intercept=tensors["intercept"],
-                temperature=float(document["calibration"]["temperature"]),
+                calibration=Calibration(**document["calibration"]).checked(),
             )
         except ModelFormatError:
             raise
@@ -162,13 +229,15 @@ class DocumentModel:
         if len(set(model.classes)) != len(model.classes) or not all(isinstance(one, str) for one in model.classes):
             raise ModelFormatError("expected classes to be different strings")
         expected = {
-            "idf": (size,),
-            "weights": (size, len(model.classes)),
+            "places": (features,),
+            "idf": (features,),
+            "weights": (features, len(model.classes)),
             "intercept": (len(model.classes),),
         }
         for name, shape in expected.items():
             if tensors[name].shape != shape:
                 raise ModelFormatError(f"expected {name} of shape {shape}, found {tensors[name].shape}")
-        if not 0 < model.temperature < float("inf"):
-            raise ModelFormatError(f"expected a temperature above 0, found {model.temperature}")
+        places = model.places
+        if features and not (places[0] >= 0 and places[-1] < size and (np.diff(places) > 0).all()):
+            raise ModelFormatError(f"expected ascending places below {size}")
         return model

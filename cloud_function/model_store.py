@@ -25,7 +25,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
-from document_model import DESCRIPTION_FILE, WEIGHTS_FILE, DocumentModel, ModelFormatError
+from document_model import DESCRIPTION_FILE, FORMAT_VERSION, WEIGHTS_FILE, DocumentModel, ModelFormatError
 from google.api_core.exceptions import NotFound
 from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
@@ -36,7 +36,6 @@ MODEL_NAME = re.compile(r"doc-classification-model-(\d{4}-\d\d-\d\d)")
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")  # of a run or a file: no "/" and nothing hidden
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MANIFEST_FILE, GOLDEN_FILE = "manifest.json", "golden.jsonl"
-MANIFEST_VERSION = 1
 MANIFEST_KEYS = {
     "runId": str,
     "createdAt": str,
@@ -161,9 +160,9 @@ def read_manifest(content: bytes) -> Manifest:
         raise PassedOver(f"{MANIFEST_FILE} is not JSON ({type(error).__name__})") from error
     if not isinstance(document, dict):
         raise PassedOver(f"{MANIFEST_FILE}: expected an object, found {type(document).__name__}")
-    if document.get("formatVersion") != MANIFEST_VERSION:
+    if document.get("formatVersion") != FORMAT_VERSION:
         found = document.get("formatVersion", "none")
-        raise PassedOver(f"{MANIFEST_FILE}: expected formatVersion {MANIFEST_VERSION}, found {str(found)[:40]}")
+        raise PassedOver(f"{MANIFEST_FILE}: expected formatVersion {FORMAT_VERSION}, found {str(found)[:40]}")
     for key, kind in MANIFEST_KEYS.items():
         if not isinstance(document.get(key), kind):
             found = type(document[key]).__name__ if key in document else "no such key"

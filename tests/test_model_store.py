@@ -42,7 +42,7 @@ def write_model(root: Path, name: str, run_id: str = "run-1", seed: int = 0, **c
     (folder / "golden.jsonl").write_text("\n".join(lines) + "\n")
     (folder / "metrics.json").write_text("{}")
     manifest = {
-        "formatVersion": 1,
+        "formatVersion": 2,
         "runId": run_id,
         "createdAt": f"{name[-10:]}T02:10:00Z",
         "promoted": True,
@@ -245,7 +245,7 @@ def good_manifest() -> dict:
     files = [
         {"name": name, "size": 1, "sha256": "a" * 64} for name in ("model.json", "weights.safetensors", "golden.jsonl")
     ]
-    own = {"formatVersion": 1, "runId": "run-1", "createdAt": "2026-01-05T02:10:00Z", "promoted": True}
+    own = {"formatVersion": 2, "runId": "run-1", "createdAt": "2026-01-05T02:10:00Z", "promoted": True}
     return own | {"reason": "first", "label": "superTag01", "codeVersion": "1", "files": files}
 
 
