@@ -9,11 +9,13 @@ TEXT ?= text
 LABEL ?=
 GENERATE ?= 4000
 SEED ?= 1
+# The public data sets of `make bench-train`, see python -m benchmarks.training --help
+DATA ?= data
 
 # What a caller's shell has set must reach neither Spark nor Python here.
 unexport PYTHONPATH SPARK_HOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
-.PHONY: help setup demo test test-spark35 lint format up down reconcile bench bench-landing bench-convert clean lock
+.PHONY: help setup demo test test-spark35 lint format up down reconcile bench bench-landing bench-convert bench-train clean lock
 
 help: ## prints this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,7 +52,7 @@ reconcile: setup ## compares what a folder holds with what was published: INPUT=
 	@$(PY) -m local.reconcile --output_path='$(INPUT)' $(if $(DEAD_LETTERS),--dead_letter_path='$(DEAD_LETTERS)') \
 		$(if $(PUBLISHED),--published='$(PUBLISHED)')
 
-bench: bench-landing bench-convert ## measures all that is claimed about speed
+bench: bench-landing bench-convert bench-train ## measures all that is claimed about speed
 
 bench-landing: setup ## landing: speed next to a plain loop, peak memory, bursts of 10,000 and 100,000 messages
 	@$(PY) -m benchmarks.landing throughput
@@ -63,6 +65,12 @@ bench-convert: setup ## conversion: next to plain Spark and polars, 20,000 small
 	@$(PY) -m benchmarks.conversion files
 	@$(PY) -m benchmarks.conversion growth
 	@$(PY) -m benchmarks.conversion incremental
+
+bench-train: setup ## training: published splits, next to scikit-learn and spark.ml, growth, partitions; DATA=FOLDER
+	@$(PY) -m benchmarks.training accuracy --data='$(DATA)'
+	@$(PY) -m benchmarks.training time --data='$(DATA)'
+	@$(PY) -m benchmarks.training partitions --data='$(DATA)'
+	@$(PY) -m benchmarks.training growth --data='$(DATA)'
 
 lock: ## pins requirements.in into requirements.txt
 	@.venv/bin/uv pip compile requirements.in -o requirements.txt --python-version 3.11 --universal --no-emit-index-url -q

@@ -37,6 +37,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 import document_model
 import numpy as np
@@ -55,7 +56,7 @@ KEPT_BLOCKS = 16  # that it keeps for a second epoch
 DOCUMENTS_A_PARTITION = 2500  # at least: the average of weights that saw less is worse than one that saw all
 MIN_DOCUMENTS = 20
 MAX_WEIGHTS = 1 << 25  # of one model: 128 MiB as float32
-MAX_CLASSES = 20_000
+MAX_CLASSES = 5000
 TRIAL_ROUNDS, ROUNDS, LAST_ROUNDS = 2, 4, 2  # of a candidate, of the best one, and of that with all documents
 EPOCHS = 2  # of each round, in each partition: sending the weights around costs more than an epoch
 FEW_DOCUMENTS, MAX_ROUNDS = 5000, 40  # fewer are gone through more often
@@ -91,7 +92,7 @@ def labelled_documents(events: DataFrame, label_column: str, seed: int = 0) -> D
         F.when(label != "", label).alias("label"),
         "eventId",
         F.coalesce(*times, F.lit(None).cast("timestamp")).cast("timestamp").alias("time"),
-        F.xxhash64("payload", F.lit(seed)).alias("place"),
+        F.xxhash64(F.coalesce("payload", F.lit("")), F.lit(seed)).alias("place"),
     )
 
 
@@ -202,12 +203,14 @@ def document_frequencies(blocks: Iterable[Block], parameters: FeatureParameters)
     yield both
 
 
-def used_places(frequencies: np.ndarray, documents: int, most: int) -> np.ndarray:
-    """The places that a model keeps, ascending, int32: all but those of a single document, which teaches nothing; of
-    more than `most` the most frequent ones."""
-    found = np.flatnonzero(frequencies >= (1 if documents < 100 else 2))
+def used_places(frequencies: Frequencies, ngrams: int, most: int) -> np.ndarray:
+    """The places that a model keeps, ascending, int32: those of words that two documents have, and of pairs that three
+    have; rarer ones teach next to nothing. Below 100 documents all; of more than `most` the most frequent ones."""
+    few = frequencies.documents < 100
+    counted = frequencies.places[ngrams - 1]
+    found = np.flatnonzero((counted >= (1 if few else 3)) | (frequencies.places[0] >= (1 if few else 2)))
     if len(found) > most:
-        found = np.sort(found[np.argsort(-frequencies[found], kind="stable")[:most]])
+        found = np.sort(found[np.argsort(-counted[found], kind="stable")[:most]])
     return found.astype(np.int32)
 
 
@@ -340,7 +343,7 @@ class Trainer:
         self.context, self.settings, self.seed = blocks.context, settings, seed
         self.documents, self.rounds, self.sums, self.summed = frequencies.documents, 0, None, 0
         counted = frequencies.places[settings.ngrams - 1]
-        places = used_places(counted, self.documents, MAX_WEIGHTS // len(classes))
+        places = used_places(frequencies, settings.ngrams, MAX_WEIGHTS // len(classes))
         if not len(places):
             raise TrainingError("expected words that occur in more than one document, found none; are the texts empty?")
         idf = inverse_frequencies(counted[places], self.documents, settings.idf_power)
@@ -743,17 +746,23 @@ class ModelFolder:
 
 def data_version(spark: SparkSession, events: DataFrame, path: str) -> dict:
     """The parquet files that events are read from, with size in bytes and SHA-256, computed where they lie."""
-    read = spark.createDataFrame([(name,) for name in events.inputFiles()], "read STRING")
+    # Spark names a local file file:///… here and file:/… there, and escapes it here only.
+    read = [(re.sub("^file:/+", "/", unquote(name)),) for name in events.inputFiles()]
     files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
-    files = files.select("path", "length", F.sha2("content", 256).alias("sha256"), F.col("_metadata.file_path"))
-    files = files.join(F.broadcast(read), F.col("file_path") == F.col("read"), "left_semi").orderBy("path")
+    files = files.select("path", "length", F.sha2("content", 256).alias("sha256"))
+    read = F.broadcast(spark.createDataFrame(read, "read STRING"))
+    files = files.join(read, F.regexp_replace("path", "^file:/+", "/") == F.col("read"), "left_semi").orderBy("path")
     rows = [{"file": row.path, "size": row.length, "sha256": row.sha256} for row in files.toLocalIterator()]
+    if len(rows) != len(set(events.inputFiles())):
+        raise TrainingError(f"expected to find the {len(events.inputFiles())} files that were read, found {len(rows)}")
     return {"parquet": path, "files": rows}
 
 
 def events_of_version(spark: SparkSession, version: dict) -> DataFrame:
     """The events of exactly these files. Raises TrainingError when one has changed or is no longer there."""
     wanted = {one["file"]: one["sha256"] for one in version["files"]}
+    if not spark_sql.holds_files(spark, version["parquet"]):
+        raise TrainingError(f"expected the files that the model's data.json names, found none in {version['parquet']}")
     files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(version["parquet"])
     files = files.where(F.col("path").isin(list(wanted))).select("path", F.sha2("content", 256).alias("sha256"))
     found = {row.path: row.sha256 for row in files.collect()}
@@ -814,7 +823,9 @@ table{border-collapse:collapse;margin:.6rem 0}td,th{padding:.25rem .7rem;border-
 vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.no{color:#a11}.yes{color:#176b2c}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.7rem;margin:1rem 0}
 .cards div{border:1px solid #ddd;border-radius:.5rem;padding:.6rem .8rem}.cards b{display:block;font-size:1.5rem}
-.cards small{color:#555}.bar{display:inline-block;height:.8rem;background:#2f6db5;vertical-align:middle}
+.cards small{color:#555}
+.bar{display:inline-block;height:.8rem;background:#2f6db5;vertical-align:middle;margin-left:.3rem}
+td:has(.bar){text-align:left!important;white-space:nowrap}
 details{margin:.4rem 0}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f5f5f5;padding:.6rem;font-size:.85rem}
 svg{max-width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#333}p.pt{color:#555}
@@ -841,7 +852,7 @@ def confusion_picture(evaluation: Evaluation) -> str:
     names = sorted(name for name, _ in supports.most_common(40))
     cell, left, top = 30, 190, 150
     size = cell * len(names)
-    parts = [f'<svg viewBox="0 0 {left + size + 10} {top + size + 10}" role="img" aria-label="confusion matrix">']
+    parts = [f'<svg viewBox="0 0 {left + size + 90} {top + size + 10}" role="img" aria-label="confusion matrix">']
     for i, label in enumerate(names):
         y, short = top + i * cell, html.escape(label[:28])
         parts.append(f'<text x="{left - 6}" y="{y + 19}" text-anchor="end">{short}</text>')
@@ -908,8 +919,9 @@ def report(name: str, run: dict, figures: dict, test: Evaluation, words: dict[st
         f"<div>{title}<b>{value}</b><small>{html.escape(note)}</small></div>" for title, value, note in cards
     )
     bars = "".join(
-        f'<tr><td>{html.escape(key)}</td><td><i class="bar" style="width:{10 * one["f1"]:.2f}rem"></i></td>'
-        + "".join(f'<td class="n">{one[column]:.3f}</td>' for column in ("f1", "precision", "recall"))
+        f"<tr><td>{html.escape(key)}</td>"
+        f'<td class="n">{one["f1"]:.3f} <i class="bar" style="width:calc({one["f1"]:.3f} * min(9rem, 18vw))"></i></td>'
+        + "".join(f'<td class="n">{one[column]:.3f}</td>' for column in ("precision", "recall"))
         + f'<td class="n">{one["documents"]}</td></tr>'
         for key, one in list(own["classes"].items())[:200]
     )
@@ -939,7 +951,7 @@ def report(name: str, run: dict, figures: dict, test: Evaluation, words: dict[st
 <p class="pt" lang="pt-BR">Modelo {said}. Acerta {percent}% dos {own["documents"]} documentos de teste, que não viu no
 treino.</p>
 <div class="cards">{boxes}</div>
-<h2>Classes</h2><div class="wide"><table><tr><th>class</th><th></th><th class="n">F1</th><th class="n">precision</th>
+<h2>Classes</h2><div class="wide"><table><tr><th>class</th><th>F1</th><th class="n">precision</th>
 <th class="n">recall</th><th class="n">documents</th></tr>{bars}</table></div>
 <h2>What is taken for what</h2><p>A row is a label; its cells say what percentage of its documents was taken for each
 class. Blue is right, red is wrong.{" The 40 commonest labels." if len(own["classes"]) > 40 else ""}</p>
@@ -1025,6 +1037,8 @@ def check_enough(parts: dict[str, Counter], total: int, label_column: str) -> No
     for name in ("train", "validation", "test"):
         if not parts.get(name):
             raise TrainingError(f"expected documents to {name} with, found none among {total}; are they all the same?")
+    if not parts["train"].keys() & parts["validation"].keys():
+        raise TrainingError(f"expected several documents of a class, found hardly any in {label_column}; is it an id?")
     if len(parts["train"]) < 2:
         raise TrainingError(f"expected at least two classes to train with, found only {next(iter(parts['train']))!r}")
 
@@ -1055,16 +1069,18 @@ def sources(
     """The events to train on and where they lie, those to test on (None: a part of the first) and where, and the
     options that a data.json brings along."""
     if input_path.endswith("data.json"):
+        if not spark_sql.holds_files(spark, input_path):
+            raise TrainingError(f"expected a model's data.json, found no file {input_path}")
         folder, _, name = input_path.rpartition("/")
         try:
             data = json.loads(ModelFolder(spark, folder or ".").read(name))
-            events, test = events_of_version(spark, data), data["test"]
+            events, test, kept = events_of_version(spark, data), data["test"], data["options"]
         except (ValueError, KeyError, TypeError) as error:
             raise TrainingError(
                 f"expected a model's data.json in {input_path}, found something else: {error!r}"
             ) from None
         held_out = events_of_version(spark, test) if test else None
-        return events, data["parquet"], held_out, test and test["parquet"], data["options"]
+        return events, data["parquet"], held_out, test and test["parquet"], kept
     parquet_path = (parquet_path or spark_sql.sibling(input_path, "parquet")).rstrip("/")
     events, source = load_events(spark, input_path, parquet_path)
     if not test_path:
