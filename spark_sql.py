@@ -100,7 +100,7 @@ CONVERTING = {
     "spark.sql.files.openCostInBytes": str(64 << 10),
     "spark.sql.adaptive.advisoryPartitionSizeInBytes": str(FILE_BYTES),
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
-    "spark.sql.shuffle.partitions": "200",  # until Run.expect knows better
+    "spark.sql.shuffle.partitions": "200",  # for writing; for comparing events Run.expect sets it
 }
 
 
@@ -825,6 +825,9 @@ class Run:
         return {day: files for day, files in sorted(partitions.items()) if files}
 
     def write(self, rows: DataFrame) -> None:
+        # Many partitions, so that hardly two days share one: Spark joins small ones again, but it splits a large one
+        # between two tasks wherever it is full, and leaves a few rows of a day to one of them.
+        self.spark.conf.set("spark.sql.shuffle.partitions", CONVERTING["spark.sql.shuffle.partitions"])
         rows.createOrReplaceTempView("events")  # the hint in SQL: PySpark 3.5 cannot name columns in it
         rows = self.spark.sql("SELECT /*+ REBALANCE(dt) */ * FROM events").sortWithinPartitions("dt", "eventId")
         writing = rows.write.mode("append").partitionBy("dt").option("compression", "snappy")

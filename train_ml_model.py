@@ -423,7 +423,7 @@ class Trainer:
             slopes = [float(np.clip(best.slope * step**n, 0.05, 8)) for n in (-1, 0, 1)]
             centers = [float(np.clip(best.center + 0.3 * n * np.log(step), -4, 4)) for n in (-1, 0, 1)]
             grid = [Calibration(k, a, c) for k in scales for a in slopes for c in centers]
-        grid = [replace(best, scale=best.scale * 0.99**n) for n in range(40)]
+        grid = [replace(best, scale=best.scale * 0.98**n) for n in range(100)]
         chosen = grid[cautious(*losses(grid))]
         scored.unpersist()
         shared.destroy()
@@ -450,10 +450,11 @@ def log_losses(scored: Iterable[tuple[np.ndarray, np.ndarray]], tried: list[Cali
 def cautious(sums: np.ndarray, squares: np.ndarray, counts: np.ndarray) -> int:
     """Of calibrations from the best to ever more cautious ones, the last that is worse by CAUTION standard errors at
     most. The documents to come differ more from the training ones than a random tenth of these does, and so a model is
-    less often right than validation says."""
+    less often right than validation says. And where all of n documents were right, the next one is so with a
+    probability of 1 - 1 / (n + 2), by Laplace's rule of succession, and not with 1."""
     means = sums / counts
     error = np.sqrt(max(squares[0] / counts[0] - means[0] ** 2, 0) / counts[0])
-    return int(np.flatnonzero(means <= means[0] + CAUTION * error)[-1])
+    return int(np.flatnonzero(means <= max(means[0] + CAUTION * error, 1 / (counts[0] + 2)))[-1])
 
 
 def rounds_for(documents: int, rounds: int) -> int:
@@ -764,8 +765,13 @@ def events_of_version(spark: SparkSession, version: dict) -> DataFrame:
     if not spark_sql.holds_files(spark, version["parquet"]):
         raise TrainingError(f"expected the files that the model's data.json names, found none in {version['parquet']}")
     files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(version["parquet"])
-    files = files.where(F.col("path").isin(list(wanted))).select("path", F.sha2("content", 256).alias("sha256"))
-    found = {row.path: row.sha256 for row in files.collect()}
+    names = F.broadcast(spark.createDataFrame([(name,) for name in wanted], "path STRING"))
+    files = files.join(names, "path", "left_semi").select("path", F.sha2("content", 256).alias("sha256"))
+    try:
+        found = {row.path: row.sha256 for row in files.collect()}
+    except Exception as error:  # a damaged block: Py4J's error
+        cause = str(error).strip().splitlines()[0]
+        raise TrainingError(f"the files that data.json names cannot be read: {cause}") from None
     other = [name for name, digest in wanted.items() if found.get(name) != digest]
     if other:
         raise TrainingError(
@@ -1074,7 +1080,7 @@ def sources(
         folder, _, name = input_path.rpartition("/")
         try:
             data = json.loads(ModelFolder(spark, folder or ".").read(name))
-            events, test, kept = events_of_version(spark, data), data["test"], data["options"]
+            events, test, kept = events_of_version(spark, data), data["test"], asdict(Options(**data["options"]))
         except (ValueError, KeyError, TypeError) as error:
             raise TrainingError(
                 f"expected a model's data.json in {input_path}, found something else: {error!r}"
@@ -1193,7 +1199,10 @@ def train(
         (local / "report.html").write_text(report(name, run, figures, test, words, data), "utf-8")
         folder.write(name, run, local, promoted)
         if tracked:
-            track(name, run, asdict(options) | figures["chosen"], figures, local)
+            try:
+                track(name, run, asdict(options) | figures["chosen"], figures, local)
+            except Exception as error:  # whatever its server or its store says; the model is there
+                log.warning("the model is written, but MLflow did not take the run: %s", str(error).splitlines()[0])
     return {
         "model": name,
         "runId": run["runId"],
