@@ -200,10 +200,8 @@ def with_landing(schema: str) -> str:
 
 def with_member(text: Column, name: str, value: str) -> Column:
     """A JSON object's text with one more member at its end: in the place of its last byte, which should be a brace."""
-    binary = text.cast("binary")
-    return F.concat(
-        F.substring(binary, F.lit(1), F.octet_length(text) - 1).cast("string"), F.lit(f',"{name}":"{value}"}}')
-    )
+    opened = text.cast("binary").substr(F.lit(1), F.octet_length(text) - 1).cast("string")
+    return F.concat(opened, F.lit(f',"{name}":"{value}"}}'))
 
 
 def moment(column: str) -> Column:
