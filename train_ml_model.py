@@ -1065,7 +1065,7 @@ class Options:
     @property
     def fixed(self) -> dict:
         """The settings that are given, and so not chosen."""
-        given = {name: getattr(self, name) for name in CHOICES}
+        given = {one.name: getattr(self, one.name) for one in fields(Settings)}
         return {name: value for name, value in given.items() if value is not None}
 
 
