@@ -513,8 +513,7 @@ class Table:
         voided = self.spark.createDataFrame(self.manifest["voided"], "file STRING, run STRING")
         return index.join(F.broadcast(voided), ["file", "run"], "left_anti")
 
-    def rows_of(self, day: str, names: list[str] | None = None) -> DataFrame:
-        names = list(self.manifest["partitions"][day]) if names is None else names
+    def rows_of(self, names: list[str]) -> DataFrame:
         paths = [f"{self.output}/{name}" for name in names]
         return self.spark.read.option("mergeSchema", "true").option("basePath", self.output).parquet(*paths)
 
@@ -807,7 +806,7 @@ class Run:
         }
         fresh = staged.where("_row.reason IS NULL")
         rows = fresh.join(losers, F.col("_row.id") == losers.id, "left_anti").drop("_row")
-        old = [self.table.rows_of(day, names) for day, names in replaced.items() if names]
+        old = [self.table.rows_of(names) for names in replaced.values() if names]
         if old:
             old = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), old)
             rows = rows.unionByName(old.join(removed, ["eventId", "dt"], "left_anti"), allowMissingColumns=True)

@@ -135,16 +135,6 @@ class Counts:
             np.concatenate([counts for _, counts in rows]).astype(np.float32),
         )
 
-    def __add__(self, other: "Counts") -> "Counts":
-        """Words and pairs together; a place that both have counts for both."""
-        documents = len(self.starts) - 1
-        rows = [np.repeat(np.arange(documents), np.diff(one.starts)) for one in (self, other)]
-        keys = np.concatenate(rows) << 32 | np.concatenate([self.places, other.places])
-        found, where = np.unique(keys, return_inverse=True)
-        counts = np.bincount(where, np.concatenate([self.counts, other.counts])).astype(np.float32)
-        starts = np.searchsorted(found, np.arange(documents + 1) << 32)
-        return Counts(starts, (found & 0xFFFFFFFF).astype(np.int32), counts)
-
 
 @dataclass
 class Block:
@@ -165,8 +155,8 @@ def count_features(rows: Iterable, parameters: FeatureParameters, index: dict[st
     def block(validation: bool) -> Block:
         classes, grams = waiting[validation]
         waiting[validation] = ([], [])
-        words = Counts.of([places[0] for places in grams])
-        counted = [words, words + Counts.of([places[1] for places in grams])] if parameters.ngrams == 2 else [words]
+        longest = range(1, parameters.ngrams + 1)
+        counted = [Counts.of([np.concatenate(one[:ngrams]) for one in grams]) for ngrams in longest]
         return Block(np.asarray(classes, np.int32), validation, counted)
 
     for row in rows:
@@ -238,12 +228,10 @@ class Matrix:
 def weigh(block: Block, model: DocumentModel) -> Matrix:
     """A block's features by a model's places and idf, computed as `DocumentModel.features` does it."""
     counts = block.grams[model.parameters.ngrams - 1]
-    columns = np.minimum(np.searchsorted(model.places, counts.places), len(model.places) - 1)
-    known = model.places[columns] == counts.places
+    columns, known = model.known(counts.places)
     starts = np.concatenate([[0], np.cumsum(known)])[counts.starts].astype(np.int32)
-    columns = columns[known].astype(np.int32)
     values = weighted(starts, columns, counts.counts[known], model.idf)
-    return Matrix(starts, columns, values, block.classes, block.validation)
+    return Matrix(starts, columns.astype(np.int32), values, block.classes, block.validation)
 
 
 # ----------------------------------------------------------------------------------------------------- training

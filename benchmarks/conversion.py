@@ -17,13 +17,9 @@ import functools
 import importlib.util
 import itertools
 import json
-import os
 import random
-import re
-import shlex
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -37,18 +33,13 @@ import orjson
 from pyspark.sql import SparkSession
 
 import spark_sql
-from local import guard
+from benchmarks.sessions import in_session, peak_mib, say
 from local.business_documents import BusinessDocument, generate
 
-ROOT = Path(__file__).parent.parent
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_PUBLISHED = datetime(2026, 10, 5, tzinfo=UTC)
 SPAN = timedelta(days=27.7)  # what arrives after it, 1 % at most, still belongs to the last of the 28 days
 MOST_TO_WARM_UP = 20_000  # events
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 # ------------------------------------------------------------------------------------------------------ events
@@ -194,34 +185,6 @@ def polars(spark: SparkSession, source: str, output: str) -> None:
 # ------------------------------------------------------------------------------------- in a process of its own
 
 
-def in_session(job: Callable[..., dict], scratch: str, memory: str, **values) -> dict:
-    """Runs a function of this file in a new process with a Spark session; what the function returns."""
-    settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
-    settings |= {"spark.local.dir": scratch, "spark.sql.warehouse.dir": f"{scratch}/warehouse"}
-    settings |= {"spark.driver.extraJavaOptions": f"-Djava.io.tmpdir={scratch}"} | spark_sql.SESSION
-    submit = ["--master", "local[2]", "--driver-memory", memory]
-    submit += itertools.chain.from_iterable(("--conf", f"{name}={value}") for name, value in settings.items())
-    foreign = ("SPARK_", "PYSPARK_", "HADOOP_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    environment |= {"PYSPARK_SUBMIT_ARGS": shlex.join([*submit, "pyspark-shell"]), "SPARK_LOCAL_IP": "127.0.0.1"}
-    environment |= {"PYSPARK_PYTHON": sys.executable, "TMPDIR": scratch, "POLARS_MAX_THREADS": "2"}
-    code = f"from benchmarks import conversion as c; c.answer_with(c.{job.__name__}, **{values!r})"
-    process = guard.start([sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=subprocess.PIPE)
-    try:
-        output = process.stdout.read()
-    finally:
-        status = guard.stop(process)
-    if status:
-        raise RuntimeError(f"{job.__name__} ended with {status}; its error is above")
-    return json.loads(output)
-
-
-def answer_with(job: Callable[..., dict], **values) -> None:
-    spark = SparkSession.builder.getOrCreate()
-    print(json.dumps(job(spark, **values)), flush=True)
-    spark.stop()  # the guard ends Java, should it stay
-
-
 def timed(spark: SparkSession, way: Callable, source: str, output: str) -> tuple[float, dict | None]:
     """The seconds that a way took, and the counts that it returned."""
     spark._jvm.System.gc()  # nobody pays for the garbage of the one before
@@ -299,7 +262,7 @@ def speed(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
             for source in sources:
                 without_truncated(source, f"{source}_whole")
         values = {"entries": entries, "rounds": arguments.rounds, "expected": expected}
-        result = in_session(contest, scratch, arguments.driver_memory, **values)
+        result = in_session("conversion", "contest", scratch, arguments.driver_memory, **values)
     say("medians        seconds   events/s   files      MiB   KiB of the smallest, median and largest")
     for way, run in result["runs"].items():
         row = run["seconds"], arguments.events / run["seconds"], run["files"], run["mib"]
@@ -322,7 +285,7 @@ def files(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
             expected = [land(*one) for one in zip(sources, counts, input_sizes(arguments), strict=True)]
             entries[name] = ("project", *sources)
         values = {"entries": entries, "rounds": arguments.rounds, "expected": expected}
-        result = in_session(contest, scratch, arguments.driver_memory, **values)
+        result = in_session("conversion", "contest", scratch, arguments.driver_memory, **values)
     for name, run in result["runs"].items():
         say(f"{name:<12} {run['seconds']:8.2f} s (median)")
     missed = result.pop("missed") + ratio(result, "many_files", "few_files", 2)
@@ -330,12 +293,6 @@ def files(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
 
 
 # ------------------------------------------------------------------------------------------------------ growth
-
-
-def peak_mib(pid: int | str) -> float:
-    """The most memory that a process has held, by Linux's account."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return round(int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)[1]) / 1024, 1)
 
 
 def growth_job(spark: SparkSession, warm: str, source: str, expected: dict) -> dict:
@@ -360,7 +317,7 @@ def growth(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
             warm, source = f"{scratch}/warm", f"{scratch}/input"
             land(warm, 8, input_sizes(arguments)[0])
             values = {"warm": warm, "source": source, "expected": land(source, max(8, count // 50_000), count)}
-            answer = in_session(growth_job, scratch, arguments.driver_memory, **values)
+            answer = in_session("conversion", "growth_job", scratch, arguments.driver_memory, **values)
         runs.append(answer["run"])
         missed += answer["missed"]
         say("\n".join(f"  {name:<20}{value}" for name, value in runs[-1].items()))
@@ -417,7 +374,7 @@ def incremental(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
             source, new = f"{scratch}/{name}", f"{scratch}/new_{name}"
             expected = land(source, count, size), land(new, max(1, count // 100), max(1, size // 100), size, within)
             inputs.append((source, new, [*expected, dict.fromkeys(expected[0], 0)]))
-        result = in_session(arrivals, scratch, arguments.driver_memory, inputs=inputs)
+        result = in_session("conversion", "arrivals", scratch, arguments.driver_memory, inputs=inputs)
     say("run              lines   seconds   executors' CPU seconds   files")
     for run, row in result["runs"].items():
         say("{:<12} {:9} {:9.2f} {:24.2f} {:7}".format(run, *itertools.islice(row.values(), 4)))

@@ -16,20 +16,16 @@ import contextlib
 import csv
 import itertools
 import json
-import os
 import random
-import re
-import shlex
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from local import guard
+from benchmarks import sessions
+from benchmarks.sessions import peak_mib, say
 
-ROOT = Path(__file__).parent.parent
 SETS = {
     "20ng": ("20newsgroups/20ng_train.csv", "20newsgroups/20ng_test.csv", ("text",)),
     "r8": ("reuters_r8/r8_train.csv", "reuters_r8/r8_test.csv", ("title", "body")),
@@ -37,10 +33,6 @@ SETS = {
 }
 PUBLISHED = {"20ng": 0.8634, "r8": 0.9707}  # Text GCN: Yao, Mao, Luo, AAAI 2019, table 2
 MOST_CALIBRATION_ERROR = 0.03
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def documents(folder: str, name: str, part: int) -> list[tuple[str, str]]:
@@ -75,42 +67,9 @@ def write_parquet(rows: Iterator[tuple[str, str]], path: str, files: int = 4) ->
 # ------------------------------------------------------------------------------------- in a process of its own
 
 
-def in_session(job: str, memory: str = "1500m", cores: int = 2, **values) -> dict:
-    """Runs a function of this file in a new process with a Spark session; what the function returns."""
+def in_session(job: str, memory: str = "1500m", **values) -> dict:
     with tempfile.TemporaryDirectory() as scratch:
-        settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
-        settings |= {"spark.local.dir": scratch, "spark.driver.extraJavaOptions": f"-Djava.io.tmpdir={scratch}"}
-        submit = ["--master", f"local[{cores}]", "--driver-memory", memory]
-        submit += itertools.chain.from_iterable(("--conf", f"{name}={value}") for name, value in settings.items())
-        foreign = ("SPARK_", "PYSPARK_", "HADOOP_")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        environment |= {"PYSPARK_SUBMIT_ARGS": shlex.join([*submit, "pyspark-shell"]), "SPARK_LOCAL_IP": "127.0.0.1"}
-        environment |= {"PYSPARK_PYTHON": sys.executable, "TMPDIR": scratch}
-        environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "cloud_function")])}
-        code = f"from benchmarks import training as t; t.answer_with(t.{job}, **{values!r})"
-        process = guard.start([sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=subprocess.PIPE)
-        try:
-            output = process.stdout.read()
-        finally:
-            status = guard.stop(process)
-        if status:
-            raise RuntimeError(f"{job} ended with {status}; its error is above")
-        return json.loads(output)
-
-
-def answer_with(job, **values) -> None:
-    import spark_sql
-
-    spark = spark_sql.open_session("brigade-bench")
-    spark.range(1).count()  # the session has started
-    print(json.dumps(job(spark, **values)), flush=True)
-    spark.stop()
-
-
-def peak_mib(pid: int | str) -> float:
-    """The most memory that a process has held, by Linux's account."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return round(int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)[1]) / 1024, 1)
+        return sessions.in_session("training", job, scratch, memory, **values)
 
 
 def project(spark, folder: str, test: str | None = None, **options) -> dict:

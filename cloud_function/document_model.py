@@ -155,18 +155,19 @@ class DocumentModel:
     intercept: np.ndarray
     calibration: Calibration = Calibration()
 
-    def known(self, places: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Positions in `places` of those that are in it (int64, [k]), and their counts."""
+    def known(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of some places the model keeps (bool [k]), and before it the positions of those (int64)."""
         if not len(self.places):
-            return np.zeros(0, np.int64), counts[:0]
+            return np.zeros(0, np.int64), np.zeros(len(places), bool)
         columns = np.minimum(np.searchsorted(self.places, places), len(self.places) - 1)
         known = self.places[columns] == places
-        return columns[known], counts[known]
+        return columns[known], known
 
     def features(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """The document's features: positions in `places` (int64, [k]) and values (float32, [k])."""
-        columns, counts = self.known(*hashed_counts(text, self.parameters))
-        return columns, weighted(np.array([0, len(columns)]), columns, counts, self.idf)
+        places, counts = hashed_counts(text, self.parameters)
+        columns, known = self.known(places)
+        return columns, weighted(np.array([0, len(columns)]), columns, counts[known], self.idf)
 
     def scores(self, text: str) -> np.ndarray:
         """One score a class, float32 [C], before calibration."""

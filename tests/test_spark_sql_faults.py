@@ -306,6 +306,9 @@ def test_a_killed_run_has_done_nothing_or_all_and_the_next_one_ends_where_an_und
             early: pool.submit(killed, early, seconds=[part * seconds for part in parts[:MOMENTS]]),
             late: pool.submit(killed, late, counts=[(part - 1) * count for part in parts[MOMENTS:]]),
         }
+    copies = [copy for death in deaths.values() for copy in death.result()]
+    under_way = [copy for copy in copies if (copy / "parquet" / "_conversion" / "lock").exists()]
+    assert len(under_way) > 2, f"only {len(under_way)} of {len(copies)} moments met a run that was under way"
     states = {(folder, *listing(copy)): copy for folder, death in deaths.items() for copy in death.result()}
     for (folder, *_), copy in states.items():
         # Back to where the run was, since what it wrote may name its own path.

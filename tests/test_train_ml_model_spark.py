@@ -337,6 +337,13 @@ def test_the_order_of_the_input_changes_no_weight(spark, tmp_path, monkeypatch):
     assert np.abs(model.weights).max() > 0
 
 
+def test_settings_that_are_given_are_used_and_not_chosen(spark, monkeypatch):
+    monkeypatch.setattr(tm.Trainer, "calibrate", lambda trainer: Calibration())
+    given = {"ngrams": 1, "alpha": 3e-5, "idf_power": 1.0}
+    _, trials, _ = tm.fit(frame(spark, confused(60, 0.3)), LABELS, 1, tm.Options(hash_bits=12, **given))
+    assert [trial.settings for trial in trials] == [tm.Settings(**given)]
+
+
 # ----------------------------------------------------------------------------------------------------------- the report
 
 
