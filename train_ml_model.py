@@ -24,6 +24,7 @@ import hashlib
 import heapq
 import html
 import importlib.util
+import itertools
 import json
 import logging
 import os
@@ -57,18 +58,20 @@ DOCUMENTS_A_PARTITION = 2500  # at least: the average of weights that saw less i
 MIN_DOCUMENTS = 20
 MAX_WEIGHTS = 1 << 25  # of one model: 128 MiB as float32
 MAX_CLASSES = 5000
-TRIAL_ROUNDS, ROUNDS, LAST_ROUNDS = 2, 4, 2  # of a candidate, of the best one, and of that with all documents
-EPOCHS = 2  # of each round, in each partition: sending the weights around costs more than an epoch
+TRIAL_ROUNDS, ROUNDS, LAST_ROUNDS = 1, 2, 1  # of a candidate, of the best one, and of that with all documents
+EPOCHS = 4  # of each round, in each partition: sending the weights around costs more than an epoch
 FEW_DOCUMENTS, MAX_ROUNDS = 5000, 40  # fewer are gone through more often
-FIXED_POINT = 2.0**36  # weights are added up as whole numbers, so that the order of adding changes nothing
+MANY_DOCUMENTS = 10_000  # whose random parts have their fractions by themselves, within a few per cent
+FIXED_POINT = 2.0**24  # weights are added up as whole numbers, so that the order of adding changes nothing
+CLEARLY = 0.5  # standard errors of the accuracy by which a later candidate has to be better
 CAUTION = 0.1  # standard errors of the log loss by which a more cautious calibration may be worse
-CALIBRATED_SCORES = 5_000_000  # of a partition, at most
+CALIBRATED_SCORES = 1_000_000  # at most, and a document of each partition
 BINS = 10  # of confidence
 GOLDEN_DOCUMENTS = 20
 WORST_MISTAKES = 20
 HEADLINES = ("accuracy", "macroF1", "logLoss", "expectedCalibrationError", "documents")
 WORDS_A_CLASS = 12
-SAMPLED_FOR_WORDS = 500  # documents of each partition, in which the words behind the weights are looked up
+SAMPLED_FOR_WORDS = 2000  # documents, about, in which the words behind the weights are looked up
 TOLERANCE = 0.01  # by which a new model's macro-F1 may be below the serving one's
 
 
@@ -96,11 +99,12 @@ def labelled_documents(events: DataFrame, label_column: str, seed: int = 0) -> D
     )
 
 
-def split(documents: DataFrame, fractions: dict[str, float], by: str = "random") -> DataFrame:
+def split(documents: DataFrame, fractions: dict[str, float], by: str = "random", many: bool = False) -> DataFrame:
     """Documents with their `part`, of about these fractions. Equal texts, and with them equal events, share a part.
 
     by: "random" cuts at quantiles of the texts' hashes, so that even few documents fill every part; "time" at quantiles
-    of the time at which a text came first: the first part named has the newest texts.
+    of the time at which a text came first: the first part named has the newest texts. many: there are so many documents
+    that the quantiles of their hashes need not be looked up.
     """
     if by == "time":
         first = F.min("time").over(Window.partitionBy("place"))
@@ -108,7 +112,10 @@ def split(documents: DataFrame, fractions: dict[str, float], by: str = "random")
     else:
         documents = documents.withColumn("order", F.col("place").cast("double"))
     names, bounds = list(fractions), np.cumsum(list(fractions.values()))[:-1].tolist()
-    cuts = documents.stat.approxQuantile("order", bounds, 0.0005) if bounds else []
+    if by == "random" and many:
+        cuts = [(bound - 0.5) * 2.0**64 for bound in bounds]  # hashes lie evenly in -2**63 … 2**63
+    else:
+        cuts = documents.stat.approxQuantile("order", bounds, 0.0005)
     part = F.lit(names[-1])
     for name, cut in reversed(list(zip(names, cuts, strict=False))):
         part = F.when(F.col("order") <= cut, name).otherwise(part)
@@ -274,17 +281,24 @@ class Weights:
         return Weights(*((part * np.float32(share)).astype(np.float32) for part in self.parts))
 
     def fixed(self) -> "Weights":
-        if self.coefficients.dtype == np.int64:
+        if self.coefficients.dtype.kind == "i":
             return self
-        return Weights(*(np.rint(part * np.float64(FIXED_POINT)).astype(np.int64) for part in self.parts))
+        return Weights(*(whole(np.rint(part * np.float64(FIXED_POINT))) for part in self.parts))
 
     def floating(self) -> "Weights":
-        if self.coefficients.dtype != np.int64:
+        if self.coefficients.dtype.kind != "i":
             return self
         return Weights(*((part / FIXED_POINT).astype(np.float32) for part in self.parts))
 
     def __add__(self, other: "Weights") -> "Weights":
-        return Weights(*(one + two for one, two in zip(self.fixed().parts, other.fixed().parts, strict=True)))
+        both = zip(self.fixed().parts, other.fixed().parts, strict=True)
+        return Weights(*(whole(np.add(one, two, dtype=np.int64)) for one, two in both))
+
+
+def whole(numbers: np.ndarray) -> np.ndarray:
+    """The same whole numbers as int32, or as int64 where they do not fit: half the bytes to send, as a rule."""
+    small = np.abs(numbers).max(initial=0) <= np.iinfo(np.int32).max
+    return np.asarray(numbers).astype(np.int32 if small else np.int64)
 
 
 def epoch(
@@ -318,33 +332,48 @@ def epoch(
             for features, own in kept:
                 learner.partial_fit(features, own)
     found = Weights(learner.coef_, learner.intercept_, np.float32(learner.t_))
-    yield found * (seen / documents)
+    yield (found * (seen / documents)).fixed()
+
+
+@dataclass
+class Prepared:
+    """The features of all blocks for some ngrams and idf_power: a model without weights, and the matrices, cached.
+
+    documents: those that are not for validation.
+    """
+
+    plan: DocumentModel
+    matrices: RDD
+    documents: int
+
+    @classmethod
+    def of(
+        cls, blocks: RDD, frequencies: Frequencies, classes: list[str], features: FeatureParameters, settings: Settings
+    ) -> "Prepared":
+        counted = frequencies.places[settings.ngrams - 1]
+        places = used_places(frequencies, settings.ngrams, MAX_WEIGHTS // len(classes))
+        if not len(places):
+            raise TrainingError("expected words that occur in more than one document, found none; are the texts empty?")
+        idf = inverse_frequencies(counted[places], frequencies.documents, settings.idf_power)
+        parameters = replace(features, ngrams=settings.ngrams)
+        nothing = np.zeros((0, len(classes)), np.float32)
+        plan = DocumentModel(classes, parameters, places, idf, nothing, np.zeros(len(classes), np.float32))
+        shared = blocks.context.broadcast(plan)
+        matrices = blocks.map(lambda block: weigh(block, shared.value)).persist(StorageLevel.MEMORY_AND_DISK)
+        return cls(plan, matrices, frequencies.documents)
 
 
 class Trainer:
     """Trains one model, round by round: on the blocks that are not for validation, and in the end on all of them."""
 
-    def __init__(
-        self, blocks: RDD, frequencies: Frequencies, classes: list[str], features: FeatureParameters,
-        settings: Settings, seed: int,
-    ):  # fmt: skip
-        self.context, self.settings, self.seed = blocks.context, settings, seed
-        self.documents, self.rounds, self.sums, self.summed = frequencies.documents, 0, None, 0
-        counted = frequencies.places[settings.ngrams - 1]
-        places = used_places(frequencies, settings.ngrams, MAX_WEIGHTS // len(classes))
-        if not len(places):
-            raise TrainingError("expected words that occur in more than one document, found none; are the texts empty?")
-        idf = inverse_frequencies(counted[places], self.documents, settings.idf_power)
-        parameters = replace(features, ngrams=settings.ngrams)
-        nothing = np.zeros((0, len(classes)), np.float32)
-        self.plan = DocumentModel(classes, parameters, places, idf, nothing, np.zeros(len(classes), np.float32))
-        shared = self.context.broadcast(self.plan)
-        matrices = blocks.map(lambda block: weigh(block, shared.value))
-        self.matrices = matrices.persist(StorageLevel.MEMORY_AND_DISK)
+    def __init__(self, prepared: Prepared, settings: Settings, seed: int):
+        self.context, self.settings, self.seed = prepared.matrices.context, settings, seed
+        self.plan, self.matrices, self.documents = prepared.plan, prepared.matrices, prepared.documents
+        self.rounds, self.sums, self.summed = 0, None, 0
         self.own = self.matrices.filter(lambda matrix: not matrix.validation)
-        rows = 1 if len(classes) == 2 else len(classes)
-        zeros = np.zeros((rows, len(places)), np.float32), np.zeros(rows, np.float32), np.float32(1)
-        self.weights = Weights(*zeros)
+        classes, features = len(self.plan.classes), len(self.plan.places)
+        rows = 1 if classes == 2 else classes
+        self.weights = Weights(np.zeros((rows, features), np.float32), np.zeros(rows, np.float32), np.float32(1))
 
     def advance(self, rounds: int) -> None:
         """Runs so many rounds more."""
@@ -391,58 +420,54 @@ class Trainer:
         return found
 
     def calibrate(self) -> Calibration:
-        """The calibration under which the validation documents' labels are likeliest; or rather one that is a little
-        more cautious, see `cautious`."""
+        """The calibration of the scores of the validation documents, of which CALIBRATED_SCORES are enough."""
         shared = self.context.broadcast(self.model())
-        scored = self.matrices.filter(lambda matrix: matrix.validation)
-        scored = scored.map(lambda matrix: (scores_of(matrix, shared.value), matrix.classes))
-        scored = scored.persist(StorageLevel.MEMORY_AND_DISK)
-
-        def losses(tried: list[Calibration]) -> np.ndarray:
-            return scored.mapPartitions(lambda part: log_losses(part, tried)).treeReduce(lambda one, two: one + two)
-
-        best, step = Calibration(), 4.0
-        grid = [Calibration(k, a, c) for k in (1, 2, 4, 8, 16) for a in (0.1, 0.4, 1.6) for c in (-1.5, -0.75, 0)]
-        for _ in range(6):  # closer and closer around the best
-            found = losses(grid)
-            best = grid[int(np.argmin(found[0]))]
-            step **= 0.6
-            scales = [best.scale * step**n for n in (-1, -0.5, 0, 0.5, 1)]
-            slopes = [float(np.clip(best.slope * step**n, 0.05, 8)) for n in (-1, 0, 1)]
-            centers = [float(np.clip(best.center + 0.3 * n * np.log(step), -4, 4)) for n in (-1, 0, 1)]
-            grid = [Calibration(k, a, c) for k in scales for a in slopes for c in centers]
-        grid = [replace(best, scale=best.scale * 0.98**n) for n in range(100)]
-        chosen = grid[cautious(*losses(grid))]
-        scored.unpersist()
+        most = CALIBRATED_SCORES // len(self.plan.classes) // self.matrices.getNumPartitions() + 1
+        found = self.matrices.mapPartitions(lambda part: validation_scores(part, shared.value, most)).collect()
         shared.destroy()
-        return chosen
-
-    def close(self) -> None:
-        self.matrices.unpersist()
+        scores, classes = zip(*found, strict=True)
+        return calibrated(np.concatenate(scores), np.concatenate(classes))
 
 
-def log_losses(scored: Iterable[tuple[np.ndarray, np.ndarray]], tried: list[Calibration]) -> Iterator[np.ndarray]:
-    """For some calibrations the sums of -ln p(label) and of its square over a partition's documents, and how many they
-    are: [3, calibrations]."""
-    found, left = np.zeros((3, len(tried))), CALIBRATED_SCORES
-    for scores, classes in scored:
-        documents = min(len(classes), max(left // scores.shape[1], 0))
-        left -= documents * scores.shape[1]
-        for number, calibration in enumerate(tried):
-            likely = calibration.probabilities(scores[:documents])
-            lost = -np.log(np.maximum(likely[np.arange(documents), classes[:documents]], 1e-12))
-            found[:, number] += lost.sum(), lost @ lost, documents
-    yield found
+def validation_scores(
+    matrices: Iterable[Matrix], model: DocumentModel, most: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The scores [n, C] and classes [n] of a partition's first documents for validation, `most` of them at most."""
+    for matrix in matrices:
+        if matrix.validation and most > 0:
+            yield scores_of(matrix, model)[:most], matrix.classes[:most]
+            most -= len(matrix.classes)
 
 
-def cautious(sums: np.ndarray, squares: np.ndarray, counts: np.ndarray) -> int:
-    """Of calibrations from the best to ever more cautious ones, the last that is worse by CAUTION standard errors at
-    most. The documents to come differ more from the training ones than a random tenth of these does, and so a model is
-    less often right than validation says. And where all of n documents were right, the next one is so with a
-    probability of 1 - 1 / (n + 2), by Laplace's rule of succession, and not with 1."""
-    means = sums / counts
-    error = np.sqrt(max(squares[0] / counts[0] - means[0] ** 2, 0) / counts[0])
-    return int(np.flatnonzero(means <= max(means[0] + CAUTION * error, 1 / (counts[0] + 2)))[-1])
+def calibrated(scores: np.ndarray, classes: np.ndarray) -> Calibration:
+    """The calibration under which documents with these scores [n, C] are likeliest to be of these classes [n], or
+    rather one that is more cautious by CAUTION standard errors of its log loss.
+
+    The documents to come differ more from the training ones than a random tenth of these does, and so a model is less
+    often right than validation says. And where all of n documents were right, the next one is so with a probability of
+    1 - 1 / (n + 2), by Laplace's rule of succession, and not with 1.
+    """
+    from scipy.optimize import minimize
+
+    documents = np.arange(len(classes))
+
+    def losses(one: Calibration) -> np.ndarray:
+        return -np.log(np.maximum(one.probabilities(scores)[documents, classes], 1e-12))
+
+    def calibration(found: np.ndarray) -> Calibration:
+        return Calibration(float(np.exp(found[0])), float(np.exp(found[1])), float(found[2]))
+
+    grid = [(k, a, c) for k in np.log([1, 2, 4, 8, 16]) for a in np.log([0.1, 0.4, 1.6]) for c in (-1.5, -0.75, 0)]
+    start = min(grid, key=lambda one: losses(calibration(one)).mean())
+    bounds = [(np.log(0.05), np.log(500)), (np.log(0.05), np.log(8)), (-4, 4)]
+    found = minimize(
+        lambda one: losses(calibration(one)).mean(), start, method="Nelder-Mead", bounds=bounds, options={"maxfev": 300}
+    )
+    best = calibration(found.x)
+    own = losses(best)
+    most = max(own.mean() + CAUTION * own.std() / np.sqrt(len(own)), 1 / (len(own) + 2))
+    cautious = (replace(best, scale=best.scale * 0.98**n) for n in range(1, 400))
+    return [best, *itertools.takewhile(lambda one: losses(one).mean() <= most, cautious)][-1]
 
 
 def rounds_for(documents: int, rounds: int) -> int:
@@ -464,16 +489,22 @@ class Trial:
         return asdict(self.settings) | figures | {"seconds": round(self.seconds, 1)}
 
 
+def clearly_better(accuracy: float, other: float, documents: int) -> bool:
+    """Whether one accuracy is above another by more than chance alone makes of so many documents every other time."""
+    return accuracy - other > CLEARLY * np.sqrt(other * (1 - other) / documents)
+
+
 def select(
     blocks: RDD, frequencies: Frequencies, classes: list[str], features: FeatureParameters, fixed: dict, seed: int
 ) -> tuple[Trainer, list[Trial]]:
     """Tries CHOICES, one setting after the other; returns the best candidate's trainer, and all trials, the best first.
 
-    fixed: settings that are given and not tried. Better is a higher accuracy on the validation documents; the first of
-    equals stays.
+    fixed: settings that are given and not tried. The earlier one stays, unless a later one is clearly better on the
+    validation documents.
     """
     best, best_trial, trials = None, None, []
     tried: set[Settings] = set()
+    prepared: dict[tuple, Prepared] = {}
     for name, values in CHOICES.items():
         for value in values:
             so_far = best_trial.settings if best_trial else Settings(**fixed)
@@ -482,7 +513,10 @@ def select(
                 continue
             tried.add(settings)
             started = time.monotonic()
-            trainer = Trainer(blocks, frequencies, classes, features, settings, seed)
+            key = settings.ngrams, settings.idf_power
+            if key not in prepared:
+                prepared[key] = Prepared.of(blocks, frequencies, classes, features, settings)
+            trainer = Trainer(prepared[key], settings, seed)
             trainer.advance(rounds_for(frequencies.documents, TRIAL_ROUNDS))
             found = trainer.validate()
             trial = Trial(settings, found.accuracy, macro_f1(found), time.monotonic() - started)
@@ -492,12 +526,11 @@ def select(
                 len(trials), settings.ngrams, settings.idf_power, settings.alpha, trial.accuracy, found.documents,
                 trial.seconds,
             )  # fmt: skip
-            if best_trial is None or trial.accuracy > best_trial.accuracy:
-                if best:
-                    best.close()
+            if best_trial is None or clearly_better(trial.accuracy, best_trial.accuracy, found.documents):
                 best, best_trial = trainer, trial
-            else:
-                trainer.close()
+    for one in prepared.values():
+        if one.matrices is not best.matrices:
+            one.matrices.unpersist()
     return best, sorted(trials, key=lambda trial: trial is not best_trial)
 
 
@@ -782,11 +815,9 @@ def code_version() -> str:
 
 
 def count_grams(rows: Iterable, model: DocumentModel, wanted: set[int]) -> Iterator[Counter]:
-    """How often each (place, gram) of the wanted places occurs in a partition's first documents."""
+    """How often each (place, gram) of the wanted places occurs in a partition's documents."""
     found: Counter = Counter()
-    for number, row in enumerate(rows):
-        if number == SAMPLED_FOR_WORDS:
-            break
+    for row in rows:
         texts = document_model.grams(row.payload, model.parameters)
         places = np.concatenate(gram_places(row.payload, model.parameters))
         found.update((place, text) for place, text in zip(places.tolist(), texts, strict=True) if place in wanted)
@@ -1084,14 +1115,14 @@ def sources(
     return events, source, held_out, test_source, {}
 
 
-def part_documents(events: DataFrame, held_out: DataFrame | None, options: Options) -> DataFrame:
+def part_documents(events: DataFrame, held_out: DataFrame | None, options: Options, many: bool = False) -> DataFrame:
     """Documents with a label (null: none) and a part: test, validation, train; repeated for those of `events` that a
     fixed test set has too, by text or by eventId."""
     documents = labelled_documents(events, options.label_column, options.seed)
     labelled = documents.where("label IS NOT NULL")
     nowhere = documents.where("label IS NULL").withColumn("part", F.lit("unlabelled"))
     if held_out is None:
-        return split(labelled, {"test": 0.1, "validation": 0.1, "train": 0.8}, options.split).unionByName(nowhere)
+        return split(labelled, {"test": 0.1, "validation": 0.1, "train": 0.8}, options.split, many).unionByName(nowhere)
     test = labelled_documents(held_out, options.label_column, options.seed).where("label IS NOT NULL")
     known = [test.select(F.col(name).alias(f"test_{name}")).distinct() for name in ("place", "eventId")]
     for name, frame in zip(("place", "eventId"), known, strict=True):
@@ -1099,7 +1130,7 @@ def part_documents(events: DataFrame, held_out: DataFrame | None, options: Optio
     repeated = F.col("test_place").isNotNull() | F.col("test_eventId").isNotNull()
     own = labelled.where(~repeated).drop("test_place", "test_eventId")
     again = labelled.where(repeated).drop("test_place", "test_eventId").withColumn("part", F.lit("repeated"))
-    parts = split(own, {"validation": 0.1, "train": 0.9}, options.split).unionByName(again).unionByName(nowhere)
+    parts = split(own, {"validation": 0.1, "train": 0.9}, options.split, many).unionByName(again).unionByName(nowhere)
     return parts.unionByName(test.withColumn("part", F.lit("test")))
 
 
@@ -1126,7 +1157,8 @@ def train(
     total, cores = events.count(), spark.sparkContext.defaultParallelism
     tasks = max(cores, total // spark_sql.ROWS_A_TASK)
     with spark_sql.settings(spark, {"spark.sql.shuffle.partitions": str(tasks)}):
-        documents = part_documents(events, held_out, options).persist(StorageLevel.MEMORY_AND_DISK)
+        documents = part_documents(events, held_out, options, many=total >= MANY_DOCUMENTS)
+        documents.persist(StorageLevel.MEMORY_AND_DISK)
         try:
             parts = tally(documents)
             check_enough(parts, total, options.label_column)
@@ -1148,7 +1180,8 @@ def train(
             golden = rows.where(F.length("payload") <= 10_000).orderBy("place", "eventId").limit(GOLDEN_DOCUMENTS)
             golden = [row.payload for row in golden.collect()]
             commonest = sorted(sorted(model.classes, key=lambda one: -trained[one])[:50])
-            words = learned_words(own.select("payload").rdd, model, commonest)
+            sampled = F.pmod("place", F.lit(max(1, trained.total() // SAMPLED_FOR_WORDS))) == 0
+            words = learned_words(own.where(sampled).select("payload").rdd, model, commonest)
         finally:
             documents.unpersist()
     log.info("accuracy %.4f, macro-F1 %.4f on %d test documents", test.accuracy, macro_f1(test), test.documents)
@@ -1243,7 +1276,7 @@ def fit(
     best.take_all(total)
     best.advance(last)
     model = replace(best.model(), calibration=calibration)
-    best.close()
+    best.matrices.unpersist()
     blocks.unpersist()
     return model, trials, validation
 

@@ -35,6 +35,8 @@ ALONE = (
 # Marks that belong to the letter before them, as the vowel signs of Hebrew, Arabic and Hindi: no letters for Python.
 MARKS = "".join(chr(one) for one in range(0x300, 0xE00) if unicodedata.category(chr(one)) in ("Mn", "Mc"))
 WORD = re.compile(f"[{ALONE}]|(?:[^\\W{ALONE}][{MARKS}]*){{2,}}|[^\\W{ALONE}][{MARKS}]+")
+# The same in a text without any of those characters, as most are, in a third of the time.
+LATIN_WORD, BEYOND_LATIN = re.compile(r"\w{2,}"), re.compile("[^\0-\u02ff]")
 
 
 class ModelFormatError(Exception):
@@ -66,7 +68,8 @@ class FeatureParameters:
 
 
 def words_of(text: str, parameters: FeatureParameters) -> list[str]:
-    return WORD.findall(unicodedata.normalize("NFC", text[: parameters.max_characters]).lower())
+    text = unicodedata.normalize("NFC", text[: parameters.max_characters]).lower()
+    return (WORD if BEYOND_LATIN.search(text) else LATIN_WORD).findall(text)
 
 
 def grams(text: str, parameters: FeatureParameters) -> list[str]:
@@ -100,12 +103,14 @@ def hashed_counts(text: str, parameters: FeatureParameters) -> tuple[np.ndarray,
 def weighted(starts: np.ndarray, columns: np.ndarray, counts: np.ndarray, idf: np.ndarray) -> np.ndarray:
     """The feature values of n documents, float32 [k], each document's of length 1.
 
+    They are computed in float64 and rounded once, at the end: so they are the same on any processor.
+
     starts: where each document's columns and counts begin, and where the last one's end, [n + 1].
     columns: positions in `idf`, [k]; counts: how often, float32 [k]; idf: float32 [features].
     """
-    values = (1 + np.log(counts)) * idf[columns]
+    values = (1 + np.log(counts.astype(np.float64))) * idf[columns]
     documents = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    lengths = np.sqrt(np.bincount(documents, values.astype(np.float64) ** 2, len(starts) - 1))
+    lengths = np.sqrt(np.bincount(documents, values**2, len(starts) - 1))
     return (values / np.where(lengths > 0, lengths, 1)[documents]).astype(np.float32)
 
 
