@@ -6,8 +6,8 @@ weights, description, metrics, the data's version, golden documents and a report
 is promoted: it is when it is about as good as the model that serves now, or better, on the same held-out documents.
 
 The classifier is linear and trained by iterative parameter mixing (McDonald, Hall, Mann 2010): in each round every
-partition runs one epoch of scikit-learn's SGDClassifier from the shared weights, and the weights are averaged. A round
-moves one weight matrix, whatever the number of documents.
+partition runs some epochs of scikit-learn's SGDClassifier from the shared weights, and the weights are averaged. A
+round moves one weight matrix, whatever the number of documents.
 
     documents ─► parts ─► blocks of counted features, cached ─► candidates ─► the best one, on all but the test part
                                                                           ─► test ─► gate ─► model, report

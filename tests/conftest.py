@@ -135,3 +135,12 @@ def spark(tmp_path_factory):
     gateway.shutdown()
     gateway.proc.stdin.close()
     gateway.proc.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """The URL of the master of a Spark cluster with two workers."""
+    from tests.spark_cluster import standalone_cluster
+
+    with standalone_cluster(tmp_path_factory.mktemp("cluster")) as master:
+        yield master

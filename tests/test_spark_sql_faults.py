@@ -12,24 +12,20 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import pyspark
 import pytest
 from pyspark.errors import AnalysisException
 
 import spark_sql
-from local import emulators, guard
+from local import guard
 from tests.conftest import ROOT
+from tests.spark_cluster import JAVA, busy_workers, on_a_cluster
 from tests.test_spark_sql import days, line, numbers, written
 
 SECONDS = 300  # what no run of these tests comes near; a run that hangs must not hang the tests
-JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # a process of Java that lives for seconds only
 
 
 # ----------------------------------------------------------------------------------------- the input, and what is found
@@ -383,90 +379,13 @@ def test_the_lock_of_a_run_that_was_killed_is_taken_over_at_once(spark, tmp_path
 # ------------------------------------------------------------------------------------------------- a cluster of its own
 
 
-@contextlib.contextmanager
-def standalone_cluster(folder: Path) -> Iterator[str]:
-    """A standalone master and two workers of one core and 1 GB, all processes of their own, on loopback; its URL.
-
-    All that they write lies below `folder`, what their executors say in worker-N/APPLICATION/EXECUTOR/stderr.
-    """
-    home = Path(pyspark.__file__).parent
-    environment = os.environ | {
-        "SPARK_HOME": str(home),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_LOCAL_DIRS": str(folder / "scratch"),
-        "SPARK_DAEMON_MEMORY": "256m",
-        "SPARK_DAEMON_JAVA_OPTS": JAVA,
-    }
-
-    def daemon(name: str, kind: str, *options: str) -> subprocess.Popen:
-        command = [home / "bin" / "spark-class", f"org.apache.spark.deploy.{kind}", "--host", "127.0.0.1", *options]
-        with open(folder / f"{name}.log", "wb") as log:
-            process = guard.start(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
-        daemons.callback(guard.stop, process)
-        return process
-
-    with contextlib.ExitStack() as daemons:
-        port, page = emulators.free_port(), emulators.free_port()
-        master = daemon("master", "master.Master", "--port", f"{port}", "--webui-port", f"{page}")
-        emulators.wait_for_port(port, master)
-        for name in ("worker-1", "worker-2"):
-            options = ("--cores", "1", "--memory", "1g", "--webui-port", "0", "--work-dir", str(folder / name))
-            daemon(name, "worker.Worker", *options, f"spark://127.0.0.1:{port}")
-        emulators.wait_for_port(page, master)
-        end = time.monotonic() + 60
-        while alive_workers(page) < 2:
-            assert time.monotonic() < end, f"two workers did not register within 60 s; see the logs in {folder}"
-            time.sleep(0.1)
-        yield f"spark://127.0.0.1:{port}"
-
-
-def alive_workers(page: int) -> int:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{page}/json/") as answer:
-            return json.load(answer)["aliveworkers"]
-    except urllib.error.HTTPError:  # the port is open a moment before the page is there
-        return 0
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory) -> Iterator[str]:
-    """The URL of the master of a cluster with two workers."""
-    with standalone_cluster(tmp_path_factory.mktemp("cluster")) as master:
-        yield master
-
-
-def busy_workers(events: Path) -> set[str]:
-    """The addresses of the workers on which tasks have succeeded, from the one event log in the folder."""
-    (log,) = events.iterdir()
-    workers, found = {}, set()
-    for one in map(json.loads, log.read_text("utf-8").splitlines()):
-        if one["Event"] == "SparkListenerExecutorAdded":
-            # The executor's output is shown by the worker that started it.
-            workers[one["Executor ID"]] = urlsplit(one["Executor Info"]["Log Urls"]["stderr"]).netloc
-        elif one["Event"] == "SparkListenerTaskEnd" and one["Task End Reason"]["Reason"] == "Success":
-            found.add(workers[one["Task Info"]["Executor ID"]])
-    return found
-
-
 def test_a_cluster_with_two_workers_makes_the_same_of_a_first_and_a_second_run_as_one_process(spark, tmp_path, cluster):
     far, near = tmp_path / "far", tmp_path / "near"
-    settings = {
-        "spark.cores.max": "2",
-        "spark.executor.cores": "1",
-        "spark.executor.memory": "512m",
-        "spark.executor.extraJavaOptions": JAVA,
-        # No task before both workers are there, else one of them may do all.
-        "spark.scheduler.minRegisteredResourcesRatio": "1.0",
-        "spark.scheduler.maxRegisteredResourcesWaitingTime": "60s",
-        "spark.eventLog.enabled": "true",
-        "spark.eventLog.compress": "false",
-        "spark.eventLog.rolling.enabled": "false",
-    }
     for number, land in enumerate([land_first, land_more]):
         land(far)
         land(near)
         (events := tmp_path / f"events-{number}").mkdir()
-        summary = run(far, master=cluster, settings=settings | {"spark.eventLog.dir": events.as_uri()})
+        summary = run(far, master=cluster, settings=on_a_cluster(events))
         assert numbers(summary) == numbers(convert(spark, near))
         assert rows(spark, far) == rows(spark, near)
         assert plain_rows(spark, far) == rows(spark, near)

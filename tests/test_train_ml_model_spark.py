@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 import re
 import shutil
@@ -15,12 +16,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import numpy as np
+import pyspark
 import pytest
 from document_model import Calibration, DocumentModel, FeatureParameters, hashed_counts
 from test_train_ml_model import LABELS, WORDS, confused, texts
 
 import spark_sql
 import train_ml_model as tm
+from tests.spark_cluster import JAVA, busy_workers, on_a_cluster
 
 ROOT = Path(tm.__file__).parent
 MODEL = "doc-classification-model-2026-01-05"
@@ -500,6 +503,40 @@ def test_serving_without_spark_gives_the_probabilities_that_spark_tasks_compute(
     evaluation = tm.evaluate(rows, second["model"])
     likely = np.array(expected)[:, second["model"].classes.index(LABELS[0])]
     assert evaluation.log_loss == pytest.approx(-np.log(np.maximum(likely, 1e-12)).sum(), rel=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------- a cluster of its own
+
+
+def submitted(documents: str, models: Path, master: str, settings: dict[str, str]) -> dict:
+    """The summary of a run by spark-submit, as on Dataproc: the two modules travel as --py-files."""
+    settings = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"} | settings
+    settings |= {"spark.driver.extraJavaOptions": JAVA, "spark.local.dir": f"{models}.scratch"}
+    home = Path(pyspark.__file__).parent
+    command = [str(home / "bin" / "spark-submit"), "--master", master, "--driver-memory", "1g"]
+    command += [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
+    command += ["--py-files", f"{ROOT}/spark_sql.py,{ROOT}/cloud_function/document_model.py"]
+    command += [str(ROOT / "train_ml_model.py"), documents, str(models), "--date=2026-01-05", "--hash_bits=14"]
+    python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    environment = os.environ | python | {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+    environment.pop("PYTHONPATH", None)  # the workers are to know what was sent to them
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, cwd=models.parent)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_cluster_with_two_workers_trains_the_same_model_as_one_process(spark, tmp_path, cluster):
+    documents = parquet(spark, tmp_path / "parquet", labelled(confused(2 * tm.DOCUMENTS_A_PARTITION + 700, 0.6)))
+    (events := tmp_path / "events").mkdir()
+    far = submitted(documents, tmp_path / "far", cluster, on_a_cluster(events))
+    near = submitted(documents, tmp_path / "near", "local[2]", {})
+    kept = ("accuracy", "macroF1", "expectedCalibrationError", "documents", "trained_on", "tested_on")
+    assert {name: far[name] for name in kept} == {name: near[name] for name in kept}
+    for name in ("weights.safetensors", "model.json", "golden.jsonl"):
+        one, other = (next((tmp_path / where).glob(f"*/runs/*/{name}")).read_bytes() for where in ("far", "near"))
+        assert one == other, name
+    assert contents(next((tmp_path / "far").glob("*/runs/*")), "data.json")["options"]["partitions"] == 2
+    assert len(busy_workers(events)) == 2, "both workers should have run tasks"
 
 
 # ------------------------------------------------------------------------------------------------------------- bad data
