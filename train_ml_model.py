@@ -422,19 +422,20 @@ class Trainer:
     def calibrate(self) -> Calibration:
         """The calibration of the scores of the validation documents, of which CALIBRATED_SCORES are enough."""
         shared = self.context.broadcast(self.model())
-        most = CALIBRATED_SCORES // len(self.plan.classes) // self.matrices.getNumPartitions() + 1
-        found = self.matrices.mapPartitions(lambda part: validation_scores(part, shared.value, most)).collect()
+        validation = self.matrices.filter(lambda matrix: matrix.validation)
+        most = CALIBRATED_SCORES // len(self.plan.classes) // validation.getNumPartitions() + 1
+        found = validation.mapPartitions(lambda part: first_scores(part, shared.value, most)).collect()
         shared.destroy()
         scores, classes = zip(*found, strict=True)
         return calibrated(np.concatenate(scores), np.concatenate(classes))
 
 
-def validation_scores(
+def first_scores(
     matrices: Iterable[Matrix], model: DocumentModel, most: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The scores [n, C] and classes [n] of a partition's first documents for validation, `most` of them at most."""
+    """The scores [n, C] and classes [n] of a partition's first documents, `most` of them at most."""
     for matrix in matrices:
-        if matrix.validation and most > 0:
+        if most > 0:
             yield scores_of(matrix, model)[:most], matrix.classes[:most]
             most -= len(matrix.classes)
 
@@ -773,8 +774,8 @@ def data_version(spark: SparkSession, events: DataFrame, path: str) -> dict:
     files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
     files = files.select("path", "length", F.sha2("content", 256).alias("sha256"))
     read = F.broadcast(spark.createDataFrame(read, "read STRING"))
-    files = files.join(read, F.regexp_replace("path", "^file:/+", "/") == F.col("read"), "left_semi").orderBy("path")
-    rows = [{"file": row.path, "size": row.length, "sha256": row.sha256} for row in files.toLocalIterator()]
+    files = files.join(read, F.regexp_replace("path", "^file:/+", "/") == F.col("read"), "left_semi")
+    rows = [{"file": row.path, "size": row.length, "sha256": row.sha256} for row in sorted(files.collect())]
     if len(rows) != len(set(events.inputFiles())):
         raise TrainingError(f"expected to find the {len(events.inputFiles())} files that were read, found {len(rows)}")
     return {"parquet": path, "files": rows}
@@ -830,7 +831,8 @@ def learned_words(documents: RDD, model: DocumentModel, classes: list[str]) -> d
     strongest = {}
     for name in classes:
         speaks = model.weights[:, index[name]] * model.idf
-        strongest[name] = [at for at in np.argsort(-speaks)[: 3 * WORDS_A_CLASS].tolist() if speaks[at] > 0]
+        most = np.argpartition(-speaks, min(3 * WORDS_A_CLASS, len(speaks) - 1))[: 3 * WORDS_A_CLASS]
+        strongest[name] = [at for at in most[np.argsort(-speaks[most], kind="stable")].tolist() if speaks[at] > 0]
     wanted = {int(model.places[at]) for places in strongest.values() for at in places}
     small = replace(model, weights=model.weights[:0], places=model.places[:0], idf=model.idf[:0])
     counts = documents.mapPartitions(lambda rows: count_grams(rows, small, wanted)).treeReduce(lambda a, b: a + b)
@@ -1181,7 +1183,8 @@ def train(
             golden = [row.payload for row in golden.collect()]
             commonest = sorted(sorted(model.classes, key=lambda one: -trained[one])[:50])
             sampled = F.pmod("place", F.lit(max(1, trained.total() // SAMPLED_FOR_WORDS))) == 0
-            words = learned_words(own.where(sampled).select("payload").rdd, model, commonest)
+            sample = own.where(sampled).select("payload").coalesce(cores).rdd
+            words = learned_words(sample, model, commonest)
         finally:
             documents.unpersist()
     log.info("accuracy %.4f, macro-F1 %.4f on %d test documents", test.accuracy, macro_f1(test), test.documents)

@@ -466,9 +466,7 @@ def test_calibration_takes_a_bounded_number_of_scores_from_each_partition():
     places, weights = np.arange(300, dtype=np.int32), choose.normal(size=(300, 3))
     model = DocumentModel(LABELS, FEATURES, places, np.ones(300), weights, np.zeros(3))
     matrices = [matrix_of(confused(30, 1, seed=seed), LABELS) for seed in (1, 2, 3)]
-    for matrix in matrices[:2]:
-        matrix.validation = True
-    found = list(tm.validation_scores(iter(matrices), model, 40))
+    found = list(tm.first_scores(iter(matrices), model, 40))
     assert [len(classes) for _, classes in found] == [30, 10]
     for (scores, classes), matrix in zip(found, matrices, strict=False):
         expected = matrix.sparse(300).toarray() @ model.weights
