@@ -9,15 +9,13 @@ import threading
 import time
 from pathlib import Path
 
-import model_store
+import model_files
 import pytest
-from gcp_storage_emulator.server import create_server
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_store import ModelStore, NoModel, PassedOver, read_manifest
+from model_files import PassedOver, read_manifest
+from model_store import ModelStore, NoModel
 from test_document_model import tiny_model
-
-from local.emulators import free_port
 
 OLD, MIDDLE, NEW = (f"doc-classification-model-{day}" for day in ("2026-01-05", "2026-02-02", "2026-03-02"))
 TEXTS = ["some words", "Oil prices rose on Monday", "texto teste"]
@@ -97,21 +95,11 @@ class EmulatedPlace:
         self.uploaded = contents
 
 
-@pytest.fixture(scope="module")
-def emulator():
-    """The address of an emulator in this process, with everything in memory."""
-    port = free_port()
-    server = create_server("127.0.0.1", port, in_memory=True)
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-
-
 @pytest.fixture(params=["folder", "bucket"])
 def place(request, tmp_path, monkeypatch):
     if request.param == "folder":
         return LocalPlace(tmp_path)
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", request.getfixturevalue("emulator"))
+    request.getfixturevalue("storage_emulator")
     monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
     from google.cloud import storage
 
@@ -202,10 +190,10 @@ def test_a_damaged_newest_model_is_passed_over_with_the_reason(place, caplog, da
 
 
 def test_a_model_that_computes_other_probabilities_here_than_in_training_is_passed_over(tmp_path, caplog):
-    write_model(tmp_path, OLD, golden=9e-5)
-    write_model(tmp_path, NEW, golden=2e-4)
+    write_model(tmp_path, OLD, golden=9e-7)
+    write_model(tmp_path, NEW, golden=2e-6)
     assert latest_of(LocalPlace(tmp_path)) == OLD
-    assert "golden.jsonl line 1: probabilities differ by 0.0002; at most 0.0001 is allowed" in caplog.text
+    assert "golden.jsonl line 1: probabilities differ by 2e-06; at most 1e-06 is allowed" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -231,11 +219,14 @@ def test_golden_documents_that_prove_nothing_pass_the_model_over(tmp_path, caplo
     assert reason in caplog.text and "secret" not in caplog.text
 
 
-def test_a_model_that_is_too_large_is_passed_over_unread(tmp_path, monkeypatch, caplog):
+def test_a_model_that_is_too_large_is_passed_over_unread(tmp_path, monkeypatch):
     write_model(tmp_path, OLD)
-    monkeypatch.setattr(model_store, "MAX_MODEL_BYTES", 1000)
-    with pytest.raises(NoModel, match="too large: expected at most 1000 bytes"):
-        ModelStore(str(tmp_path)).current()
+    monkeypatch.setattr(model_files, "MAX_FILE_BYTES", 1000)
+    store = ModelStore(str(tmp_path))
+    reads = Reads(store)
+    with pytest.raises(NoModel, match="too large: weights.safetensors: expected at most 1000 bytes, found"):
+        store.current()
+    assert [Path(path).name for path in reads.paths] == ["changed.json", "manifest.json"]
 
 
 # --------------------------------------------------------------------------------------------------- manifest
@@ -297,10 +288,10 @@ class Reads:
         self.go_on.set()
         self.read, store.source.read = store.source.read, self
 
-    def __call__(self, path: str) -> bytes:
+    def __call__(self, path: str, limit: int) -> tuple[bytes, str]:
         self.paths.append(path)
         assert self.go_on.wait(30)
-        return self.read(path)
+        return self.read(path, limit)
 
 
 def wait_until(condition, seconds: float = 20) -> None:
@@ -335,11 +326,11 @@ def test_a_second_run_on_the_same_date_takes_over(place):
     write_model(place.root, OLD, run_id="run-1", seed=1)
     place.sync()
     store = ModelStore(place.uri)
-    assert store.current().run_id == "run-1"
+    assert store.current().manifest.run_id == "run-1"
     write_model(place.root, OLD, run_id="run-2", seed=2)
     place.sync()
     store.look()
-    assert store.current().run_id == "run-2"
+    assert store.current().manifest.run_id == "run-2"
 
 
 def test_when_the_newest_model_is_withdrawn_the_one_before_serves_again(place):
@@ -354,7 +345,7 @@ def test_when_the_newest_model_is_withdrawn_the_one_before_serves_again(place):
     assert store.current().name == OLD
 
 
-def test_nothing_is_downloaded_while_nothing_has_changed(place):
+def test_without_a_marker_a_look_reads_manifests_and_no_models_files_again(place):
     write_model(place.root, OLD)
     write_model(place.root, MIDDLE, golden=1)
     write_model(place.root, NEW, promoted=False)
@@ -362,10 +353,11 @@ def test_nothing_is_downloaded_while_nothing_has_changed(place):
     store = ModelStore(place.uri)
     reads = Reads(store)
     served = store.current()
-    assert served.name == OLD and len(reads.paths) == 3 + 3 + 3  # three manifests, and two models' files
+    assert served.name == OLD and len(reads.paths) == 1 + 3 + 3 + 3  # no marker, three manifests, two models' files
     reads.paths.clear()
     store.look()
-    assert reads.paths == [] and store.current() is served
+    assert [Path(path).name for path in reads.paths] == ["changed.json"] + ["manifest.json"] * 3
+    assert store.current().model is served.model and store.current().loaded_at == served.loaded_at
 
 
 def test_a_rejected_model_is_read_again_when_it_was_repaired(place):
@@ -393,7 +385,7 @@ def test_a_refresh_that_fails_is_logged_and_the_old_model_keeps_serving(tmp_path
         raise ConnectionError("storage\nis out of reach")
 
     monkeypatch.setattr(store.source, "folders", out_of_reach)
-    wait_until(lambda: store.current() is served and "out of reach" in caplog.text)
+    wait_until(lambda: store.current().model is served.model and "out of reach" in caplog.text)
     assert "the look for a model failed: ConnectionError: storage is out of reach" in caplog.text
     monkeypatch.undo()
     write_model(tmp_path, NEW)
@@ -421,7 +413,7 @@ def test_many_first_requests_load_the_model_once(tmp_path):
     for thread in threads:
         thread.join()
     assert len(found) == 20 and len({id(served) for served in found}) == 1
-    assert len(reads.paths) == 4
+    assert len(reads.paths) == 1 + 1 + 3
 
 
 # -------------------------------------------------------------------------------------------- no model, a pin
@@ -440,8 +432,7 @@ def test_without_a_model_the_message_says_where_it_looked_and_what_it_passed_ove
 
 
 @pytest.mark.parametrize("uri", ["/nowhere/at/all", "gs://no-such-bucket/output"])
-def test_where_there_is_nothing_there_is_no_model(uri, emulator, monkeypatch):
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
+def test_where_there_is_nothing_there_is_no_model(uri, storage_emulator):
     with pytest.raises(NoModel, match=f"in {uri}"):
         ModelStore(uri).current()
 
@@ -465,7 +456,7 @@ def test_a_pinned_model_serves_whatever_is_newer_and_whether_it_is_promoted_or_n
     write_model(place.root, NEW)
     place.sync()
     served = ModelStore(place.uri, pin=OLD).current()
-    assert (served.name, served.promoted) == (OLD, False)
+    assert (served.name, served.manifest.promoted) == (OLD, False)
 
 
 def test_a_pinned_run_serves_after_a_later_run_took_its_date_if_it_kept_its_manifest(place):
@@ -473,8 +464,8 @@ def test_a_pinned_run_serves_after_a_later_run_took_its_date_if_it_kept_its_mani
     shutil.copy(place.root / OLD / "manifest.json", place.root / OLD / "runs" / "run-1" / "manifest.json")
     write_model(place.root, OLD, run_id="run-2", seed=2)
     place.sync()
-    assert ModelStore(place.uri, pin=f"{OLD}/run-1").current().run_id == "run-1"
-    assert ModelStore(place.uri, pin=f"{OLD}/run-2").current().run_id == "run-2"
+    assert ModelStore(place.uri, pin=f"{OLD}/run-1").current().manifest.run_id == "run-1"
+    assert ModelStore(place.uri, pin=f"{OLD}/run-2").current().manifest.run_id == "run-2"
     with pytest.raises(NoModel, match=f"for {OLD}/run-3, passed over: {OLD}: no manifest.json of run run-3"):
         ModelStore(place.uri, pin=f"{OLD}/run-3").current()
 
