@@ -8,18 +8,14 @@ import logging
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import events
 import pytest
-from functions_framework import create_app
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_document_model import tiny_model
 from test_model_store import JSON, NEW, OLD, wait_until, write_manifest, write_model
 
-SOURCE = str(Path(__file__).parent.parent / "cloud_function" / "main.py")
-SETTINGS = ("MODEL_REFRESH_SECONDS", "MODEL_PIN", "RESULT_TOPIC", "DEAD_LETTER_TOPIC", "GOOGLE_CLOUD_PROJECT")
 EVENT = {
     "eventTimestamp": "2019-04-02T21:55:57Z",
     "eventId": "3dc6eb9af4154635b688e7cfeb8db131bfe84ccd",
@@ -27,29 +23,6 @@ EVENT = {
     "doc": {"docId": "CF2909E5", "metadata": {"superTag01": "A"}, "payload": "texto teste"},
 }
 numbers = itertools.count()
-
-
-@pytest.fixture
-def serve(tmp_path, monkeypatch):
-    """serve(target, **environment): the function as functions-framework starts it, on `tmp_path`'s models."""
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.setitem(sys.modules, "main", None)  # both rooms have one
-
-    def start(target: str, **environment: str):
-        for name in SETTINGS:
-            monkeypatch.delenv(name, raising=False)
-        for name, value in ({"MODELS_URI": str(tmp_path), "FUNCTION_TARGET": target} | environment).items():
-            monkeypatch.setenv(name, value)
-        return create_app(target, SOURCE).test_client()
-
-    return start
-
-
-@pytest.fixture
-def logged(caplog):
-    """logged(): the lines that the function wrote so far, whole, as Cloud Logging gets them."""
-    caplog.set_level(logging.DEBUG)
-    return lambda: [sys.modules["main"].JsonLines().format(record) for record in caplog.records]
 
 
 # ------------------------------------------------------------------------------------------------------------ predict

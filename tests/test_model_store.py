@@ -17,6 +17,8 @@ from model_files import PassedOver, read_manifest
 from model_store import ModelStore, NoModel
 from test_document_model import tiny_model
 
+from tests.conftest import LocalPlace
+
 OLD, MIDDLE, NEW = (f"doc-classification-model-{day}" for day in ("2026-01-05", "2026-02-02", "2026-03-02"))
 TEXTS = ["some words", "Oil prices rose on Monday", "texto teste"]
 
@@ -65,46 +67,6 @@ def write_manifest(root: Path, name: str, manifest: object) -> None:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-class LocalPlace:
-    """Models in a folder."""
-
-    def __init__(self, root: Path):
-        self.root, self.uri = root, str(root)
-
-    def sync(self) -> None:
-        """What is in `root` is what readers find from now on."""
-
-
-class EmulatedPlace:
-    """The same folder's contents in a bucket of the storage emulator."""
-
-    def __init__(self, root: Path, bucket):
-        self.root, self.bucket, self.uri = root, bucket, f"gs://{bucket.name}/some/output/"
-        self.uploaded: dict[str, bytes] = {}
-
-    def sync(self) -> None:
-        found = {str(path.relative_to(self.root)): path for path in self.root.rglob("*") if path.is_file()}
-        contents = {f"some/output/{name}": path.read_bytes() for name, path in found.items()}
-        for name in self.uploaded.keys() - contents.keys():
-            self.bucket.blob(name).delete()
-        for name, content in contents.items():
-            if self.uploaded.get(name) != content:
-                self.bucket.blob(name).upload_from_string(content)
-        self.uploaded = contents
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def place(request, tmp_path, monkeypatch):
-    if request.param == "folder":
-        return LocalPlace(tmp_path)
-    request.getfixturevalue("storage_emulator")
-    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
-    from google.cloud import storage
-
-    client = storage.Client()
-    return EmulatedPlace(tmp_path, client.create_bucket(f"bucket-{time.monotonic_ns()}", project="brigade-test"))
 
 
 def latest_of(place) -> str:
