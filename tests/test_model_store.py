@@ -29,7 +29,7 @@ TEXTS = ["some words", "Oil prices rose on Monday", "texto teste"]
 def write_model(root: Path, name: str, run_id: str = "run-1", seed: int = 0, **changes) -> dict:
     """Writes a whole model as training does, the manifest last, and returns its manifest.
 
-    changes: other values for the manifest's keys; `golden`, what to add to the golden probabilities.
+    changes: other values for the manifest's keys; `golden`, what to add to the golden probabilities; `metrics`.
     """
     model = tiny_model(seed=seed)
     shift = changes.pop("golden", 0)
@@ -40,7 +40,7 @@ def write_model(root: Path, name: str, run_id: str = "run-1", seed: int = 0, **c
         json.dumps({"payload": text, "probabilities": [p + shift for p in model.probabilities(text)]}) for text in TEXTS
     ]
     (folder / "golden.jsonl").write_text("\n".join(lines) + "\n")
-    (folder / "metrics.json").write_text("{}")
+    (folder / "metrics.json").write_text(json.dumps(changes.pop("metrics", {})))
     manifest = {
         "formatVersion": 2,
         "runId": run_id,
@@ -54,6 +54,7 @@ def write_model(root: Path, name: str, run_id: str = "run-1", seed: int = 0, **c
             for path in sorted(folder.iterdir())
         ],
     } | changes
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     write_manifest(root, name, manifest)
     return manifest
 
@@ -421,9 +422,8 @@ def test_a_pinned_model_serves_whatever_is_newer_and_whether_it_is_promoted_or_n
     assert (served.name, served.manifest.promoted) == (OLD, False)
 
 
-def test_a_pinned_run_serves_after_a_later_run_took_its_date_if_it_kept_its_manifest(place):
+def test_a_pinned_run_serves_after_a_later_run_took_its_date_by_the_manifest_that_it_kept(place):
     write_model(place.root, OLD, run_id="run-1", seed=1)
-    shutil.copy(place.root / OLD / "manifest.json", place.root / OLD / "runs" / "run-1" / "manifest.json")
     write_model(place.root, OLD, run_id="run-2", seed=2)
     place.sync()
     assert ModelStore(place.uri, pin=f"{OLD}/run-1").current().manifest.run_id == "run-1"
