@@ -13,7 +13,6 @@ from model_files import (
     ABSENT,
     MANIFEST_FILE,
     MAX_MARKER_BYTES,
-    SERVING_FILES,
     Bucket,
     Conflict,
     Folder,
@@ -23,7 +22,6 @@ from model_files import (
     find_manifest,
     load_verified,
     one_line,
-    read_checked,
     read_manifest,
     run_folder,
 )
@@ -95,14 +93,6 @@ def headline_figures(source: Folder | Bucket, name: str, manifest: Manifest) -> 
         return {}
 
 
-def verify(source: Folder | Bucket, name: str, manifest: Manifest) -> None:
-    """Raises PassedOver unless every file of a run is the manifest's, and the model computes what training did."""
-    complete_files(source, name, manifest)
-    for file in manifest.files.keys() - set(SERVING_FILES):
-        read_checked(source, name, manifest, file)
-    load_verified(source, name, manifest)
-
-
 def show_run(store: "ModelStore", name: str, run_id: str) -> dict:
     """All that is known of a run, the serving one's if no name is given; `problem` is None if it is whole."""
     if not name:
@@ -112,7 +102,8 @@ def show_run(store: "ModelStore", name: str, run_id: str) -> dict:
         name = serving.name
     manifest = find_manifest(store.source, name, run_id)
     try:
-        verify(store.source, name, manifest)
+        complete_files(store.source, name, manifest)
+        load_verified(store.source, name, manifest)
         problem = None
     except PassedOver as reason:
         problem = str(reason)
@@ -139,7 +130,8 @@ def decide(store: "ModelStore", name: str, run_id: str, promoted: bool, reason: 
         serving = store.latest(store.candidates())
         return outcome(name, dated, False, serving)
     if promoted:
-        verify(source, name, manifest)
+        complete_files(source, name, manifest)
+        load_verified(source, name, manifest)
     else:
         if not is_dated:
             raise Refused(f"{name}/{run_id} does not serve: its date's manifest is another run's or damaged")

@@ -24,7 +24,6 @@ from datetime import UTC, datetime
 from document_model import CHANGED_FILE, DocumentModel
 from model_files import (
     MAX_MARKER_BYTES,
-    SERVING_FILES,
     Conflict,
     FileState,
     Manifest,
@@ -82,7 +81,7 @@ class ModelStore:
         self.looking = threading.Lock()
         self.marker: bytes | None = None  # as it was when the last full look began
         self.passed_over: dict[str, str] = {}  # model → reason, as last logged
-        self.rejected: dict[str, tuple[Manifest, list[FileState], str]] = {}  # model → what was rejected, and why
+        self.rejected: dict[str, tuple[Manifest, dict[str, FileState], str]] = {}  # model → what was rejected, and why
 
     def current(self) -> ServedModel:
         """The model to serve. Only the first callers wait, while it loads. Raises NoModel."""
@@ -167,13 +166,12 @@ class ModelStore:
         ):
             return replace(served, manifest=manifest)
         states = complete_files(self.source, name, manifest)
-        needed = [states[file] for file in SERVING_FILES]
-        if name in self.rejected and self.rejected[name][:2] == (manifest, needed):
+        if name in self.rejected and self.rejected[name][:2] == (manifest, states):
             raise PassedOver(self.rejected[name][2])
         try:
             model = load_verified(self.source, name, manifest)
         except PassedOver as reason:
-            self.rejected[name] = manifest, needed, str(reason)
+            self.rejected[name] = manifest, states, str(reason)
             raise
         return ServedModel(name, manifest, utc_now(), model)
 

@@ -316,7 +316,7 @@ def test_without_a_marker_a_look_reads_manifests_and_no_models_files_again(place
     store = ModelStore(place.uri)
     reads = Reads(store)
     served = store.current()
-    assert served.name == OLD and len(reads.paths) == 1 + 3 + 3 + 3  # no marker, three manifests, two models' files
+    assert served.name == OLD and len(reads.paths) == 1 + 3 + 4 + 4  # no marker, three manifests, two models' files
     reads.paths.clear()
     store.look()
     assert [Path(path).name for path in reads.paths] == ["changed.json"] + ["manifest.json"] * 3
@@ -376,7 +376,7 @@ def test_many_first_requests_load_the_model_once(tmp_path):
     for thread in threads:
         thread.join()
     assert len(found) == 20 and len({id(served) for served in found}) == 1
-    assert len(reads.paths) == 1 + 1 + 3
+    assert len(reads.paths) == 1 + 1 + 4
 
 
 # -------------------------------------------------------------------------------------------- no model, a pin
