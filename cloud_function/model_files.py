@@ -183,7 +183,7 @@ class Bucket:
     def read(self, path: str, limit: int) -> tuple[bytes, str]:
         blob, content = self.bucket().blob(self.prefix + path), Limited(path, limit)
         try:
-            # Raw: a small object that is stored compressed may be of any size when it is not.
+            # Raw: as it is stored, and so of the size that the listing and the manifest say.
             blob.download_to_file(content, raw_download=True, retry=self.retry)
         except self.exceptions.NotFound as error:
             raise FileNotFoundError(f"gs://{self.name}/{self.prefix}{path}") from error

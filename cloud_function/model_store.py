@@ -110,7 +110,6 @@ class ModelStore:
             marker = self.read_marker()
             same = marker is not None and marker == self.marker and time.monotonic() < self.next_full_look
             if not (same and self.served):
-                self.marker = None
                 self.adopt(self.latest(self.candidates()))
                 # Read before the look: what was changed during it has changed the marker again.
                 self.marker, self.next_full_look = marker, time.monotonic() + FULL_LOOK_SECONDS
