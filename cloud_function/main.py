@@ -172,9 +172,8 @@ class LogEntry:
         return {"error": self.message}
 
     def write(self, status: int) -> None:
-        self.step("total")
-        self.milliseconds["total"] = round((self.step_started - self.started) * 1000, 3)
-        fields = {"status": status} | self.fields | {"milliseconds": self.milliseconds}
+        total = round((time.perf_counter() - self.started) * 1000, 3)
+        fields = {"status": status} | self.fields | {"milliseconds": self.milliseconds | {"total": total}}
         log.log(self.severity, self.message, extra={"fields": fields})
 
 

@@ -1,6 +1,7 @@
 """How soon a change reaches a serving process, what a look costs when there is none, and what a withdrawal does."""
 
 import shutil
+import time
 
 import pytest
 from document_model import change_marker
@@ -179,3 +180,26 @@ def test_what_nobody_decided_leaves_the_model_serving(store, place, monkeypatch,
     mark(place)
     store.look()
     assert store.current() is served
+
+
+# ------------------------------------------------------------------------------------------ training on one machine
+
+
+def test_a_jobs_files_come_to_the_storage_emulator_in_the_order_in_which_it_wrote_them(storage_emulator):
+    """The marker's name sorts before the manifest's: a look in between would take it for all that there is."""
+    from google.cloud import storage
+
+    from local.spark_jobs import sync_bucket
+
+    client = storage.Client(project="brigade-test")
+    folder = storage_emulator / client.create_bucket("bucket-of-a-job").name
+    written = ["doc/runs/run-1/weights", "doc/runs/run-1/manifest.json", "doc/manifest.json", "changed.json"]
+    for name in written:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+        time.sleep(0.05)  # a file system's clock ticks coarsely
+    uploaded: list[str] = []
+    client._http.hooks["response"].append(lambda response, **_: uploaded.append(str(response.request.body)))
+    sync_bucket(client, folder, since=0)
+    found = [name for body in uploaded for name in written if f'"name": "{name}"' in body]
+    assert found == written
