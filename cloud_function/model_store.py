@@ -225,8 +225,10 @@ def about_run(found: dict) -> str:
 
 def sentences(uri: str, done: dict) -> str:
     run = f"{done['model']}, run {done['runId']}"
-    what = "promoted" if done["promoted"] else "not promoted"
-    lines = [f"{run} is now {what}" if done["changed"] else f"{run} was {what} before: nothing to change"]
+    if done["changed"]:
+        lines = [f"{run} is now {'promoted' if done['promoted'] else 'withdrawn'}"]
+    else:
+        lines = [f"{run} was {'promoted' if done['promoted'] else 'not promoted'} before: nothing to change"]
     serving = done["serving"]
     lines.append(f"serves from now on: {serving['name']}, run {serving['runId']}" if serving else "nothing serves now")
     if done["promoted"] and serving and serving["name"] != done["model"]:

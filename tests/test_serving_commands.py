@@ -192,7 +192,7 @@ def test_a_withdrawal_reaches_a_warm_instance_and_lets_the_one_before_serve(mode
     assert store.current().name == MIDDLE
     status, text, _ = run("withdraw", MIDDLE, "--reason=wrong\nlabels")
     assert status == 0
-    assert text == f"{MIDDLE}, run run-1 is now not promoted\nserves from now on: {OLD}, run run-1\n"
+    assert text == f"{MIDDLE}, run run-1 is now withdrawn\nserves from now on: {OLD}, run run-1\n"
     assert manifest_of(models, MIDDLE)["reason"] == "withdrawn: wrong labels"
     store.look()
     assert store.current().name == OLD
