@@ -111,19 +111,13 @@ class Services:
         for path in CODE:
             client.bucket(INPUT_BUCKET).blob(f"code/{Path(path).name}").upload_from_filename(ROOT / path)
 
-    def start_function(self, name: str, target: str, signature: str) -> int:
+    def start_function(self, target: str) -> int:
         """Starts an entry point of the function under functions-framework; returns its port when it listens."""
         port = emulators.free_port()
         program = str(Path(sys.executable).with_name("functions-framework"))
         process = self.start(
-            name,
-            [
-                program,
-                "--source=cloud_function/main.py",
-                f"--target={target}",
-                f"--signature-type={signature}",
-            ]
-            + ["--host=127.0.0.1", f"--port={port}"],
+            target,
+            [program, "--source=cloud_function/main.py", f"--target={target}", "--host=127.0.0.1", f"--port={port}"],
             MODEL_REFRESH_SECONDS="5",
         )
         emulators.wait_for_port(port, process)
@@ -133,14 +127,12 @@ class Services:
         """Lets Pub/Sub push each message of the topic to the function on that port."""
         from google.cloud import pubsub
 
-        # functions-framework takes the topic's name from the path of the endpoint.
-        endpoint = f"http://127.0.0.1:{port}/{TOPIC}"
         with pubsub.SubscriberClient() as subscriber:
             subscriber.create_subscription(
                 request={
                     "name": PUSH_SUBSCRIPTION,
                     "topic": TOPIC,
-                    "push_config": {"push_endpoint": endpoint},
+                    "push_config": {"push_endpoint": f"http://127.0.0.1:{port}/"},
                     "ack_deadline_seconds": 60,
                 }
             )
@@ -173,13 +165,13 @@ def serve(folder: Path) -> int:
     with Services(folder) as services:
         services.start_emulators()
         services.create_resources()
-        classify = services.start_function("classify", "classify", "http")
-        services.push_to(services.start_function("classify-message", "classify_message", "cloudevent"))
+        predict = services.start_function("predict")
+        services.push_to(services.start_function("classify"))
         changed = {key: value for key, value in services.environment.items() if os.environ.get(key) == value}
         exports = {key: changed[key] for key in sorted(changed) if key.startswith(("CLOUDSDK_", "PUBSUB_", "STORAGE_"))}
         exports |= {key: changed[key] for key in ("GOOGLE_CLOUD_PROJECT", "MODELS_URI", "RESULT_TOPIC")}
         exports |= {key: changed[key] for key in ("DEAD_LETTER_TOPIC", "WORKFLOW_TEMPLATE", "DATAPROC_API_ENDPOINT")}
-        exports["CLASSIFY_URL"] = f"http://127.0.0.1:{classify}/"
+        exports["PREDICT_URL"] = f"http://127.0.0.1:{predict}/"
         ready = folder / "services.json"
         ready.with_suffix(".new").write_text(json.dumps({"pid": os.getpid(), "exports": exports}))
         ready.with_suffix(".new").rename(ready)

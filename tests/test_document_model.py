@@ -11,6 +11,7 @@ import pytest
 from document_model import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
+    WORD,
     Calibration,
     DocumentModel,
     FeatureParameters,
@@ -19,6 +20,7 @@ from document_model import (
     grams,
     hashed_counts,
     weighted,
+    words_of,
 )
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -118,6 +120,12 @@ def test_words_are_those_of_the_language_accents_kept(text, words):
     assert grams(text, FeatureParameters(ngrams=1)) == words
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.text() | st.text(st.characters(max_codepoint=0x310)) | st.text("aİK\u0307Ǆ é_1\n"))
+def test_the_quick_way_to_words_finds_the_same_words(text):
+    assert words_of(text, FeatureParameters()) == WORD.findall(unicodedata.normalize("NFC", text).lower())
+
+
 def test_grams_stand_where_their_places_do():
     text, parameters = "oil prices rose oil prices", FeatureParameters()
     assert grams(text, parameters)[5:] == ["oil prices", "prices rose", "rose oil", "oil prices"]
@@ -145,6 +153,22 @@ def test_documents_values_are_those_of_scikit_learns_tf_idf_one_by_one_and_toget
         columns, values = model.features(text * 3)
         np.testing.assert_array_equal(columns, places[start:end])
         np.testing.assert_array_equal(values, weighted(starts, places, counts, model.idf)[start:end])
+
+
+def test_values_and_scores_are_rounded_once_from_what_exact_arithmetic_gives():
+    model = tiny_model(hash_bits=12)
+    text = " ".join(f"word{number} " * (number % 7 + 1) for number in range(300))
+    places, counts = hashed_counts(text, model.parameters)
+    values = [
+        (1 + math.log(count)) * float(model.idf[place])
+        for place, count in zip(places.tolist(), counts.tolist(), strict=True)
+    ]
+    length = math.sqrt(math.fsum(value * value for value in values))
+    exact = np.array([value / length for value in values]).astype(np.float32)
+    np.testing.assert_array_equal(model.features(text)[1], exact)
+    rows = model.weights[places].astype(np.float64)
+    scores = [math.fsum(column) for column in (exact[:, None].astype(np.float64) * rows).T]
+    np.testing.assert_allclose(model.scores(text), scores + model.intercept, rtol=0, atol=1e-12)
 
 
 def test_words_that_training_did_not_know_leave_only_the_intercept():
