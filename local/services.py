@@ -111,21 +111,20 @@ class Services:
         for path in CODE:
             client.bucket(INPUT_BUCKET).blob(f"code/{Path(path).name}").upload_from_filename(ROOT / path)
 
-    def start_function(self, name: str, target: str, signature: str) -> int:
-        """Starts an entry point of the function under functions-framework; returns its port when it listens."""
-        port = emulators.free_port()
-        program = str(Path(sys.executable).with_name("functions-framework"))
-        process = self.start(
-            name,
-            [
-                program,
-                "--source=cloud_function/main.py",
-                f"--target={target}",
-                f"--signature-type={signature}",
-            ]
-            + ["--host=127.0.0.1", f"--port={port}"],
-            MODEL_REFRESH_SECONDS="5",
-        )
+    def start_function(
+        self,
+        name: str,
+        target: str,
+        signature: str,
+        *,
+        source: str | Path = "cloud_function/main.py",
+        port: int | None = None,
+        **environment: str,
+    ) -> int:
+        """Starts an entry point of a function under functions-framework; returns its port when it listens."""
+        port = port or emulators.free_port()
+        command = function_command(source, target, signature, port)
+        process = self.start(name, command, **{"MODEL_REFRESH_SECONDS": "5"} | environment)
         emulators.wait_for_port(port, process)
         return port
 
@@ -144,6 +143,13 @@ class Services:
                     "ack_deadline_seconds": 60,
                 }
             )
+
+
+def function_command(source: str | Path, target: str, signature: str, port: int) -> list[str]:
+    """Starts an entry point under functions-framework on the port."""
+    program = str(Path(sys.executable).with_name("functions-framework"))
+    settings = [f"--source={source}", f"--target={target}", f"--signature-type={signature}"]
+    return [program, *settings, "--host=127.0.0.1", f"--port={port}"]
 
 
 def wait_until_ready(url: str, seconds: float = 60) -> dict:
