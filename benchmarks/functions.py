@@ -26,10 +26,10 @@ from cloud_function.document_model import (
     FeatureParameters,
 )
 from local import guard
-from local.services import OUTPUT_BUCKET, PROJECT, Services
+from local.services import FUNCTION, OUTPUT_BUCKET, PROJECT, Services
 
 ROOT = Path(__file__).parent.parent
-SOURCES = {"brigade": ROOT / "cloud_function" / "main.py", "plain": ROOT / "benchmarks" / "plain_function" / "main.py"}
+SOURCES = {"brigade": FUNCTION, "plain": ROOT / "benchmarks" / "plain_function" / "main.py"}
 SIDES = tuple(SOURCES)
 NAME = "doc-classification-model-{}".format
 
@@ -61,11 +61,12 @@ def on_core(number: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Trained:
-    """The two models of 20 Newsgroups: the folder of the project's, `run`, the folder of its run, and a joblib file."""
+    """The models of 20 Newsgroups: the folder of the project's, the folder of its run, and two joblib files."""
 
     project: Path
     run: Path
     plain: Path
+    hashing: Path
 
     def expected(self, side: str, texts: list[str]) -> dict[str, list[dict]]:
         """Run id ("" for the plain model) → what the function has to answer, computed here."""
@@ -82,16 +83,17 @@ class Trained:
 def trained(data: str, models: str) -> Trained:
     """The models in a folder; they are trained first when they are not there."""
     folder = Path(models).absolute()
-    project, plain = folder / "output", folder / "plain.joblib"
+    project, plain, hashing = folder / "output", folder / "plain.joblib", folder / "hashing.joblib"
     if not list(project.glob("*/manifest.json")):
         with training.as_parquet(data, "20ng") as (train, test), tempfile.TemporaryDirectory() as scratch:
             values = {"folder": train, "test": test, "models": str(project)}
             sessions.say(f"trained: {sessions.in_session('functions', 'train', scratch, '1500m', **values)['path']}")
-    if not plain.exists():
-        train_plain(data, plain)
+    for path, make in ((plain, plain_pipeline), (hashing, hashing_pipeline)):
+        if not path.exists():
+            train_pipeline(make(), data, path)
     (manifest,) = project.glob("*/manifest.json")
     run = manifest.parent / "runs" / json.loads(manifest.read_text("utf-8"))["runId"]
-    return Trained(project, run, plain)
+    return Trained(project, run, plain, hashing)
 
 
 def train(spark, folder: str, test: str, models: str) -> dict:
@@ -100,17 +102,31 @@ def train(spark, folder: str, test: str, models: str) -> dict:
     return train_ml_model.train(spark, folder, models, test_path=test)
 
 
-def train_plain(data: str, path: Path) -> None:
-    """The usual pipeline, as a joblib file."""
-    import joblib
+def plain_pipeline():
+    """The usual pipeline: a vocabulary of words and pairs, logistic regression."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
+    return make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2), LogisticRegression())
+
+
+def hashing_pipeline():
+    """The usual one without a vocabulary, of as many hashed features as the project's model."""
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+    from sklearn.linear_model import SGDClassifier
+    from sklearn.pipeline import make_pipeline
+
+    words = HashingVectorizer(ngram_range=(1, 2), n_features=FeatureParameters().size, alternate_sign=False, norm=None)
+    return make_pipeline(words, TfidfTransformer(sublinear_tf=True), SGDClassifier(loss="log_loss", random_state=0))
+
+
+def train_pipeline(pipeline, data: str, path: Path) -> None:
+    """Fits it to the training part; writes a joblib file."""
+    import joblib
+
     labels, texts = zip(*training.documents(data, "20ng", 0), strict=True)
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
-    model = make_pipeline(vectorizer, LogisticRegression()).fit(texts, labels)
-    joblib.dump(model, path.with_suffix(".new"))
+    joblib.dump(pipeline.fit(texts, labels), path.with_suffix(".new"))
     path.with_suffix(".new").rename(path)  # half a file is none
     sessions.say(f"trained: {path}")
 
@@ -183,24 +199,19 @@ def upload(folder: Path) -> None:
 # ------------------------------------------------------------------------------------------- processes beside it
 
 
-def start(services: Services, side: str, target: str = "predict", **settings) -> int:
-    """Starts one of the two functions; returns its port. settings: those of `Services.start_function`."""
-    return services.start_function(side, target, "http", source=SOURCES[side], **settings)
-
-
 def children(pid: int) -> list[int]:
     return [int(one) for task in Path(f"/proc/{pid}/task").iterdir() for one in (task / "children").read_text().split()]
 
 
-def framework(services: Services, name: str) -> int:
+def framework(services: Services, target: str) -> int:
     """The process id of functions-framework, which leads the group of its workers; the guard is its parent."""
-    (pid,) = children(services.processes[name].pid)
+    (pid,) = children(services.processes[target].pid)
     return pid
 
 
-def memory(services: Services, name: str) -> dict[str, float]:
-    """MiB of the function's worker, now and at most, and of its whole group, where shared pages count once."""
-    server = framework(services, name)
+def memory(services: Services) -> dict[str, float]:
+    """MiB of the worker of `predict`, now and at most, and of its whole group, where shared pages count once."""
+    server = framework(services, "predict")
     (worker,) = children(server)
     rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in (server, worker)]
     shares = [int(line.split()[1]) for rollup in rollups for line in rollup.splitlines() if line.startswith("Pss:")]
@@ -208,20 +219,23 @@ def memory(services: Services, name: str) -> dict[str, float]:
     return mib | {"group_mib": round(sum(shares) / 1024, 1)}
 
 
-def start_module(module: str, scratch: str | Path, plan: dict, core: int) -> subprocess.Popen:
-    """Starts a benchmark's module that takes a plan and prints one line of JSON."""
-    path = Path(scratch, f"{module}.json")
-    path.write_text(json.dumps(plan), "utf-8")
-    with on_core(core):
-        return guard.start([sys.executable, "-m", f"benchmarks.{module}", path], cwd=ROOT, stdout=subprocess.PIPE)
+class Beside:
+    """A benchmark's module in a process of its own, on a core of its own. It takes a plan and prints one line of JSON;
+    what else it says is shown when it fails."""
 
+    def __init__(self, module: str, scratch: str | Path, plan: dict, core: int):
+        path, self.log = Path(scratch, f"{module}.json"), Path(scratch, f"{module}.log")
+        path.write_text(json.dumps(plan), "utf-8")
+        command = [sys.executable, "-m", f"benchmarks.{module}", path]
+        with on_core(core), open(self.log, "wb") as output:
+            self.process = guard.start(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=output)
 
-def answer(process: subprocess.Popen) -> dict:
-    """The line of JSON that a process prints at its end. Raises RuntimeError when it fails."""
-    try:
-        output = process.stdout.read()
-    finally:
-        status = guard.stop(process)
-    if status:
-        raise RuntimeError(f"a benchmark's process ended with {status}; its error is above")
-    return json.loads(output)
+    def answer(self) -> dict:
+        """What it prints at its end. Raises RuntimeError."""
+        try:
+            found = self.process.stdout.read()
+        finally:
+            status = guard.stop(self.process)
+        if status:
+            raise RuntimeError(f"{self.log.stem} ended with {status}: {self.log.read_text('utf-8', 'replace')[-1000:]}")
+        return json.loads(found)

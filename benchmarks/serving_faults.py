@@ -2,7 +2,6 @@
 serving.py, with small models."""
 
 import argparse
-import functools
 import http.client
 import itertools
 import json
@@ -18,11 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import functions, mutations
-from benchmarks.functions import ROOT, SOURCES, answer, cloud, framework, start, start_module, upload, write_model
+from benchmarks.functions import ROOT, Beside, cloud, framework, upload, write_model
 from benchmarks.sessions import say
 from local import emulators
 from local.business_documents import generate
-from local.services import DEAD_LETTER_TOPIC, RESULT_TOPIC, TOPIC, Services
+from local.services import DEAD_LETTER_TOPIC, FUNCTION, RESULT_TOPIC, TOPIC, Services
 
 SWAP_SECONDS, SETTLED_SWAPS, GROWTH = 2, 10, 1.15
 ALLOWED = {200, 400, 404, 405, 413}
@@ -40,7 +39,7 @@ def promote(name: str) -> None:
     """What the operator does. Raises RuntimeError."""
     command = [
         sys.executable,
-        SOURCES["brigade"].with_name("model_store.py"),
+        FUNCTION.with_name("model_store.py"),
         "promote",
         os.environ["MODELS_URI"],
         name,
@@ -67,18 +66,18 @@ def swaps(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
             names.append(name)
         upload(Path(scratch, "0"))
         with functions.on_core(0):
-            port = start(services, "brigade", MODEL_REFRESH_SECONDS="0.5")
+            port = services.start_function("predict", MODEL_REFRESH_SECONDS="0.5")
         plan = {"port": port, "rate": arguments.rate, "seconds": seconds + 5, "texts": texts, "expected": expected}
-        client, started = start_module("open_loop", scratch, plan, core=1), time.monotonic()
+        client, started = Beside("open_loop", scratch, plan, core=1), time.monotonic()
         for number in range(1, count + 1):
             due = started + number * SWAP_SECONDS
             time.sleep(max(0, due - time.monotonic()))
             lateness = max(lateness, time.monotonic() - due)
-            resident.append(functions.memory(services, "brigade")["rss_mib"])  # after the swaps before this one
+            resident.append(functions.memory(services)["rss_mib"])  # after the swaps before this one
             upload(Path(scratch, str(number)))
             promote(names[number])
-        run = answer(client)
-        resident.append(functions.memory(services, "brigade")["rss_mib"])
+        run = client.answer()
+        resident.append(functions.memory(services)["rss_mib"])
     served = run.pop("runs")
     run |= {"swaps": count, "models_that_answered": len(served), "most_seconds_late": round(lateness, 1)}
     run |= {"rss_mib": [resident[min(SETTLED_SWAPS, count // 2)], resident[-1]]}
@@ -95,27 +94,19 @@ def swaps(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
 # ----------------------------------------------------------------------------------------------------- mutated
 
 
-class Sender:
-    """One connection to a function, and what it answered: (method, status) → how often."""
-
-    def __init__(self, port: int):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        self.statuses: Counter = Counter()
-
-    def send(self, request: mutations.Request) -> int | str:
-        """The status, or why there is none."""
-        chunked = "Transfer-Encoding" in request.headers
-        body = iter([request.body]) if chunked and request.body else request.body
-        try:
-            self.connection.request(request.method, request.path, body, request.headers, encode_chunked=chunked)
-            response = self.connection.getresponse()
-            response.read()
-            found: int | str = response.status
-        except (OSError, http.client.HTTPException) as error:
-            self.connection.close()
-            found = type(error).__name__
-        self.statuses[request.method, found] += 1
-        return found
+def send(port: int, request: mutations.Request) -> int | str:
+    """The status, or why there is none. Each request has a connection of its own: an answer that is missing is then its
+    own, and not the end of the one before."""
+    chunked = "Transfer-Encoding" in request.headers
+    body = iter([request.body]) if chunked and request.body else request.body
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(request.method, request.path, body, request.headers, encode_chunked=chunked)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return type(error).__name__
+    finally:
+        connection.close()
 
 
 class Inboxes:
@@ -154,43 +145,36 @@ def mutated(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
     """Targets: 10,000 mutated requests to `predict` and messages to `classify`, half of them each: statuses 200, 400,
     404, 405 and 413 alone, and the processes alive; each 200 of `classify` is a classified event or a dead letter.
     """
-    rng, examples, missed, result = random.Random(arguments.seed), [], [], {}
+    rng, examples, missed, taken = random.Random(arguments.seed), [], [], 0
+    statuses = {target: Counter() for target in mutations.KINDS}
     events = [event_of(number, text) for number, text in enumerate(documents(50))]
     with cloud() as services, tempfile.TemporaryDirectory() as scratch, emulators.subscriber_client() as subscriber:
         write_model(Path(scratch), 0, documents(5), promoted=True)
         upload(Path(scratch))
         inboxes = Inboxes(subscriber)
-        senders = {
-            target: Sender(services.start_function(target, target, signature, source=SOURCES["brigade"]))
-            for target, signature in (("predict", "http"), ("classify", "cloudevent"))
-        }
-        pids = {target: functions.children(framework(services, target)) for target in senders}
-        for number, target in zip(range(arguments.count), itertools.cycle(senders)):
+        ports = {target: services.start_function(target) for target in mutations.KINDS}
+        workers = {target: functions.children(framework(services, target)) for target in ports}
+        for number, target in zip(range(arguments.count), itertools.cycle(ports), strict=False):
             request = mutations.KINDS[target](rng, events)
-            status = senders[target].send(request)
+            status = send(ports[target], request)
+            statuses[target][str(status)] += 1
+            taken += target == "classify" and request.method == "POST" and status == 200
             if status not in ALLOWED:
                 examples.append({"number": number, "target": target, "status": status, "method": request.method})
-        taken = senders["classify"].statuses["POST", 200]
         inboxes.wait(inboxes.messages, taken)
-        dead_processes = [
-            target for target in senders if functions.children(framework(services, target)) != pids[target]
-        ]
-        logs = {target: services.log(target).read_text("utf-8", "replace") for target in senders}
-    for target, sender in senders.items():
-        statuses = Counter()
-        for (_, status), often in sender.statuses.items():
-            statuses[str(status)] += often
-        result[target] = dict(sorted(statuses.items()))
-        say(f"{target:<10}{result[target]}   traces in the log: {logs[target].count('Traceback')}")
-        if odd := {status: often for status, often in statuses.items() if status not in map(str, ALLOWED)}:
-            missed.append(f"{target}: expected statuses {sorted(ALLOWED)}, found {odd}")
+        for target, before in workers.items():
+            if functions.children(framework(services, target)) != before:
+                missed.append(f"{target}: expected its one worker to live, found another")
     classified, dead = len(inboxes.classified), len(inboxes.dead)
-    say(f"classified {classified}, dead letters {dead}, taken {taken}")
+    for target, found in statuses.items():
+        say(f"{target:<10}{dict(found)}")
+        if odd := {status: often for status, often in found.items() if status not in map(str, ALLOWED)}:
+            missed.append(f"{target}: expected statuses {sorted(ALLOWED)}, found {odd}")
+    say(f"classify answered {taken} messages with 200: {classified} classified, {dead} dead letters")
     if classified + dead != taken:
         missed.append(f"classified + dead letters: expected {taken}, found {classified} + {dead}")
-    missed += [f"{target}: expected one living worker, found that it was replaced" for target in dead_processes]
-    result |= {"classified": classified, "dead_letters": dead, "taken": taken, "examples": examples[:20]}
-    return {"mutated": result}, missed
+    result = {"statuses": statuses, "taken": taken, "classified": classified, "dead_letters": dead}
+    return {"mutated": result | {"examples": examples[:20]}}, missed
 
 
 def event_of(number: int, text: str) -> dict:
@@ -207,10 +191,10 @@ def event_of(number: int, text: str) -> dict:
 # ------------------------------------------------------------------------------------------------------ pubsub
 
 
-def kill(services: Services, name: str) -> None:
+def kill(services: Services, target: str) -> None:
     """Ends the function and its workers as a machine's failure would."""
-    os.killpg(framework(services, name), signal.SIGKILL)
-    services.stop(name)
+    os.killpg(framework(services, target), signal.SIGKILL)
+    services.stop(target)
 
 
 def publish(count: int) -> None:
@@ -227,19 +211,18 @@ def pubsub(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
     """Target: each of 2,000 documents comes out classified at least once, though the function is killed when half of
     them have, and started again."""
     count = arguments.count
-    start_classify = functools.partial(start, target="classify", side="brigade")
     with cloud() as services, tempfile.TemporaryDirectory() as scratch, emulators.subscriber_client() as subscriber:
         write_model(Path(scratch), 0, documents(5), promoted=True)
         upload(Path(scratch))
         inboxes = Inboxes(subscriber)
-        port = start_classify(services)
+        port = services.start_function("classify")
         services.push_to(port)
         started = time.monotonic()
         publish(count)
         inboxes.wait(inboxes.events, count // 2)
         before = inboxes.events()
-        kill(services, "brigade")
-        start_classify(services, port=port)
+        kill(services, "classify")
+        services.start_function("classify", port=port)
         inboxes.wait(inboxes.events, count)
         seconds = round(time.monotonic() - started, 1)
     run = {"documents": count, "classified": inboxes.events(), "messages": len(inboxes.classified)}

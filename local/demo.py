@@ -237,9 +237,9 @@ def serve(clock: Clock, services: Services, unseen_file: Path, rate: float) -> d
     with emulators.subscriber_client() as subscriber:
         for name, topic in ((RESULTS, RESULT_TOPIC), (SENT, TOPIC), (POISON, DEAD_LETTER_TOPIC)):
             subscriber.create_subscription(name=name, topic=topic)
-        ready = wait_until_ready(f"http://127.0.0.1:{services.start_function('classify', 'classify', 'http')}/")
+        ready = wait_until_ready(f"http://127.0.0.1:{services.start_function('classify')}/")
         clock.say(f"function serves {ready['model']['name'] if isinstance(ready.get('model'), dict) else ready}")
-        port = services.start_function("classify_message", "classify_message", "cloudevent")
+        port = services.start_function("classify_message")
         services.push_to(port)
         sent = publish(services, str(unseen_file), f"--rate={rate}")
         clock.say(f"{sent['published']:,} unseen documents published, {rate:g} a second")

@@ -31,6 +31,7 @@ RESULT_TOPIC = f"projects/{PROJECT}/topics/topic-brigade-classified"
 DEAD_LETTER_TOPIC = f"projects/{PROJECT}/topics/topic-brigade-dead-letter"
 TEMPLATE = f"projects/{PROJECT}/regions/{REGION}/workflowTemplates/brigade-retrain"
 INPUT_BUCKET, OUTPUT_BUCKET = "ml_input", "ml_output"
+FUNCTION = ROOT / "cloud_function" / "main.py"
 CODE = ("spark_sql.py", "train_ml_model.py", "cloud_function/document_model.py")
 
 
@@ -111,20 +112,12 @@ class Services:
         for path in CODE:
             client.bucket(INPUT_BUCKET).blob(f"code/{Path(path).name}").upload_from_filename(ROOT / path)
 
-    def start_function(
-        self,
-        name: str,
-        target: str,
-        signature: str,
-        *,
-        source: str | Path = "cloud_function/main.py",
-        port: int | None = None,
-        **environment: str,
-    ) -> int:
-        """Starts an entry point of a function under functions-framework; returns its port when it listens."""
+    def start_function(self, target: str, source: str | Path = FUNCTION, port: int = 0, **environment: str) -> int:
+        """Starts an entry point of a function under functions-framework; returns its port when it listens. The process
+        has the entry point's name."""
         port = port or emulators.free_port()
-        command = function_command(source, target, signature, port)
-        process = self.start(name, command, **{"MODEL_REFRESH_SECONDS": "5"} | environment)
+        settings = {"MODEL_REFRESH_SECONDS": "5"} | environment
+        process = self.start(target, function_command(target, source, port), **settings)
         emulators.wait_for_port(port, process)
         return port
 
@@ -145,11 +138,10 @@ class Services:
             )
 
 
-def function_command(source: str | Path, target: str, signature: str, port: int) -> list[str]:
+def function_command(target: str, source: str | Path, port: int) -> list[str]:
     """Starts an entry point under functions-framework on the port."""
     program = str(Path(sys.executable).with_name("functions-framework"))
-    settings = [f"--source={source}", f"--target={target}", f"--signature-type={signature}"]
-    return [program, *settings, "--host=127.0.0.1", f"--port={port}"]
+    return [program, f"--source={source}", f"--target={target}", "--host=127.0.0.1", f"--port={port}"]
 
 
 def wait_until_ready(url: str, seconds: float = 60) -> dict:
@@ -179,8 +171,8 @@ def serve(folder: Path) -> int:
     with Services(folder) as services:
         services.start_emulators()
         services.create_resources()
-        classify = services.start_function("classify", "classify", "http")
-        services.push_to(services.start_function("classify-message", "classify_message", "cloudevent"))
+        classify = services.start_function("classify")
+        services.push_to(services.start_function("classify_message"))
         changed = {key: value for key, value in services.environment.items() if os.environ.get(key) == value}
         exports = {key: changed[key] for key in sorted(changed) if key.startswith(("CLOUDSDK_", "PUBSUB_", "STORAGE_"))}
         exports |= {key: changed[key] for key in ("GOOGLE_CLOUD_PROJECT", "MODELS_URI", "RESULT_TOPIC")}
