@@ -147,8 +147,8 @@ def texts_of(data: str, words: int, count: int) -> list[str]:
 
 
 def small_model(seed: int) -> DocumentModel:
-    """Random weights for every place: other probabilities for each seed."""
-    rng, parameters = np.random.default_rng(seed), FeatureParameters(hash_bits=12)
+    """Random weights for every place: other probabilities for each seed. 1.3 MB, so that a model that stays is seen."""
+    rng, parameters = np.random.default_rng(seed), FeatureParameters(hash_bits=15)
     return DocumentModel(
         classes=[f"class-{number}" for number in range(8)],
         parameters=parameters,
@@ -209,10 +209,15 @@ def framework(services: Services, target: str) -> int:
     return pid
 
 
+def workers(services: Services, target: str) -> list[int]:
+    """The process ids of a function's workers; none when it has ended."""
+    return children(framework(services, target)) if services.processes[target].poll() is None else []
+
+
 def memory(services: Services) -> dict[str, float]:
     """MiB of the worker of `predict`, now and at most, and of its whole group, where shared pages count once."""
     server = framework(services, "predict")
-    (worker,) = children(server)
+    (worker,) = workers(services, "predict")
     rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in (server, worker)]
     shares = [int(line.split()[1]) for rollup in rollups for line in rollup.splitlines() if line.startswith("Pss:")]
     mib = {"rss_mib": memory_mib(worker, "VmRSS"), "peak_mib": memory_mib(worker, "VmHWM")}

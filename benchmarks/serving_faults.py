@@ -127,15 +127,19 @@ class Inboxes:
         """How many different events have been classified."""
         return len(set(self.classified.values()))
 
+    def pull(self) -> bool:
+        """Whether something has come."""
+        before = self.messages()
+        for subscription, inbox in self.inboxes.items():
+            found = emulators.pull(self.subscriber, subscription)
+            inbox |= {message.message_id: message.attributes.get("eventId") for message in found}
+        return self.messages() > before
+
     def wait(self, measure: Callable[[], int], enough: int) -> None:
         """Pulls until there is enough, or until nothing has come for a while."""
         changed = time.monotonic()
         while measure() < enough and time.monotonic() < changed + PATIENCE_SECONDS:
-            before = self.messages()
-            for subscription, inbox in self.inboxes.items():
-                found = emulators.pull(self.subscriber, subscription)
-                inbox |= {message.message_id: message.attributes.get("eventId") for message in found}
-            if self.messages() > before:
+            if self.pull():
                 changed = time.monotonic()
             else:
                 time.sleep(0.1)
@@ -153,7 +157,7 @@ def mutated(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
         upload(Path(scratch))
         inboxes = Inboxes(subscriber)
         ports = {target: services.start_function(target) for target in mutations.KINDS}
-        workers = {target: functions.children(framework(services, target)) for target in ports}
+        workers = {target: functions.workers(services, target) for target in ports}
         for number, target in zip(range(arguments.count), itertools.cycle(ports), strict=False):
             request = mutations.KINDS[target](rng, events)
             status = send(ports[target], request)
@@ -162,9 +166,10 @@ def mutated(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
             if status not in ALLOWED:
                 examples.append({"number": number, "target": target, "status": status, "method": request.method})
         inboxes.wait(inboxes.messages, taken)
+        inboxes.pull()  # what is too much
         for target, before in workers.items():
-            if functions.children(framework(services, target)) != before:
-                missed.append(f"{target}: expected its one worker to live, found another")
+            if functions.workers(services, target) != before:
+                missed.append(f"{target}: expected its worker to live, found that it ended")
     classified, dead = len(inboxes.classified), len(inboxes.dead)
     for target, found in statuses.items():
         say(f"{target:<10}{dict(found)}")
