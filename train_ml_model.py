@@ -727,7 +727,16 @@ class ModelFolder:
             manifest.write_text(json.dumps(run | {"files": files}, ensure_ascii=False, indent=1), "utf-8")
             self.copy_in(manifest, f"{name}/runs/{run['runId']}/manifest.json")
             if promoted or not self.is_promoted(name):  # an earlier run of the day that serves goes on serving
+                self.mark_change(name, run["runId"], done=False)
                 self.copy_in(manifest, f"{name}/manifest.json")
+                self.mark_change(name, run["runId"], done=True)
+
+    def mark_change(self, name: str, run_id: str, done: bool) -> None:
+        """Tells serving to look again; before the manifest too, in case that this process ends right after it."""
+        with tempfile.TemporaryDirectory() as folder:
+            marker = Path(folder, document_model.CHANGED_FILE)
+            marker.write_bytes(document_model.change_marker("trained", name, run_id, done))
+            self.copy_in(marker, marker.name)
 
 
 # ------------------------------------------------------------------------------------------------ the data's version

@@ -13,8 +13,10 @@ model.
 
 import json
 import re
+import secrets
 import unicodedata
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from itertools import repeat
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from safetensors.numpy import save as save_tensors
 FORMAT_VERSION = 2
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
+CHANGED_FILE = "changed.json"  # lies beside the models; see `change_marker`
 # Words of their own: characters of scripts without spaces between words (Thai, Lao, Burmese, Khmer, kana, Han) and
 # emoji. Two in a row then are a pair, and say more.
 ALONE = (
@@ -35,10 +38,23 @@ ALONE = (
 # Marks that belong to the letter before them, as the vowel signs of Hebrew, Arabic and Hindi: no letters for Python.
 MARKS = "".join(chr(one) for one in range(0x300, 0xE00) if unicodedata.category(chr(one)) in ("Mn", "Mc"))
 WORD = re.compile(f"[{ALONE}]|(?:[^\\W{ALONE}][{MARKS}]*){{2,}}|[^\\W{ALONE}][{MARKS}]+")
+# The same in a text without any of those characters, as most are, in a third of the time.
+LATIN_WORD, BEYOND_LATIN = re.compile(r"\w{2,}"), re.compile("[^\0-\u02ff]")
 
 
 class ModelFormatError(Exception):
     """A model's files are not of the form that this code reads; the message says what was expected and found."""
+
+
+def change_marker(what: str, model: str, run_id: str, done: bool) -> bytes:
+    """The content of CHANGED_FILE, which whoever replaces a dated manifest writes before it and, `done`, after it.
+
+    what: "trained", "promoted" or "withdrawn". No two are the same: serving that finds the one it knows has nothing
+    else to read, and a marker that is not done tells an operator that somebody is at it.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    marker = {"changedAt": now, "model": model, "runId": run_id, "what": what, "done": done}
+    return json.dumps(marker | {"token": secrets.token_hex(8)}).encode()
 
 
 @dataclass(frozen=True)
@@ -66,7 +82,8 @@ class FeatureParameters:
 
 
 def words_of(text: str, parameters: FeatureParameters) -> list[str]:
-    return WORD.findall(unicodedata.normalize("NFC", text[: parameters.max_characters]).lower())
+    text = unicodedata.normalize("NFC", text[: parameters.max_characters]).lower()
+    return (WORD if BEYOND_LATIN.search(text) else LATIN_WORD).findall(text)
 
 
 def grams(text: str, parameters: FeatureParameters) -> list[str]:
@@ -100,12 +117,14 @@ def hashed_counts(text: str, parameters: FeatureParameters) -> tuple[np.ndarray,
 def weighted(starts: np.ndarray, columns: np.ndarray, counts: np.ndarray, idf: np.ndarray) -> np.ndarray:
     """The feature values of n documents, float32 [k], each document's of length 1.
 
+    They are computed in float64 and rounded once, at the end: so they are the same on any processor.
+
     starts: where each document's columns and counts begin, and where the last one's end, [n + 1].
     columns: positions in `idf`, [k]; counts: how often, float32 [k]; idf: float32 [features].
     """
-    values = (1 + np.log(counts)) * idf[columns]
+    values = (1 + np.log(counts.astype(np.float64))) * idf[columns]
     documents = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    lengths = np.sqrt(np.bincount(documents, values.astype(np.float64) ** 2, len(starts) - 1))
+    lengths = np.sqrt(np.bincount(documents, values**2, len(starts) - 1))
     return (values / np.where(lengths > 0, lengths, 1)[documents]).astype(np.float32)
 
 
@@ -170,9 +189,9 @@ class DocumentModel:
         return columns, weighted(np.array([0, len(columns)]), columns, counts[known], self.idf)
 
     def scores(self, text: str) -> np.ndarray:
-        """One score a class, float32 [C], before calibration."""
+        """One score a class, float64 [C], before calibration."""
         columns, values = self.features(text)
-        return values @ self.weights[columns] + self.intercept
+        return values.astype(np.float64) @ self.weights[columns].astype(np.float64) + self.intercept
 
     def probabilities(self, text: str) -> np.ndarray:
         """One calibrated probability a class, float64 [C], summing to 1."""
@@ -187,6 +206,22 @@ class DocumentModel:
             "confidence": round(float(likely[order[0]]), 6),
             "scores": {self.classes[i]: round(float(likely[i]), 6) for i in order},
         }
+
+    def explain(self, text: str, label: str, top: int = 10) -> list[dict]:
+        """The document's words and pairs that speak for a label, those that say most first: [{"term", "weight"}, …].
+
+        A weight is the term's part of the label's score, above 0; at most `top` terms. Terms that share a place share
+        its weight, and the first of them stands for all. Raises ValueError for a label that is none of the classes.
+        """
+        columns, values = self.features(text)
+        parts = values.astype(np.float64) * self.weights[columns, self.classes.index(label)]
+        terms = grams(text, self.parameters)
+        places = np.concatenate(gram_places(text, self.parameters))
+        strongest = [part for part in np.argsort(-parts, kind="stable")[:top] if parts[part] > 0]
+        return [
+            {"term": terms[np.argmax(places == self.places[columns[part]])], "weight": round(float(parts[part]), 6)}
+            for part in strongest
+        ]
 
     def save(self, folder: Path) -> None:
         """Writes `model.json` and `weights.safetensors` into an existing folder."""

@@ -1,19 +1,25 @@
 """SERVE: classifies each document, as it comes, with the latest promoted model.
 
-`classify` answers HTTP: POST {"instances": [{"payload": "…"}, …]}, or whole events; GET: the state.
-`classify_message` takes Pub/Sub pushes: the event as it came, plus `classification`, goes to RESULT_TOPIC;
-what is no event goes to DEAD_LETTER_TOPIC, so that Pub/Sub does not bring it again. Whatever else fails
-answers 5xx, and Pub/Sub does bring it again: only what is published is acknowledged.
+`classify` takes Pub/Sub messages, from Eventarc or pushed: the event as it came, plus `classification`, goes to
+RESULT_TOPIC; what is no event goes to DEAD_LETTER_TOPIC, so that Pub/Sub does not bring it again. Whatever may pass (no
+model yet, no topic to be reached) answers 5xx, and Pub/Sub does bring it again: only what is published is acknowledged.
+`predict` answers HTTP: POST {"instances": [{"payload": "…"}, …], "explain": true}, whole events as well.
+Both answer GET /healthz (is there a model?) and GET /model (which, and how fresh). Google's front end keeps paths that
+end in z for itself: /healthz is for probes inside Cloud Run, /model for callers from outside.
+
+Both are HTTP functions to functions-framework, whose decorator wins over FUNCTION_SIGNATURE_TYPE. Its own reader of
+CloudEvents takes bodies of any size, answers 500 to some that are none, and sends headers and data back in its errors.
 
 On this machine:
-    MODELS_URI=models functions-framework --source=cloud_function/main.py --target=classify --port=8080
-    curl -d '{"instances": [{"payload": "texto teste"}]}' localhost:8080
+    MODELS_URI=models functions-framework --source=cloud_function/main.py --target=predict --port=8080
+    curl -d '{"instances": [{"payload": "texto teste"}], "explain": true}' localhost:8080
 On GCP:
-    gcloud functions deploy classify --gen2 --runtime=python312 --source=cloud_function --trigger-http \\
-        --entry-point=classify --set-env-vars=MODELS_URI=gs://ml_output/output/
+    gcloud functions deploy predict --gen2 --runtime=python312 --source=cloud_function --entry-point=predict \\
+        --trigger-http --no-allow-unauthenticated --set-env-vars=MODELS_URI=gs://ml_output/output/
+    gcloud functions deploy classify --gen2 --runtime=python312 --source=cloud_function --entry-point=classify \\
+        --trigger-topic=topic-brigade --retry --set-env-vars=MODELS_URI=gs://ml_output/output/,RESULT_TOPIC=…,…
 """
 
-import base64
 import functools
 import json
 import logging
@@ -22,29 +28,42 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NoReturn
+from io import BytesIO
 
 import flask
 import functions_framework
 import orjson
-from cloudevents.http import CloudEvent
-from google.api_core.retry import Retry
-from model_store import PLAIN_NAME, ModelStore, NoModel, ServedModel, model_date, one_line
+from events import (
+    MAX_DEAD_LETTER_BYTES,
+    MAX_ID,
+    NotAMessage,
+    NotAnEvent,
+    attributes_to_publish,
+    kind,
+    read_event,
+    read_message,
+    true_label,
+    where_json_ends,
+    with_member,
+)
+from model_files import model_and_run, models_at, one_line
+from model_store import ModelStore, NoModel, ServedModel
 
 log = logging.getLogger("cloud_function")
 
 MAX_INSTANCES = 1000
 MAX_BODY_BYTES = 10_000_000
-MAX_EVENT_BYTES = 4 << 20  # as in landing, and far enough below Pub/Sub's 10 MB for what is added to an event
-MAX_ATTRIBUTES, MAX_KEY_BYTES, MAX_VALUE_BYTES = 100, 256, 1024  # https://cloud.google.com/pubsub/quotas
+MAX_PUSH_BYTES = 20 << 20  # Pub/Sub's largest message, 10 MB, as base64 with its attributes
+MAX_LABELS = 20  # in a log line
 PUBLISH_SECONDS = 30.0
-RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 TOPIC = re.compile(r"projects/[^/\s]+/topics/[A-Za-z][\w.~+%-]{2,254}")
-REQUIRED = (("eventId",), ("eventTimestamp",), ("doc", "docId"), ("doc", "payload"))
-JSON_NAMES = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}.*")  # W3C Trace Context
+CLOUD_TRACE = re.compile(r"([0-9a-fA-F]{32})(?:/([0-9]{1,20}))?(?:;.*)?")  # its span is a decimal number
 
 
 # --------------------------------------------------------------------------------------- environment and logs
@@ -58,6 +77,7 @@ class SettingError(Exception):
 class Environment:
     """What the functions are told. Topics are full names, `projects/P/topics/T`, or None."""
 
+    project: str | None
     models_uri: str
     refresh_seconds: float
     pin: str | None
@@ -68,9 +88,11 @@ class Environment:
 def get_env() -> Environment:
     """The environment, read and checked. Raises SettingError."""
     read = {name: value.strip() for name, value in os.environ.items()}
-    uri = read.get("MODELS_URI", "")
-    if not uri or ("://" in uri and not re.fullmatch(r"gs://[a-z0-9][a-z0-9._-]+(/.*)?", uri)):
-        raise SettingError(f"MODELS_URI: expected gs://bucket/prefix or a local path, found {uri!r}")
+    uri, project = read.get("MODELS_URI", ""), read.get("GOOGLE_CLOUD_PROJECT") or None
+    try:
+        models_at(uri)
+    except ValueError as error:
+        raise SettingError(f"MODELS_URI: {error}") from error
     try:
         seconds = float(read.get("MODEL_REFRESH_SECONDS") or 300)
     except ValueError:
@@ -80,21 +102,21 @@ def get_env() -> Environment:
         raise SettingError(f"MODEL_REFRESH_SECONDS: expected a number of seconds above 0, found {found!r}")
     pin = read.get("MODEL_PIN") or None
     if pin:
-        name, slash, run_id = pin.partition("/")
-        if model_date(name) is None or (slash and not PLAIN_NAME.fullmatch(run_id)):
-            wanted = "doc-classification-model-YYYY-MM-DD, with or without /runId"
-            raise SettingError(f"MODEL_PIN: expected {wanted}, found {pin!r}")
+        try:
+            model_and_run(pin)
+        except ValueError as error:
+            raise SettingError(f"MODEL_PIN: {error}") from error
     topics = {}
     for name in ("RESULT_TOPIC", "DEAD_LETTER_TOPIC"):
         topic = read.get(name) or None
         if topic and "/" not in topic:
-            if not read.get("GOOGLE_CLOUD_PROJECT"):
+            if not project:
                 raise SettingError(f"GOOGLE_CLOUD_PROJECT: expected the project of {name}={topic}, found ''")
-            topic = f"projects/{read['GOOGLE_CLOUD_PROJECT']}/topics/{topic}"
+            topic = f"projects/{project}/topics/{topic}"
         if topic and not TOPIC.fullmatch(topic):
             raise SettingError(f"{name}: expected projects/P/topics/T or a topic's name, found {topic!r}")
         topics[name] = topic
-    return Environment(uri, seconds, pin, topics["RESULT_TOPIC"], topics["DEAD_LETTER_TOPIC"])
+    return Environment(project, uri, seconds, pin, topics["RESULT_TOPIC"], topics["DEAD_LETTER_TOPIC"])
 
 
 class JsonLines(logging.Formatter):
@@ -105,7 +127,7 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             message += "\n" + self.formatException(record.exc_info)
         entry = {"severity": record.levelname, "message": message, "logger": record.name}
-        return json.dumps(entry | getattr(record, "fields", {}), ensure_ascii=False)
+        return json.dumps(entry | getattr(record, "fields", {}))
 
 
 handler = logging.StreamHandler(sys.stderr)
@@ -117,275 +139,269 @@ ENVIRONMENT = get_env()
 STORE = ModelStore(ENVIRONMENT.models_uri, ENVIRONMENT.refresh_seconds, ENVIRONMENT.pin)
 
 
-# ------------------------------------------------------------------------------------------------------- HTTP
+# ------------------------------------------------------------------------------------------ requests and answers
 
 
-class BadRequest(Exception):
-    """A request that cannot be answered; `status` is its HTTP status, the message says expected and found."""
+class Refused(Exception):
+    """A request that is not answered as asked; `status` is its HTTP status, the message says expected and found."""
 
     def __init__(self, message: str, status: int = 400):
         super().__init__(message)
         self.status = status
 
 
-@functions_framework.http
-def classify(request: flask.Request) -> flask.typing.ResponseReturnValue:
-    """POST {"instances": [event or {"payload": text}, …]} → {"predictions": […], "model": {…}}; GET → state.
+class LogEntry:
+    """What the one log line of a request says: never a document's text."""
 
-    Statuses: 400 for what is no such request, 405, 413 above MAX_BODY_BYTES, 503 while there is no model.
-    """
-    started = time.perf_counter()
-    try:
-        if request.method in ("GET", "HEAD"):
-            return state()
-        if request.method != "POST":
-            return answer({"error": f"expected GET or POST, found {request.method}"}, 405, {"Allow": "GET, POST"})
-        texts = read_instances(read_body(request))
-        served = STORE.current()
-    except BadRequest as problem:
-        return answer({"error": str(problem)}, problem.status)
-    except NoModel as problem:
-        return answer({"error": str(problem)}, 503)
-    predictions = [served.model.predict(text) for text in texts]
-    milliseconds = round((time.perf_counter() - started) * 1000, 3)
-    log.info("classified", extra={"fields": {"documents": len(texts), "milliseconds": milliseconds}})
-    return answer({"predictions": predictions, "model": served.about()})
+    def __init__(self, headers: Mapping[str, str]):
+        self.message, self.severity = "", logging.INFO
+        self.fields: dict[str, object] = trace_fields(headers)
+        self.milliseconds: dict[str, float] = {}
+        self.started = self.step_started = time.perf_counter()
 
+    def step(self, name: str) -> None:
+        """A step of the work ends here."""
+        now = time.perf_counter()
+        self.milliseconds[name] = round((now - self.step_started) * 1000, 3)
+        self.step_started = now
 
-def state() -> flask.typing.ResponseReturnValue:
-    """What serves at the moment. Raises NoModel."""
-    served = STORE.current()
-    about = {"promoted": served.promoted, "loadedAt": served.loaded_at, "pinned": ENVIRONMENT.pin is not None}
-    return answer({"status": "serving", "model": served.about() | about})
+    def failed(self, problem: Exception, status: int) -> dict[str, str]:
+        """The answer's body; the line says the same."""
+        self.message = one_line(problem)
+        self.severity = logging.WARNING if status < 500 else logging.ERROR
+        return {"error": self.message}
+
+    def write(self, status: int) -> None:
+        self.step("total")
+        self.milliseconds["total"] = round((self.step_started - self.started) * 1000, 3)
+        fields = {"status": status} | self.fields | {"milliseconds": self.milliseconds}
+        log.log(self.severity, self.message, extra={"fields": fields})
 
 
-def answer(body: dict, status: int = 200, headers: dict[str, str] | None = None) -> flask.Response:
-    return flask.Response(orjson.dumps(body) + b"\n", status, headers, mimetype="application/json")
+def trace_fields(headers: Mapping[str, str]) -> dict[str, str]:
+    """Cloud Logging's fields for the trace that a request belongs to; none without a trace or a project."""
+    parent = TRACE_PARENT.fullmatch(headers.get("traceparent", ""))
+    cloud = CLOUD_TRACE.fullmatch(headers.get("X-Cloud-Trace-Context", ""))
+    trace, span = parent.groups() if parent else cloud.groups() if cloud else (None, None)
+    if not trace or not ENVIRONMENT.project:
+        return {}
+    if span and not parent:
+        span = f"{int(span) % 2**64:016x}"
+    fields = {"logging.googleapis.com/trace": f"projects/{ENVIRONMENT.project}/traces/{trace.lower()}"}
+    return fields | ({"logging.googleapis.com/spanId": span} if span else {})
 
 
-def read_body(request: flask.Request) -> bytes:
-    """The body. Raises BadRequest (413) when it is too large.
+def answering(limit: int) -> Callable:
+    """Makes an entry point of a function (body, headers, log entry) → answer: reads at most `limit` bytes, answers GET,
+    turns what it raises into one line of JSON, and logs one line."""
+
+    def decorate(handle: Callable[[bytes, Mapping[str, str], LogEntry], dict]) -> Callable:
+        @functools.wraps(handle)
+        def entry_point(request: flask.Request) -> flask.Response:
+            entry, status, headers = LogEntry(request.headers), 200, {}
+            try:
+                body = read_body(request, limit)
+                if request.method in ("GET", "HEAD"):
+                    answer = about_service(request.path, entry)
+                elif request.method == "POST":
+                    answer = handle(body, request.headers, entry)
+                else:
+                    headers["Allow"] = "GET, HEAD, POST"
+                    raise Refused(f"expected GET or POST, found {one_line(request.method)[:20]}", 405)
+            except (Refused, NotAMessage, NoModel) as problem:
+                status = problem.status
+                answer = entry.failed(problem, status)
+            except Exception as error:  # a bug ends this request, and not the process; its message may hold a text
+                status, answer = 500, {"error": "an error of this service; its log says more"}
+                entry.severity = logging.ERROR
+                stack = "".join(traceback.format_tb(error.__traceback__))
+                entry.message = f"Traceback (most recent call last):\n{stack}{type(error).__name__}"
+            entry.write(status)
+            return flask.Response(orjson.dumps(answer) + b"\n", status, headers, mimetype="application/json")
+
+        return entry_point
+
+    return decorate
+
+
+def read_body(request: flask.Request, limit: int) -> bytes:
+    """The body. Raises Refused: 413 when it is too large, 400 when it breaks off.
 
     It is read to its end all the same: the framework would otherwise read the rest, and keep it in memory.
     """
     chunks, size = [], 0
-    while chunk := request.stream.read(1 << 16):
-        size += len(chunk)
-        if size <= MAX_BODY_BYTES:
-            chunks.append(chunk)
-    if size > MAX_BODY_BYTES:
-        raise BadRequest(f"expected a body of at most {MAX_BODY_BYTES} bytes, found {size}", 413)
+    try:
+        while chunk := request.stream.read(1 << 16):
+            size += len(chunk)
+            if size <= limit:
+                chunks.append(chunk)
+    except Exception as error:  # of the server's own, for whatever is wrong with the rest of the body
+        request.stream = BytesIO()  # the framework, too, reads to the end
+        raise Refused("expected a whole body, found one that breaks off") from error
+    if size > limit:
+        raise Refused(f"expected a body of at most {limit} bytes, found {size}", 413)
     return b"".join(chunks)
 
 
-def read_instances(body: bytes) -> list[str]:
-    """The texts to classify, in order. Raises BadRequest."""
+def about_service(path: str, entry: LogEntry) -> dict:
+    """The answer to GET. Raises Refused (404), and NoModel."""
+    if path not in ("/healthz", "/model"):
+        raise Refused("expected GET /healthz or GET /model, found another path", 404)
+    entry.message = path
+    served = serving(entry)
+    if path == "/healthz":
+        return {"status": "ok"}
+    return served.about() | {
+        "promoted": served.manifest.promoted,
+        "pinned": STORE.pin is not None,
+        "loadedAt": served.loaded_at,
+        "checkedAt": STORE.checked_at,
+        "refreshSeconds": STORE.refresh_seconds,
+    }
+
+
+def serving(entry: LogEntry) -> ServedModel:
+    """The model that answers this request, to its end. Raises NoModel."""
+    served = STORE.current()
+    entry.fields |= {"model": served.name, "runId": served.manifest.run_id}
+    entry.step("model")
+    return served
+
+
+# ------------------------------------------------------------------------------------------------------- HTTP
+
+
+@functions_framework.http
+@answering(MAX_BODY_BYTES)
+def predict(body: bytes, headers: Mapping[str, str], entry: LogEntry) -> dict:
+    """POST {"instances": [event or {"payload": text}, …], "explain": true?} → {"predictions": […], "model": {…}}.
+
+    Statuses: 400 for what is no such request, 405, 413 above MAX_BODY_BYTES, 503 while there is no model.
+    """
+    instances, explain = read_instances(body)
+    texts = [instance_text(f"instances[{index}]", instance) for index, instance in enumerate(instances)]
+    entry.step("read")
+    served = serving(entry)
+    predictions = [served.model.predict(text) for text in texts]
+    if explain:
+        for text, prediction in zip(texts, predictions, strict=True):
+            prediction["explanation"] = served.model.explain(text, prediction["label"])
+    entry.step("predict")
+    entry.message = "predicted"
+    entry.fields |= summary(predictions, [true_label(one, served.manifest.label) for one in instances])
+    return {"predictions": predictions, "model": served.about()}
+
+
+def summary(predictions: list[dict], labels: list[str | None]) -> dict[str, object]:
+    """What a log line says of predictions, next to the labels of those documents that carry one."""
+    agreed = [one["label"] == label for one, label in zip(predictions, labels, strict=True) if label is not None]
+    if len(predictions) == 1:
+        found = {"label": predictions[0]["label"], "confidence": predictions[0]["confidence"]}
+        return found | ({"agrees": agreed[0]} if agreed else {})
+    found = {"documents": len(predictions), "labelled": len(agreed), "agreed": sum(agreed)}
+    if predictions:
+        found["labels"] = dict(Counter(one["label"] for one in predictions).most_common(MAX_LABELS))
+        found["confidence"] = round(sum(one["confidence"] for one in predictions) / len(predictions), 6)
+    return found
+
+
+def read_instances(body: bytes) -> tuple[list, bool]:
+    """The instances, and whether they are to be explained. Raises Refused."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        found = f"{error.msg.split(':')[0]} at character {error.pos}"
-        raise BadRequest(f'expected a JSON object {{"instances": […]}}, found no JSON: {found}') from error
+        found = where_json_ends(error)
+        raise Refused(f'expected a JSON object {{"instances": […]}}, found no JSON: {found}') from error
     if not isinstance(document, dict):
-        raise BadRequest(f'expected an object {{"instances": […]}}, found {kind(document)}')
+        raise Refused(f'expected an object {{"instances": […]}}, found {kind(document)}')
     if "instances" not in document:
-        raise BadRequest('expected the key "instances", found none')
-    instances = document["instances"]
+        raise Refused('expected the key "instances", found none')
+    instances, explain = document["instances"], document.get("explain", False)
     if not isinstance(instances, list):
-        raise BadRequest(f"instances: expected an array, found {kind(instances)}")
+        raise Refused(f"instances: expected an array, found {kind(instances)}")
     if len(instances) > MAX_INSTANCES:
-        raise BadRequest(f"instances: expected at most {MAX_INSTANCES}, found {len(instances)}")
-    return [instance_text(f"instances[{index}]", instance) for index, instance in enumerate(instances)]
+        raise Refused(f"instances: expected at most {MAX_INSTANCES}, found {len(instances)}")
+    if not isinstance(explain, bool):
+        raise Refused(f"explain: expected a boolean, found {kind(explain)}")
+    return instances, explain
 
 
 def instance_text(where: str, instance: object) -> str:
-    """The text of an event or of {"payload": text}. Raises BadRequest, which says where."""
+    """The text of an event or of {"payload": text}. Raises Refused, which says where."""
     if not isinstance(instance, dict):
-        raise BadRequest(f"{where}: expected an object, found {kind(instance)}")
+        raise Refused(f"{where}: expected an object, found {kind(instance)}")
     if "doc" in instance:
         where, instance = f"{where}.doc", instance["doc"]
         if not isinstance(instance, dict):
-            raise BadRequest(f"{where}: expected an object, found {kind(instance)}")
+            raise Refused(f"{where}: expected an object, found {kind(instance)}")
     if "payload" not in instance:
-        raise BadRequest(f'{where}: expected the key "payload", found none')
+        raise Refused(f'{where}: expected the key "payload", found none')
     if not isinstance(instance["payload"], str):
-        raise BadRequest(f"{where}.payload: expected a string, found {kind(instance['payload'])}")
+        raise Refused(f"{where}.payload: expected a string, found {kind(instance['payload'])}")
     if not instance["payload"].strip():
-        raise BadRequest(f"{where}.payload: expected a text, found an empty one")
+        raise Refused(f"{where}.payload: expected a text, found an empty one")
     return instance["payload"]
-
-
-def kind(value: object) -> str:
-    """What JSON calls a value."""
-    return JSON_NAMES.get(type(value), "a number")
 
 
 # ---------------------------------------------------------------------------------------------------- Pub/Sub
 
 
-class NotAnEvent(Exception):
-    """A message that cannot be classified: `reason` is a fixed code, `detail` holds no document text."""
+@functions_framework.http
+@answering(MAX_PUSH_BYTES)
+def classify(body: bytes, headers: Mapping[str, str], entry: LogEntry) -> dict:
+    """One Pub/Sub message → RESULT_TOPIC, or DEAD_LETTER_TOPIC when it is no event; answers when it is there.
 
-    def __init__(self, reason: str, detail: str):
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail = reason, detail
-
-
-@functions_framework.cloud_event
-def classify_message(cloud_event: CloudEvent) -> None:
-    """One Pub/Sub message → RESULT_TOPIC, or DEAD_LETTER_TOPIC when it is no event; returns when it is there.
-
-    Answers 503, so that Pub/Sub brings the message again, while there is no model, and when publishing fails.
+    Statuses: 400 for what is no message at all; 503, so that Pub/Sub brings it again, while there is no model, and
+    when publishing fails.
     """
-    started = time.perf_counter()
+    message = read_message(body, headers.get("ce-id", ""))
+    entry.fields["messageId"] = message.id
     try:
-        message = cloud_event.data["message"]
-        message_id = str(message.get("messageId") or message.get("message_id") or cloud_event["id"])
-        attributes = {str(key): str(value) for key, value in (message.get("attributes") or {}).items()}
-        data = base64.b64decode(message.get("data") or "", validate=True)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # of which base64's is one
-        refuse(400, f"expected a Pub/Sub message, found something else ({type(error).__name__})")
-    try:
-        event, served = read_event(data), STORE.current()
-        classification = classified(served, event)
-        result = with_member(data, event, "classification", classification)
+        event = read_event(message.data)
+        entry.step("read")
+        served = serving(entry)
+        prediction = served.model.predict(event["doc"]["payload"])
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        run = {"model": served.name, "runId": served.manifest.run_id, "classifiedAt": now}
+        result = with_member(message.data, event, "classification", prediction | run)
+        entry.step("predict")
     except NotAnEvent as problem:
-        own = {"reason": problem.reason, "detail": problem.detail, "originalMessageId": message_id}
-        publish("DEAD_LETTER_TOPIC", ENVIRONMENT.dead_letter_topic, data, own, attributes)
-        log.warning("dead letter", extra={"fields": own})
-        return
-    except NoModel as problem:
-        refuse(503, str(problem))
-    own = {"eventId": event["eventId"], "label": classification["label"], "model": served.name}
+        reason = {"reason": problem.reason, "detail": problem.detail}
+        entry.message, entry.severity = "dead letter", logging.WARNING
+        entry.fields |= reason
+        # A message that Pub/Sub takes only without our attributes goes without its data: landing keeps that.
+        data = message.data if len(message.data) <= MAX_DEAD_LETTER_BYTES else b""
+        own = reason | {"originalMessageId": message.id}
+        publish("DEAD_LETTER_TOPIC", ENVIRONMENT.dead_letter_topic, data, own, message.attributes)
+        entry.step("publish")
+        return {"status": "dead letter", "reason": problem.reason}
+    own = {"eventId": event["eventId"], "label": prediction["label"], "model": served.name}
     publish("RESULT_TOPIC", ENVIRONMENT.result_topic, result, own, {})
-    milliseconds = round((time.perf_counter() - started) * 1000, 3)
-    log.info("classified", extra={"fields": own | {"messageId": message_id, "milliseconds": milliseconds}})
-
-
-def refuse(status: int, line: str) -> NoReturn:
-    """Ends the request with that status and one line of JSON."""
-    log.error(line)
-    flask.abort(answer({"error": line}, status))
-
-
-def read_event(data: bytes) -> dict:
-    """The event in a message's bytes, as landing reads it. Raises NotAnEvent."""
-    if len(data) > MAX_EVENT_BYTES:
-        raise NotAnEvent("too_large", f"expected at most {MAX_EVENT_BYTES} bytes, found {len(data)}")
-    try:
-        event = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        try:
-            data.decode("utf-8")
-        except UnicodeDecodeError as problem:
-            raise NotAnEvent("not_utf8", f"byte {problem.start} is no UTF-8") from error
-        raise NotAnEvent("malformed_json", f"{error.msg.split(':')[0]} at character {error.pos}") from error
-    if not isinstance(event, dict):
-        raise NotAnEvent("not_an_object", f"expected an object, found {kind(event)}")
-    for path in REQUIRED:
-        value: object = event
-        for depth, name in enumerate(path, 1):
-            if not isinstance(value, dict):
-                where = ".".join(path[: depth - 1])
-                raise NotAnEvent("wrong_type", f"{where}: expected an object, found {kind(value)}")
-            if name not in value:
-                raise NotAnEvent("missing_field", ".".join(path[:depth]))
-            value = value[name]
-        if not isinstance(value, str):
-            raise NotAnEvent("wrong_type", f"{'.'.join(path)}: expected a string, found {kind(value)}")
-    if not is_timestamp(event["eventTimestamp"]):
-        raise NotAnEvent("bad_timestamp", "eventTimestamp: expected RFC 3339, such as 2019-04-02T21:55:57Z")
-    for where, value in (("eventId", event["eventId"]), ("doc.docId", event["doc"]["docId"])):
-        if not value.strip():
-            raise NotAnEvent("missing_field", f"{where} is empty")
-    if not event["doc"]["payload"].strip():
-        raise NotAnEvent("empty_payload", "doc.payload holds no text")
-    return event
-
-
-def is_timestamp(text: str) -> bool:
-    """Whether the text is an RFC 3339 date and time with an offset."""
-    match = RFC3339.fullmatch(text)
-    if not match:
-        return False
-    day, clock, _, offset = match.groups()
-    try:
-        datetime.fromisoformat(f"{day}T{clock}{offset.replace('z', 'Z')}").astimezone(UTC)
-    except (ValueError, OverflowError):
-        return False
-    return True
-
-
-def classified(served: ServedModel, event: dict) -> dict:
-    """The event's `classification`: label, confidence, scores, and which run said so, and when."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    run = {"model": served.name, "runId": served.run_id, "classifiedAt": now}
-    return served.model.predict(event["doc"]["payload"]) | run
-
-
-def with_member(data: bytes, event: dict, name: str, value: dict) -> bytes:
-    """The object in `data`, whose parsed form is `event`, with the member added last; else its own bytes.
-
-    Raises NotAnEvent when an old member of that name has to go and lies among too deeply nested ones.
-    """
-    own = data.strip(b" \t\r\n")
-    if name in event:
-        own = without_member(own.decode("utf-8"), name).encode("utf-8")
-    return own[:-1].rstrip(b" \t\r\n") + b", " + orjson.dumps(name) + b": " + orjson.dumps(value) + b"}"
-
-
-def without_member(text: str, name: str) -> str:
-    """The JSON object in the text without its members of that name; the others' text stays as it is."""
-    decode = json.JSONDecoder().raw_decode
-    space = re.compile(r"[ \t\r\n]*").match
-    members = []
-    at = space(text, 1).end()
-    try:
-        while text[at] != "}":
-            start = at
-            key, at = decode(text, at)
-            at = space(text, space(text, at).end() + 1).end()  # behind the colon
-            _, at = decode(text, at)
-            if key != name:
-                members.append(text[start:at])
-            at = space(text, at).end()
-            if text[at] == ",":
-                at = space(text, at + 1).end()
-    except RecursionError as error:
-        raise NotAnEvent("malformed_json", "nested too deeply") from error
-    return "{" + ", ".join(members) + "}"
+    entry.step("publish")
+    entry.message = "classified"
+    entry.fields["eventId"] = event["eventId"][:MAX_ID]
+    entry.fields |= summary([prediction], [true_label(event, served.manifest.label)])
+    return {"status": "classified"}
 
 
 def publish(setting: str, topic: str | None, data: bytes, own: dict[str, str], original: dict[str, str]) -> None:
-    """Publishes and waits for the acknowledgement. Our own attributes stand above the original ones.
-
-    Attributes that Pub/Sub would refuse, again and again, are shortened or left out.
-    """
+    """Publishes and waits for the acknowledgement. Raises Refused."""
     if topic is None:
-        refuse(500, f"{setting}: expected projects/P/topics/T or a topic's name, found ''")
-    kept = {
-        key: value
-        for key, value in original.items()
-        if not key.startswith("goog") and len(key.encode()) <= MAX_KEY_BYTES
-    }
-    kept = dict(list(kept.items())[: MAX_ATTRIBUTES - len(own)])
-    attributes = {key: clipped(value) for key, value in (kept | own).items()}
+        raise Refused(f"{setting}: expected projects/P/topics/T or a topic's name, found ''", 500)
     try:
-        publisher()(topic=topic, messages=[{"data": data, "attributes": attributes}])
+        publisher()(topic=topic, messages=[{"data": data, "attributes": attributes_to_publish(own, original)}])
     except Exception as error:  # whatever the reason, Pub/Sub has to bring the message again
-        refuse(503, f"cannot publish to {topic}: {type(error).__name__}: {one_line(error)}")
-
-
-def clipped(value: str) -> str:
-    return value.encode("utf-8")[:MAX_VALUE_BYTES].decode("utf-8", "ignore")
+        raise Refused(f"cannot publish to {topic}: {type(error).__name__}: {one_line(error)}", 503) from error
 
 
 @functools.cache
 def publisher() -> Callable:
     """Publishes in one call, without a batch. Its client finds PUBSUB_EMULATOR_HOST.
 
-    Made late: gRPC does not survive the server's fork, and `classify` need not wait 0.8 s for the import. The
+    Made late: gRPC does not survive the server's fork, and `predict` need not wait 0.8 s for the import. The
     client's own `publish` takes attributes as keyword arguments, and one named "timeout" for its timeout.
     """
+    from google.api_core.retry import Retry
     from google.cloud import pubsub
     from google.pubsub_v1 import PublisherClient
 

@@ -237,23 +237,15 @@ def serve(clock: Clock, services: Services, unseen_file: Path, rate: float) -> d
     with emulators.subscriber_client() as subscriber:
         for name, topic in ((RESULTS, RESULT_TOPIC), (SENT, TOPIC), (POISON, DEAD_LETTER_TOPIC)):
             subscriber.create_subscription(name=name, topic=topic)
-        ready = wait_until_ready(f"http://127.0.0.1:{services.start_function('classify')}/")
-        clock.say(f"function serves {ready['model']['name'] if isinstance(ready.get('model'), dict) else ready}")
-        port = services.start_function("classify_message")
-        services.push_to(port)
+        ready = wait_until_ready(f"http://127.0.0.1:{services.start_function('predict')}/model")
+        clock.say(f"function serves {ready['name']}")
+        services.push_to(services.start_function("classify"))
         sent = publish(services, str(unseen_file), f"--rate={rate}")
         clock.say(f"{sent['published']:,} unseen documents published, {rate:g} a second")
         results, times = Inbox(subscriber, RESULTS), Inbox(subscriber, SENT)
         poison = Inbox(subscriber, POISON)
-        wait_for(
-            clock,
-            len(labels),
-            lambda: results.pull() + poison.pull(),
-            "classified",
-            services,
-            "classify_message",
-        )
-        wait_for(clock, len(labels), times.pull, "times of publication", services, "classify_message")
+        wait_for(clock, len(labels), lambda: results.pull() + poison.pull(), "classified", services, "classify")
+        wait_for(clock, len(labels), times.pull, "times of publication", services, "classify")
     answers = {key: json.loads(message.data)["classification"] for key, message in results.messages.items()}
     waits = sorted(
         (message.publish_time - times.messages[key].publish_time).total_seconds() * 1000

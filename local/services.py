@@ -125,14 +125,12 @@ class Services:
         """Lets Pub/Sub push each message of the topic to the function on that port."""
         from google.cloud import pubsub
 
-        # functions-framework takes the topic's name from the path of the endpoint.
-        endpoint = f"http://127.0.0.1:{port}/{TOPIC}"
         with pubsub.SubscriberClient() as subscriber:
             subscriber.create_subscription(
                 request={
                     "name": PUSH_SUBSCRIPTION,
                     "topic": TOPIC,
-                    "push_config": {"push_endpoint": endpoint},
+                    "push_config": {"push_endpoint": f"http://127.0.0.1:{port}/"},
                     "ack_deadline_seconds": 60,
                 }
             )
@@ -171,13 +169,13 @@ def serve(folder: Path) -> int:
     with Services(folder) as services:
         services.start_emulators()
         services.create_resources()
-        classify = services.start_function("classify")
-        services.push_to(services.start_function("classify_message"))
+        predict = services.start_function("predict")
+        services.push_to(services.start_function("classify"))
         changed = {key: value for key, value in services.environment.items() if os.environ.get(key) == value}
         exports = {key: changed[key] for key in sorted(changed) if key.startswith(("CLOUDSDK_", "PUBSUB_", "STORAGE_"))}
         exports |= {key: changed[key] for key in ("GOOGLE_CLOUD_PROJECT", "MODELS_URI", "RESULT_TOPIC")}
         exports |= {key: changed[key] for key in ("DEAD_LETTER_TOPIC", "WORKFLOW_TEMPLATE", "DATAPROC_API_ENDPOINT")}
-        exports["CLASSIFY_URL"] = f"http://127.0.0.1:{classify}/"
+        exports["PREDICT_URL"] = f"http://127.0.0.1:{predict}/"
         ready = folder / "services.json"
         ready.with_suffix(".new").write_text(json.dumps({"pid": os.getpid(), "exports": exports}))
         ready.with_suffix(".new").rename(ready)

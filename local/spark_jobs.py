@@ -290,10 +290,11 @@ def sync_bucket(client: storage.Client, folder: Path, since: float) -> None:
     the folder is read before the index, every write and delete names the generation that it replaces, and who
     was faster wins.
     """
-    files = {path.relative_to(folder).as_posix(): path.stat() for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = {path.relative_to(folder).as_posix(): path.stat() for path in folder.rglob("*") if path.is_file()}
     listed = {blob.name: blob for blob in client.list_blobs(folder.name)}
     changed = 0
-    for name, stat in files.items():
+    # In the order in which the job wrote them: what comes last says that the rest is there.
+    for name, stat in sorted(files.items(), key=lambda file: file[1].st_ctime_ns):
         blob = listed.get(name)
         # ctime, unlike mtime, also moves when a file is renamed; a second for clocks that tick coarsely
         if blob and blob.size == stat.st_size and stat.st_ctime < since - 1:

@@ -1,5 +1,6 @@
-"""What several rooms' tests need: the official Pub/Sub emulator, and one Spark session."""
+"""What several tests need: emulators, places with models, the function as HTTP, and one Spark session."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from local import emulators, guard
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"
+SERVING_SETTINGS = ("MODEL_REFRESH_SECONDS", "MODEL_PIN", "RESULT_TOPIC", "DEAD_LETTER_TOPIC", "GOOGLE_CLOUD_PROJECT")
 
 
 def real_data(path: str) -> Path:
@@ -98,6 +100,78 @@ def storage_emulator(tmp_path_factory):
     yield folder / ".cloudstorage"
     del os.environ["STORAGE_EMULATOR_HOST"]
     guard.stop(process)
+
+
+class LocalPlace:
+    """Models in a folder."""
+
+    def __init__(self, root: Path):
+        self.root, self.uri = root, str(root)
+
+    def sync(self) -> None:
+        """What is in `root` is what readers find from now on."""
+
+    def read(self, path: str) -> bytes:
+        """A file as readers find it."""
+        return (self.root / path).read_bytes()
+
+
+class EmulatedPlace:
+    """The same folder's contents in a bucket of the storage emulator."""
+
+    def __init__(self, root: Path, bucket):
+        self.root, self.bucket, self.uri = root, bucket, f"gs://{bucket.name}/some/output/"
+        self.uploaded: dict[str, bytes] = {}
+
+    def sync(self) -> None:
+        found = {str(path.relative_to(self.root)): path for path in self.root.rglob("*") if path.is_file()}
+        contents = {f"some/output/{name}": path.read_bytes() for name, path in found.items()}
+        for name in self.uploaded.keys() - contents.keys():
+            self.bucket.blob(name).delete()
+        for name, content in contents.items():
+            if self.uploaded.get(name) != content:
+                self.bucket.blob(name).upload_from_string(content)
+        self.uploaded = contents
+
+    def read(self, path: str) -> bytes:
+        return self.bucket.blob(f"some/output/{path}").download_as_bytes()
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request, tmp_path, monkeypatch):
+    if request.param == "folder":
+        return LocalPlace(tmp_path)
+    request.getfixturevalue("storage_emulator")
+    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
+    from google.cloud import storage
+
+    client = storage.Client()
+    return EmulatedPlace(tmp_path, client.create_bucket(f"bucket-{time.monotonic_ns()}", project="brigade-test"))
+
+
+@pytest.fixture
+def serve(tmp_path, monkeypatch):
+    """serve(target, **environment): the function as functions-framework starts it, on `tmp_path`'s models."""
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.setitem(sys.modules, "main", None)  # both rooms have one
+
+    def start(target: str, **environment: str):
+        for name in SERVING_SETTINGS:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in ({"MODELS_URI": str(tmp_path), "FUNCTION_TARGET": target} | environment).items():
+            monkeypatch.setenv(name, value)
+        from functions_framework import create_app
+
+        return create_app(target, str(ROOT / "cloud_function" / "main.py")).test_client()
+
+    return start
+
+
+@pytest.fixture
+def logged(caplog):
+    """logged(): the lines that the function wrote so far, whole, as Cloud Logging gets them."""
+    caplog.set_level(logging.DEBUG)
+    return lambda: [sys.modules["main"].JsonLines().format(record) for record in caplog.records]
 
 
 @pytest.fixture(scope="session")

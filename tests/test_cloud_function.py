@@ -1,4 +1,4 @@
-"""The function as HTTP: `classify`, and `classify_message` with the real Pub/Sub emulator behind it."""
+"""The function as HTTP: `predict`, and `classify` with the real Pub/Sub emulator behind it."""
 
 import base64
 import io
@@ -7,17 +7,15 @@ import json
 import logging
 import sys
 import time
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 
+import events
 import pytest
-from functions_framework import create_app
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_document_model import tiny_model
 from test_model_store import JSON, NEW, OLD, wait_until, write_manifest, write_model
 
-SOURCE = str(Path(__file__).parent.parent / "cloud_function" / "main.py")
-SETTINGS = ("MODEL_REFRESH_SECONDS", "MODEL_PIN", "RESULT_TOPIC", "DEAD_LETTER_TOPIC", "GOOGLE_CLOUD_PROJECT")
 EVENT = {
     "eventTimestamp": "2019-04-02T21:55:57Z",
     "eventId": "3dc6eb9af4154635b688e7cfeb8db131bfe84ccd",
@@ -27,28 +25,12 @@ EVENT = {
 numbers = itertools.count()
 
 
-@pytest.fixture
-def serve(tmp_path, monkeypatch):
-    """serve(target, **environment): the function as functions-framework starts it, on `tmp_path`'s models."""
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.setitem(sys.modules, "main", None)  # both rooms have one
-
-    def start(target: str, **environment: str):
-        for name in SETTINGS:
-            monkeypatch.delenv(name, raising=False)
-        for name, value in ({"MODELS_URI": str(tmp_path), "FUNCTION_TARGET": target} | environment).items():
-            monkeypatch.setenv(name, value)
-        return create_app(target, SOURCE).test_client()
-
-    return start
-
-
-# --------------------------------------------------------------------------------------------------- classify
+# ------------------------------------------------------------------------------------------------------------ predict
 
 
 def test_texts_and_events_are_classified_in_their_order(serve, tmp_path):
     write_model(tmp_path, OLD, seed=1)
-    answer = serve("classify").post("/", json={"instances": [{"payload": "one text"}, EVENT]})
+    answer = serve("predict").post("/", json={"instances": [{"payload": "one text"}, EVENT]})
     assert answer.status_code == 200 and answer.mimetype == "application/json"
     model = tiny_model(seed=1)
     assert answer.json == {
@@ -59,22 +41,25 @@ def test_texts_and_events_are_classified_in_their_order(serve, tmp_path):
 
 def test_get_says_which_model_serves(serve, tmp_path):
     write_model(tmp_path, OLD)
-    answer = serve("classify").get("/")
+    client = serve("predict", MODEL_REFRESH_SECONDS="42")
+    answer = client.get("/model")
     assert answer.status_code == 200
-    model = answer.json["model"]
-    assert time.time() - time.mktime(time.strptime(model.pop("loadedAt"), "%Y-%m-%dT%H:%M:%SZ")) < 86400
+    model = answer.json
+    for key in ("loadedAt", "checkedAt"):
+        assert abs(datetime.now(UTC) - datetime.fromisoformat(model.pop(key))) < timedelta(days=1)
     assert model == {
         "name": OLD,
         "runId": "run-1",
         "trainedAt": "2026-01-05T02:10:00Z",
         "promoted": True,
         "pinned": False,
+        "refreshSeconds": 42.0,
     }
 
 
 def test_a_newer_champion_takes_over_without_a_restart(serve, tmp_path):
     write_model(tmp_path, OLD, seed=1)
-    client = serve("classify", MODEL_REFRESH_SECONDS="0.01")
+    client = serve("predict", MODEL_REFRESH_SECONDS="0.01")
     request = {"instances": [{"payload": "some words"}]}
     assert client.post("/", json=request).json["model"]["name"] == OLD
     write_model(tmp_path, NEW, seed=2)
@@ -85,14 +70,18 @@ def test_a_newer_champion_takes_over_without_a_restart(serve, tmp_path):
 def test_a_pinned_model_serves_instead_of_the_newest(serve, tmp_path):
     write_model(tmp_path, OLD)
     write_model(tmp_path, NEW)
-    model = serve("classify", MODEL_PIN=f"{OLD}/run-1").get("/").json["model"]
+    model = serve("predict", MODEL_PIN=f"{OLD}/run-1").get("/model").json
     assert model["name"] == OLD and model["pinned"]
 
 
-def test_without_a_model_classify_answers_503_and_says_where_it_looked(serve, tmp_path):
+def test_without_a_model_predict_answers_503_and_says_where_it_looked(serve, tmp_path):
     write_model(tmp_path, OLD, promoted=False)
-    client = serve("classify")
-    for answer in (client.get("/"), client.post("/", json={"instances": [{"payload": "some words"}]})):
+    client = serve("predict")
+    for answer in (
+        client.get("/healthz"),
+        client.get("/model"),
+        client.post("/", json={"instances": [{"payload": "some words"}]}),
+    ):
         assert answer.status_code == 503
         assert str(tmp_path) in answer.json["error"] and f"{OLD}: not promoted" in answer.json["error"]
         assert answer.data.count(b"\n") == 1
@@ -120,14 +109,14 @@ def test_without_a_model_classify_answers_503_and_says_where_it_looked(serve, tm
     ],
 )
 def test_a_request_that_cannot_be_answered_is_told_what_was_expected(serve, body, error):
-    answer = serve("classify").post("/", data=body)
+    answer = serve("predict").post("/", data=body)
     assert answer.status_code == 400 and answer.data.count(b"\n") == 1
     assert error in answer.json["error"]
 
 
 def test_a_body_above_the_limit_is_refused_whether_its_length_is_announced_or_not(serve, tmp_path):
     write_model(tmp_path, OLD)
-    client = serve("classify")
+    client = serve("predict")
     body = b'{"instances": [{"payload": "' + b"a" * 10_000_000 + b'"}]}'
     announced = client.post("/", data=body)
     # What a server hands over when the body comes in chunks.
@@ -140,8 +129,8 @@ def test_a_body_above_the_limit_is_refused_whether_its_length_is_announced_or_no
 
 
 def test_other_methods_are_refused(serve):
-    answer = serve("classify").put("/", json={})
-    assert answer.status_code == 405 and answer.headers["Allow"] == "GET, POST"
+    answer = serve("predict").put("/", json={})
+    assert answer.status_code == 405 and answer.headers["Allow"] == "GET, HEAD, POST"
 
 
 INSTANCES = st.lists(JSON | st.fixed_dictionaries({"payload": JSON | st.text()}), max_size=4)
@@ -159,21 +148,21 @@ def test_no_json_at_all_is_answered_by_an_error_of_ours(any_client, value):
 @pytest.fixture
 def any_client(serve, tmp_path):
     write_model(tmp_path, OLD)
-    return serve("classify")
+    return serve("predict")
 
 
-def test_no_text_of_a_document_is_logged(serve, tmp_path, caplog):
-    caplog.set_level(logging.DEBUG)
+def test_no_text_of_a_document_is_logged(serve, tmp_path, logged):
     write_model(tmp_path, OLD)
-    client = serve("classify")
+    client = serve("predict")
     client.post("/", json={"instances": [{"payload": "secret words"}]})
     client.post("/", data=b'{"instances": [{"payload": "secret words"')
     client.post("/", json={"instances": [{"payload": ["secret words"]}]})
-    assert "classified" in caplog.text and "secret" not in caplog.text
+    client.post("/", json={"instances": [{"payload": "secret words"}], "explain": True})
+    assert "predicted" in "".join(logged()) and "secret" not in "".join(logged())
 
 
 def test_a_log_record_is_one_line_of_json(serve, tmp_path):
-    serve("classify")
+    serve("predict")
     formatter = sys.modules["main"].JsonLines()
     record = logging.LogRecord("store", logging.WARNING, "", 0, "two\n%s", ("lines",), None)
     record.fields = {"documents": 3}
@@ -215,22 +204,22 @@ def test_a_log_record_is_one_line_of_json(serve, tmp_path):
 )
 def test_a_wrong_setting_ends_the_start_with_what_was_expected(serve, environment, message):
     with pytest.raises(Exception, match=message) as problem:
-        serve("classify", **environment)
+        serve("predict", **environment)
     assert type(problem.value).__name__ == "SettingError"
 
 
 def test_a_bare_topic_lies_in_the_project(serve):
-    serve("classify", RESULT_TOPIC="results", GOOGLE_CLOUD_PROJECT="brigade-test")
+    serve("predict", RESULT_TOPIC="results", GOOGLE_CLOUD_PROJECT="brigade-test")
     assert sys.modules["main"].ENVIRONMENT.result_topic == "projects/brigade-test/topics/results"
-    serve("classify", RESULT_TOPIC="projects/other/topics/results")
+    serve("predict", RESULT_TOPIC="projects/other/topics/results")
     assert sys.modules["main"].ENVIRONMENT.result_topic == "projects/other/topics/results"
 
 
-# ------------------------------------------------------------------------------------------- classify_message
+# ----------------------------------------------------------------------------------------------------------- classify
 
 
 class Pushed:
-    """`classify_message` with its two topics on the emulator, and what it published there."""
+    """`classify` with its two topics on the emulator, and what it published there."""
 
     def __init__(self, serve, pubsub, **environment: str):
         number = next(numbers)
@@ -239,7 +228,7 @@ class Pushed:
         self.results = pubsub.subscription(results, f"sub-classified-{number}")
         self.dead = pubsub.subscription(dead, f"sub-dead-letter-{number}")
         topics = {"RESULT_TOPIC": results, "DEAD_LETTER_TOPIC": dead.split("/")[-1]}
-        self.client = serve("classify_message", **({"GOOGLE_CLOUD_PROJECT": pubsub.project} | topics | environment))
+        self.client = serve("classify", **({"GOOGLE_CLOUD_PROJECT": pubsub.project} | topics | environment))
 
     def push(self, data: bytes, attributes: dict[str, str] | None = None):
         return self.client.post("/", json=envelope(data, attributes or {}))
@@ -369,27 +358,22 @@ def test_a_message_that_is_no_event_is_a_dead_letter_and_does_not_come_again(pus
 
 
 def test_an_event_that_is_too_large_is_a_dead_letter(pushed, monkeypatch):
-    monkeypatch.setattr(sys.modules["main"], "MAX_EVENT_BYTES", 10_000)
+    monkeypatch.setattr(events, "MAX_EVENT_BYTES", 10_000)
     assert pushed.push(having(filler="a" * 9_000)).status_code == 200
     assert pushed.push(having(filler="a" * 10_000)).status_code == 200
     assert pushed.dead_letter().attributes["reason"] == "too_large"
     assert json.loads(pushed.result().data)["filler"] == "a" * 9_000
 
 
-def test_serving_and_landing_agree_on_what_is_no_event(serve):
+def test_serving_and_landing_agree_on_what_is_no_event():
     """The rooms share no code, and what only one of them takes would be missing somewhere, silently."""
     import pubsub_gcs
 
-    serve("classify_message")
-    main = sys.modules["main"]
     for data, reason, _ in [*POISON, TOO_LARGE]:
-        for read_event, problem in (
-            (main.read_event, main.NotAnEvent),
-            (pubsub_gcs.read_event, pubsub_gcs.NotAnEvent),
-        ):
-            with pytest.raises(problem) as raised:
-                read_event(data)
-            assert raised.value.reason == reason, (read_event.__module__, data[:80])
+        for room in (events, pubsub_gcs):
+            with pytest.raises(room.NotAnEvent) as raised:
+                room.read_event(data)
+            assert raised.value.reason == reason, (room.__name__, data[:80])
 
 
 def test_a_message_whose_old_classification_cannot_be_taken_out_is_a_dead_letter(pushed):
@@ -443,7 +427,7 @@ def test_a_message_that_cannot_be_published_is_refused_so_that_it_comes_again(se
 
 def test_without_its_topics_the_function_refuses_messages_and_names_the_setting(serve, tmp_path):
     write_model(tmp_path, OLD)
-    client = serve("classify_message")
+    client = serve("classify")
     for data, setting in ((having(), "RESULT_TOPIC"), (b"no event", "DEAD_LETTER_TOPIC")):
         answer = client.post("/", json=envelope(data, {}))
         assert answer.status_code == 500
@@ -464,7 +448,7 @@ def test_an_eventarc_delivery_is_taken_as_a_push_is(pushed):
 
 
 def test_what_is_no_pubsub_message_is_refused(serve):
-    client = serve("classify_message")
+    client = serve("classify")
     headers = {"ce-id": "1", "ce-specversion": "1.0", "ce-type": "other", "ce-source": "//other"}
     for body in (b'{"message": {"data": "%%%"}}', b'{"message": "text"}', b'{"other": 1}', b"[]", b""):
         headers["content-type"] = "application/json"
@@ -483,8 +467,7 @@ def test_a_new_champion_classifies_messages_too(serve, pubsub, tmp_path):
     assert pushed.result().attributes["model"] == NEW
 
 
-def test_no_text_of_a_message_is_logged(pushed, caplog):
-    caplog.set_level(logging.INFO)
+def test_no_text_of_a_message_is_logged(pushed, logged):
     for data in (having(doc={"docId": "1", "payload": "secret words"}), b'{"eventId": secret}', b'"secret"'):
         assert pushed.push(data).status_code == 200
-    assert "dead letter" in caplog.text and "secret" not in caplog.text
+    assert "dead letter" in "".join(logged()) and "secret" not in "".join(logged())

@@ -9,15 +9,15 @@ import threading
 import time
 from pathlib import Path
 
-import model_store
+import model_files
 import pytest
-from gcp_storage_emulator.server import create_server
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_store import ModelStore, NoModel, PassedOver, read_manifest
+from model_files import PassedOver, read_manifest
+from model_store import ModelStore, NoModel
 from test_document_model import tiny_model
 
-from local.emulators import free_port
+from tests.conftest import LocalPlace
 
 OLD, MIDDLE, NEW = (f"doc-classification-model-{day}" for day in ("2026-01-05", "2026-02-02", "2026-03-02"))
 TEXTS = ["some words", "Oil prices rose on Monday", "texto teste"]
@@ -29,7 +29,7 @@ TEXTS = ["some words", "Oil prices rose on Monday", "texto teste"]
 def write_model(root: Path, name: str, run_id: str = "run-1", seed: int = 0, **changes) -> dict:
     """Writes a whole model as training does, the manifest last, and returns its manifest.
 
-    changes: other values for the manifest's keys; `golden`, what to add to the golden probabilities.
+    changes: other values for the manifest's keys; `golden`, what to add to the golden probabilities; `metrics`.
     """
     model = tiny_model(seed=seed)
     shift = changes.pop("golden", 0)
@@ -40,7 +40,7 @@ def write_model(root: Path, name: str, run_id: str = "run-1", seed: int = 0, **c
         json.dumps({"payload": text, "probabilities": [p + shift for p in model.probabilities(text)]}) for text in TEXTS
     ]
     (folder / "golden.jsonl").write_text("\n".join(lines) + "\n")
-    (folder / "metrics.json").write_text("{}")
+    (folder / "metrics.json").write_text(json.dumps(changes.pop("metrics", {})))
     manifest = {
         "formatVersion": 2,
         "runId": run_id,
@@ -54,6 +54,7 @@ def write_model(root: Path, name: str, run_id: str = "run-1", seed: int = 0, **c
             for path in sorted(folder.iterdir())
         ],
     } | changes
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     write_manifest(root, name, manifest)
     return manifest
 
@@ -67,56 +68,6 @@ def write_manifest(root: Path, name: str, manifest: object) -> None:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-class LocalPlace:
-    """Models in a folder."""
-
-    def __init__(self, root: Path):
-        self.root, self.uri = root, str(root)
-
-    def sync(self) -> None:
-        """What is in `root` is what readers find from now on."""
-
-
-class EmulatedPlace:
-    """The same folder's contents in a bucket of the storage emulator."""
-
-    def __init__(self, root: Path, bucket):
-        self.root, self.bucket, self.uri = root, bucket, f"gs://{bucket.name}/some/output/"
-        self.uploaded: dict[str, bytes] = {}
-
-    def sync(self) -> None:
-        found = {str(path.relative_to(self.root)): path for path in self.root.rglob("*") if path.is_file()}
-        contents = {f"some/output/{name}": path.read_bytes() for name, path in found.items()}
-        for name in self.uploaded.keys() - contents.keys():
-            self.bucket.blob(name).delete()
-        for name, content in contents.items():
-            if self.uploaded.get(name) != content:
-                self.bucket.blob(name).upload_from_string(content)
-        self.uploaded = contents
-
-
-@pytest.fixture(scope="module")
-def emulator():
-    """The address of an emulator in this process, with everything in memory."""
-    port = free_port()
-    server = create_server("127.0.0.1", port, in_memory=True)
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def place(request, tmp_path, monkeypatch):
-    if request.param == "folder":
-        return LocalPlace(tmp_path)
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", request.getfixturevalue("emulator"))
-    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
-    from google.cloud import storage
-
-    client = storage.Client()
-    return EmulatedPlace(tmp_path, client.create_bucket(f"bucket-{time.monotonic_ns()}", project="brigade-test"))
 
 
 def latest_of(place) -> str:
@@ -202,10 +153,10 @@ def test_a_damaged_newest_model_is_passed_over_with_the_reason(place, caplog, da
 
 
 def test_a_model_that_computes_other_probabilities_here_than_in_training_is_passed_over(tmp_path, caplog):
-    write_model(tmp_path, OLD, golden=9e-5)
-    write_model(tmp_path, NEW, golden=2e-4)
+    write_model(tmp_path, OLD, golden=9e-7)
+    write_model(tmp_path, NEW, golden=2e-6)
     assert latest_of(LocalPlace(tmp_path)) == OLD
-    assert "golden.jsonl line 1: probabilities differ by 0.0002; at most 0.0001 is allowed" in caplog.text
+    assert "golden.jsonl line 1: probabilities differ by 2e-06; at most 1e-06 is allowed" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -231,11 +182,14 @@ def test_golden_documents_that_prove_nothing_pass_the_model_over(tmp_path, caplo
     assert reason in caplog.text and "secret" not in caplog.text
 
 
-def test_a_model_that_is_too_large_is_passed_over_unread(tmp_path, monkeypatch, caplog):
+def test_a_model_that_is_too_large_is_passed_over_unread(tmp_path, monkeypatch):
     write_model(tmp_path, OLD)
-    monkeypatch.setattr(model_store, "MAX_MODEL_BYTES", 1000)
-    with pytest.raises(NoModel, match="too large: expected at most 1000 bytes"):
-        ModelStore(str(tmp_path)).current()
+    monkeypatch.setattr(model_files, "MAX_FILE_BYTES", 1000)
+    store = ModelStore(str(tmp_path))
+    reads = Reads(store)
+    with pytest.raises(NoModel, match="too large: weights.safetensors: expected at most 1000 bytes, found"):
+        store.current()
+    assert [Path(path).name for path in reads.paths] == ["changed.json", "manifest.json"]
 
 
 # --------------------------------------------------------------------------------------------------- manifest
@@ -297,10 +251,10 @@ class Reads:
         self.go_on.set()
         self.read, store.source.read = store.source.read, self
 
-    def __call__(self, path: str) -> bytes:
+    def __call__(self, path: str, limit: int) -> tuple[bytes, str]:
         self.paths.append(path)
         assert self.go_on.wait(30)
-        return self.read(path)
+        return self.read(path, limit)
 
 
 def wait_until(condition, seconds: float = 20) -> None:
@@ -335,11 +289,11 @@ def test_a_second_run_on_the_same_date_takes_over(place):
     write_model(place.root, OLD, run_id="run-1", seed=1)
     place.sync()
     store = ModelStore(place.uri)
-    assert store.current().run_id == "run-1"
+    assert store.current().manifest.run_id == "run-1"
     write_model(place.root, OLD, run_id="run-2", seed=2)
     place.sync()
     store.look()
-    assert store.current().run_id == "run-2"
+    assert store.current().manifest.run_id == "run-2"
 
 
 def test_when_the_newest_model_is_withdrawn_the_one_before_serves_again(place):
@@ -354,7 +308,7 @@ def test_when_the_newest_model_is_withdrawn_the_one_before_serves_again(place):
     assert store.current().name == OLD
 
 
-def test_nothing_is_downloaded_while_nothing_has_changed(place):
+def test_without_a_marker_a_look_reads_manifests_and_no_models_files_again(place):
     write_model(place.root, OLD)
     write_model(place.root, MIDDLE, golden=1)
     write_model(place.root, NEW, promoted=False)
@@ -362,10 +316,11 @@ def test_nothing_is_downloaded_while_nothing_has_changed(place):
     store = ModelStore(place.uri)
     reads = Reads(store)
     served = store.current()
-    assert served.name == OLD and len(reads.paths) == 3 + 3 + 3  # three manifests, and two models' files
+    assert served.name == OLD and len(reads.paths) == 1 + 3 + 3 + 3  # no marker, three manifests, two models' files
     reads.paths.clear()
     store.look()
-    assert reads.paths == [] and store.current() is served
+    assert [Path(path).name for path in reads.paths] == ["changed.json"] + ["manifest.json"] * 3
+    assert store.current().model is served.model and store.current().loaded_at == served.loaded_at
 
 
 def test_a_rejected_model_is_read_again_when_it_was_repaired(place):
@@ -393,7 +348,7 @@ def test_a_refresh_that_fails_is_logged_and_the_old_model_keeps_serving(tmp_path
         raise ConnectionError("storage\nis out of reach")
 
     monkeypatch.setattr(store.source, "folders", out_of_reach)
-    wait_until(lambda: store.current() is served and "out of reach" in caplog.text)
+    wait_until(lambda: store.current().model is served.model and "out of reach" in caplog.text)
     assert "the look for a model failed: ConnectionError: storage is out of reach" in caplog.text
     monkeypatch.undo()
     write_model(tmp_path, NEW)
@@ -421,7 +376,7 @@ def test_many_first_requests_load_the_model_once(tmp_path):
     for thread in threads:
         thread.join()
     assert len(found) == 20 and len({id(served) for served in found}) == 1
-    assert len(reads.paths) == 4
+    assert len(reads.paths) == 1 + 1 + 3
 
 
 # -------------------------------------------------------------------------------------------- no model, a pin
@@ -440,8 +395,7 @@ def test_without_a_model_the_message_says_where_it_looked_and_what_it_passed_ove
 
 
 @pytest.mark.parametrize("uri", ["/nowhere/at/all", "gs://no-such-bucket/output"])
-def test_where_there_is_nothing_there_is_no_model(uri, emulator, monkeypatch):
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
+def test_where_there_is_nothing_there_is_no_model(uri, storage_emulator):
     with pytest.raises(NoModel, match=f"in {uri}"):
         ModelStore(uri).current()
 
@@ -465,16 +419,15 @@ def test_a_pinned_model_serves_whatever_is_newer_and_whether_it_is_promoted_or_n
     write_model(place.root, NEW)
     place.sync()
     served = ModelStore(place.uri, pin=OLD).current()
-    assert (served.name, served.promoted) == (OLD, False)
+    assert (served.name, served.manifest.promoted) == (OLD, False)
 
 
-def test_a_pinned_run_serves_after_a_later_run_took_its_date_if_it_kept_its_manifest(place):
+def test_a_pinned_run_serves_after_a_later_run_took_its_date_by_the_manifest_that_it_kept(place):
     write_model(place.root, OLD, run_id="run-1", seed=1)
-    shutil.copy(place.root / OLD / "manifest.json", place.root / OLD / "runs" / "run-1" / "manifest.json")
     write_model(place.root, OLD, run_id="run-2", seed=2)
     place.sync()
-    assert ModelStore(place.uri, pin=f"{OLD}/run-1").current().run_id == "run-1"
-    assert ModelStore(place.uri, pin=f"{OLD}/run-2").current().run_id == "run-2"
+    assert ModelStore(place.uri, pin=f"{OLD}/run-1").current().manifest.run_id == "run-1"
+    assert ModelStore(place.uri, pin=f"{OLD}/run-2").current().manifest.run_id == "run-2"
     with pytest.raises(NoModel, match=f"for {OLD}/run-3, passed over: {OLD}: no manifest.json of run run-3"):
         ModelStore(place.uri, pin=f"{OLD}/run-3").current()
 

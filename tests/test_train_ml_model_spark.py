@@ -214,7 +214,7 @@ def test_a_run_that_is_killed_while_it_writes_leaves_no_manifest(spark, second, 
     local.mkdir()
     for name in FILES:
         shutil.copy(second["folder"] / name, local)
-    copy_in, steps = tm.ModelFolder.copy_in, len(FILES) + 2
+    copy_in, steps = tm.ModelFolder.copy_in, len(FILES) + 4  # the run's manifest, and the date's between two markers
     for step in range(steps + 1):
         left = [step]
 
@@ -231,8 +231,8 @@ def test_a_run_that_is_killed_while_it_writes_leaves_no_manifest(spark, second, 
                 folder.write(MODEL, {"runId": "r", "promoted": True}, local, True)
         else:
             folder.write(MODEL, {"runId": "r", "promoted": True}, local, True)
-        assert (tmp_path / f"models{step}" / MODEL / "manifest.json").exists() is (step == steps)
-        assert (folder.champion() is not None) is (step == steps)
+        assert (tmp_path / f"models{step}" / MODEL / "manifest.json").exists() is (step >= steps - 1)
+        assert (folder.champion() is not None) is (step >= steps - 1)
 
 
 # --------------------------------------------------------------------------------------------------- the same once more
