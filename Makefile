@@ -9,13 +9,15 @@ TEXT ?= text
 LABEL ?=
 GENERATE ?= 4000
 SEED ?= 1
-# The public data sets of `make bench-train`, see python -m benchmarks.training --help
+# The public data sets of `make bench-train` and `make bench-serve`, see python -m benchmarks.training --help
 DATA ?= data
+# Where `make bench-serve` keeps the models that it trains
+MODELS ?= .local/bench-models
 
 # What a caller's shell has set must reach neither Spark nor Python here.
 unexport PYTHONPATH SPARK_HOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
-.PHONY: help setup demo test test-spark35 lint format up down reconcile bench bench-landing bench-convert bench-train clean lock
+.PHONY: help setup demo test test-spark35 lint format up down reconcile bench bench-landing bench-convert bench-train bench-serve clean lock
 
 help: ## prints this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,7 +54,7 @@ reconcile: setup ## compares what a folder holds with what was published: INPUT=
 	@$(PY) -m local.reconcile --output_path='$(INPUT)' $(if $(DEAD_LETTERS),--dead_letter_path='$(DEAD_LETTERS)') \
 		$(if $(PUBLISHED),--published='$(PUBLISHED)')
 
-bench: bench-landing bench-convert bench-train ## measures all that is claimed about speed
+bench: bench-landing bench-convert bench-train bench-serve ## measures all that is claimed about speed
 
 bench-landing: setup ## landing: speed next to a plain loop, peak memory, bursts of 10,000 and 100,000 messages
 	@$(PY) -m benchmarks.landing throughput
@@ -71,6 +73,15 @@ bench-train: setup ## training: published splits, next to scikit-learn and spark
 	@$(PY) -m benchmarks.training time --data='$(DATA)'
 	@$(PY) -m benchmarks.training partitions --data='$(DATA)'
 	@$(PY) -m benchmarks.training growth --data='$(DATA)'
+
+bench-serve: setup ## serving: next to a plain scikit-learn function, and under swaps, broken messages, a kill; DATA=FOLDER
+	@$(PY) -m benchmarks.serving cold --data='$(DATA)' --models='$(MODELS)'
+	@$(PY) -m benchmarks.serving load --data='$(DATA)' --models='$(MODELS)'
+	@$(PY) -m benchmarks.serving memory --data='$(DATA)' --models='$(MODELS)'
+	@$(PY) -m benchmarks.serving swaps
+	@$(PY) -m benchmarks.serving mutated
+	@$(PY) -m benchmarks.serving pubsub
+	@$(PY) -m benchmarks.serving document --data='$(DATA)' --models='$(MODELS)'
 
 lock: ## pins requirements.in into requirements.txt
 	@.venv/bin/uv pip compile requirements.in -o requirements.txt --python-version 3.11 --universal --no-emit-index-url -q

@@ -53,5 +53,10 @@ def answer_with(job, **values) -> None:
 
 def peak_mib(pid: int | str) -> float:
     """The most memory that a process has held, by Linux's account."""
+    return memory_mib(pid, "VmHWM")
+
+
+def memory_mib(pid: int | str, kind: str) -> float:
+    """What Linux's account of a process says: VmRSS, what it holds; VmHWM, the most that it has held."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return round(int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)[1]) / 1024, 1)
+    return round(int(re.search(rf"^{kind}:\s+(\d+) kB$", status, re.M)[1]) / 1024, 1)

@@ -271,20 +271,7 @@ class Inbox:
         self.messages: dict[str, object] = {}
 
     def pull(self) -> int:
-        from google.api_core.exceptions import DeadlineExceeded
-
-        try:
-            pulled = self.subscriber.pull(
-                subscription=self.subscription, max_messages=1000, return_immediately=True, timeout=5
-            ).received_messages
-        except DeadlineExceeded:
-            return len(self.messages)
-        if pulled:
-            self.subscriber.acknowledge(
-                subscription=self.subscription, ack_ids=[received.ack_id for received in pulled]
-            )
-        for received in pulled:
-            message = received.message
+        for message in emulators.pull(self.subscriber, self.subscription):
             key = message.attributes.get("eventId") or json.loads(message.data)["eventId"]
             self.messages.setdefault(key, message)
         return len(self.messages)

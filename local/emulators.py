@@ -79,3 +79,17 @@ def subscriber_client():
     options = [("grpc.max_receive_message_length", -1)]
     channel = grpc.insecure_channel(os.environ["PUBSUB_EMULATOR_HOST"], options=options)
     return pubsub.SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+
+
+def pull(subscriber, subscription: str) -> list:
+    """The messages that the subscription has at this moment, acknowledged; none when there are none."""
+    from google.api_core.exceptions import DeadlineExceeded
+
+    request = {"subscription": subscription, "max_messages": 1000, "return_immediately": True}
+    try:
+        pulled = subscriber.pull(request=request, timeout=5).received_messages
+    except DeadlineExceeded:
+        return []
+    if pulled:
+        subscriber.acknowledge(subscription=subscription, ack_ids=[received.ack_id for received in pulled])
+    return [received.message for received in pulled]

@@ -31,6 +31,7 @@ RESULT_TOPIC = f"projects/{PROJECT}/topics/topic-brigade-classified"
 DEAD_LETTER_TOPIC = f"projects/{PROJECT}/topics/topic-brigade-dead-letter"
 TEMPLATE = f"projects/{PROJECT}/regions/{REGION}/workflowTemplates/brigade-retrain"
 INPUT_BUCKET, OUTPUT_BUCKET = "ml_input", "ml_output"
+FUNCTION = ROOT / "cloud_function" / "main.py"
 CODE = ("spark_sql.py", "train_ml_model.py", "cloud_function/document_model.py")
 
 
@@ -111,15 +112,12 @@ class Services:
         for path in CODE:
             client.bucket(INPUT_BUCKET).blob(f"code/{Path(path).name}").upload_from_filename(ROOT / path)
 
-    def start_function(self, target: str) -> int:
-        """Starts an entry point of the function under functions-framework; returns its port when it listens."""
-        port = emulators.free_port()
-        program = str(Path(sys.executable).with_name("functions-framework"))
-        process = self.start(
-            target,
-            [program, "--source=cloud_function/main.py", f"--target={target}", "--host=127.0.0.1", f"--port={port}"],
-            MODEL_REFRESH_SECONDS="5",
-        )
+    def start_function(self, target: str, source: str | Path = FUNCTION, port: int = 0, **environment: str) -> int:
+        """Starts an entry point of a function under functions-framework; returns its port when it listens. The process
+        has the entry point's name."""
+        port = port or emulators.free_port()
+        settings = {"MODEL_REFRESH_SECONDS": "5"} | environment
+        process = self.start(target, function_command(target, source, port), **settings)
         emulators.wait_for_port(port, process)
         return port
 
@@ -136,6 +134,12 @@ class Services:
                     "ack_deadline_seconds": 60,
                 }
             )
+
+
+def function_command(target: str, source: str | Path, port: int) -> list[str]:
+    """Starts an entry point under functions-framework on the port."""
+    program = str(Path(sys.executable).with_name("functions-framework"))
+    return [program, f"--source={source}", f"--target={target}", "--host=127.0.0.1", f"--port={port}"]
 
 
 def wait_until_ready(url: str, seconds: float = 60) -> dict:

@@ -115,7 +115,8 @@ def test_the_reasons_of_dead_letters_are_the_readme_s():
 
 def test_nothing_in_the_project_is_a_pickle_or_a_stub():
     tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    usual = "benchmarks/plain_function/main.py"  # what others do, which the project's function is measured against
     for name in tracked.split():
         text = (ROOT / name).read_text("utf-8")
-        if name != "tests/test_readme.py":
+        if name not in ("tests/test_readme.py", usual):
             assert not re.search(r"^\s*(import pickle|from pickle|.*joblib\.load)|TODO|FIXME", text, re.M), name
