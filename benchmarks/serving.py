@@ -37,7 +37,7 @@ from local.services import Services, function_command
 COLD_SECONDS, COLD_TIMES = 2, 0.5
 MODEL_MS = {"short": 0.5, "long": 2}  # at most, p50
 WORDS = {"short": 200, "long": 2000}
-MANY_MS, TIMES_PLAIN = 0.3, 20
+MANY_MS, TIMES_HASHING = 0.3, 20
 LOAD_P99_MS, HIGHEST_P99_MS = 20, 50
 STEP_SECONDS, PRECISION = 10, 1.1  # of the search for the highest rate, and how close its bounds have to come
 MEMORY_MIB = 256
@@ -100,10 +100,9 @@ def over(what: str, found: float | None, most: float) -> list[str]:
 
 
 def document(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
-    """Targets: the model's p50 below .5 ms for 200 words and 2 ms for 2,000, the short one at least 20 times as fast as
-    the plain pipeline's; 1,000 documents of 200 words in one request below .3 ms each.
-
-    A third column: the plain function with hashed features in place of a vocabulary, as many as the project's.
+    """Targets: the model's p50 below .5 ms for 200 words and 2 ms for 2,000; 1,000 documents of 200 words in one
+    request below .3 ms each; the short one at least 20 times as fast as a pipeline's with hashed features, as many as
+    the project's: it, too, has no vocabulary to ship. The plain function's, which has one, stands beside.
     """
     models, result, missed = trained(arguments.data, arguments.models), {}, []
     texts = {size: texts_of(arguments.data, words, min(arguments.count, 300)) for size, words in WORDS.items()}
@@ -128,8 +127,8 @@ def document(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
         "times_as_fast_as_plain": round(others[0] / own, 1),
         "times_as_fast_as_hashing": round(others[1] / own, 1),
     }
-    if (times := result["times_as_fast_as_plain"]) < TIMES_PLAIN:
-        missed.append(f"times_as_fast_as_plain: expected at least {TIMES_PLAIN}, found {times}")
+    if (times := result["times_as_fast_as_hashing"]) < TIMES_HASHING:
+        missed.append(f"times_as_fast_as_hashing: expected at least {TIMES_HASHING}, found {times}")
     return {"document": result}, missed
 
 
