@@ -2,8 +2,8 @@
 unix-cron schedule.
 
 `gcloud scheduler jobs …` and `google-cloud-scheduler` (transport "rest") work as they are. What differs:
-nothing survives a restart, only HTTP targets exist, a failed attempt is not repeated, and no OIDC or OAuth
-token is sent.
+nothing survives a restart, only HTTP targets exist, `maxRetryDuration` is not looked at, an attempt that `run` asked
+for is not repeated, and no OIDC or OAuth token is sent.
 """
 
 import datetime
@@ -34,7 +34,13 @@ _NAMES = {
     "month": ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
     "day of week": ["sun", "mon", "tue", "wed", "thu", "fri", "sat"],
 }
-_DEFAULT_DEADLINE_SECONDS = 180
+_ATTEMPT_SECONDS = (15, 1800)
+_RETRIES = (0, 5)
+_DEFAULTS = {
+    "timeZone": "Etc/UTC",
+    "attemptDeadline": "180s",
+    "retryConfig": {"minBackoffDuration": "5s", "maxBackoffDuration": "3600s", "maxDoublings": 5},
+}
 # google.rpc.Code by HTTP status: https://cloud.google.com/apis/design/errors#handling_errors
 _RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 10, 429: 8, 500: 13, 501: 12, 503: 14, 504: 4}
 _UNKNOWN, _UNAVAILABLE = 2, 14
@@ -97,10 +103,14 @@ def _field_values(text: str, name: str, low: int, high: int) -> set[int]:
 
 
 class CloudScheduler:
-    """The API's state, one method for each call, and the clock."""
+    """The API's state, one method for each call, and the clock: the machine's, or one that stands at an aware
+    `standing_at` until it is turned."""
 
-    def __init__(self) -> None:
+    def __init__(self, standing_at: datetime.datetime | None = None) -> None:
+        self._standing_at = standing_at
         self._jobs: dict[str, object] = {}  # by name: the protobuf of a scheduler_v1.Job
+        # By name, of the jobs whose next attempt is a retry: the time by the schedule, and how many retries are left.
+        self._retries: dict[str, tuple[datetime.datetime, int]] = {}
         self._lock = threading.RLock()
         self._stopped = threading.Event()
 
@@ -122,11 +132,19 @@ class CloudScheduler:
         return blueprint
 
     def start(self) -> None:
-        """Start the clock: from now on enabled jobs fire when their time has come."""
+        """Let the machine's clock run: from now on enabled jobs fire when their time has come."""
         threading.Thread(target=self._tick, name="cloud-scheduler", daemon=True).start()
 
     def stop(self) -> None:
         self._stopped.set()
+
+    def turn_to(self, moment: datetime.datetime) -> None:
+        """Turn the standing clock to an aware moment. All that is due until then fires, retries too: one after another,
+        each at its own time and once the one before it has been answered."""
+        while (job := self._next_due()) is not None and _time_of(job) <= moment:
+            self._standing_at = max(self._standing_at, _time_of(job))
+            self._attempt(*self._take(job))
+        self._standing_at = moment
 
     def create(self, project: str, location: str):
         job = _read_job()
@@ -159,6 +177,8 @@ class CloudScheduler:
             if mask := request.args.get("updateMask"):
                 paths = field_mask_pb2.FieldMask()
                 paths.FromJsonString(mask)
+                if not paths.IsValidForDescriptor(job.DESCRIPTOR):
+                    abort(400, f"updateMask {mask!r} names a field that a job does not have")
                 paths.MergeMessage(changes, job, replace_message_field=True, replace_repeated_field=True)
             else:
                 job.MergeFrom(changes)
@@ -180,7 +200,7 @@ class CloudScheduler:
     def run(self, project: str, location: str, job_id: str):
         with self._lock:
             job = self._job(project, location, job_id)
-            self._fire(job, _now())
+            self._fire(_copy(job), self._now(), 0)
             return json_format.MessageToDict(job)
 
     def _job(self, project: str, location: str, job_id: str):
@@ -195,35 +215,73 @@ class CloudScheduler:
             job.state = state
             return self._store(job)
 
+    def _now(self) -> datetime.datetime:
+        return self._standing_at or datetime.datetime.now(datetime.UTC)
+
     def _store(self, job) -> dict:
-        job.user_update_time.GetCurrentTime()
-        _plan(job, _now())
+        job.user_update_time.FromDatetime(self._now())
+        self._retries.pop(job.name, None)
+        _plan(job, self._now())
         self._jobs[job.name] = job
         return json_format.MessageToDict(job)
 
     def _tick(self) -> None:
         while not self._stopped.wait(1):
-            with self._lock:
-                for job in self._jobs.values():
-                    due = job.schedule_time.ToDatetime(tzinfo=datetime.UTC)
-                    if job.state == _State.ENABLED and job.HasField("schedule_time") and due <= _now():
-                        self._fire(job, due)
-                        _plan(job, _now())
+            while (job := self._next_due()) is not None and _time_of(job) <= self._now():
+                self._fire(*self._take(job))
 
-    def _fire(self, job, schedule_time: datetime.datetime) -> None:
-        """Send the job's request in a thread of its own, from a copy: the job may change meanwhile."""
-        copy = type(job)()
-        copy.CopyFrom(job)
-        threading.Thread(target=self._attempt, args=(copy, schedule_time), daemon=True).start()
+    def _next_due(self):
+        """The job that fires first of all, or None."""
+        with self._lock:
+            return min(
+                (job for job in self._jobs.values() if job.HasField("schedule_time")), key=_time_of, default=None
+            )
 
-    def _attempt(self, job, schedule_time: datetime.datetime) -> None:
-        started = _now()
-        code, message = _send(job, schedule_time)
+    def _take(self, job) -> tuple:
+        """A copy of the job, which may change meanwhile, the time by the schedule of the attempt that is due, and how
+        many retries it has. From now on the job waits for its next time."""
+        with self._lock:
+            scheduled, retries = self._retries.pop(job.name, (_time_of(job), job.retry_config.retry_count))
+            _plan(job, self._now())
+            return _copy(job), scheduled, retries
+
+    def _fire(self, job, scheduled: datetime.datetime, retries: int) -> None:
+        threading.Thread(target=self._attempt, args=(job, scheduled, retries), daemon=True).start()
+
+    def _attempt(self, job, scheduled: datetime.datetime, retries: int) -> None:
+        started = self._now()
+        code, message = _send(job, scheduled)
         logger.log(logging.WARNING if code else logging.INFO, "%s: %s", job.name, message)
         with self._lock:
-            if live := self._jobs.get(job.name):
-                live.last_attempt_time.FromDatetime(started)
-                live.status.code, live.status.message = code, message if code else ""
+            live = self._jobs.get(job.name)
+            if live is None:
+                return
+            live.last_attempt_time.FromDatetime(started)
+            live.status.code, live.status.message = code, message if code else ""
+            retry_at = self._now() + _backoff(job.retry_config, job.retry_config.retry_count - retries)
+            # Retries end with the next time by the schedule, and when the job is paused.
+            if code and retries and live.HasField("schedule_time") and retry_at < _time_of(live):
+                live.schedule_time.FromDatetime(retry_at)
+                self._retries[live.name] = scheduled, retries - 1
+
+
+def _copy(job):
+    copy = type(job)()
+    copy.CopyFrom(job)
+    return copy
+
+
+def _time_of(job) -> datetime.datetime:
+    """When the job fires next."""
+    return job.schedule_time.ToDatetime(tzinfo=datetime.UTC)
+
+
+def _backoff(config, retry: int) -> datetime.timedelta:
+    """How long to wait before a retry, which counts from 0: doubled `max_doublings` times, then growing evenly. Source:
+    https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#RetryConfig"""
+    doublings = min(retry, config.max_doublings)
+    wait = config.min_backoff_duration.ToTimedelta() * 2**doublings * (retry - doublings + 1)
+    return min(wait, config.max_backoff_duration.ToTimedelta())
 
 
 def _read_job(validate: bool = True):
@@ -238,20 +296,22 @@ def _read_job(validate: bool = True):
 
 
 def _validate(job) -> None:
-    """Answer 400 to a job that could not run; a job without a time zone gets UTC."""
+    """Answer 400 to a job that could not run; what it leaves out gets the service's defaults."""
     if not job.http_target.uri.startswith(("http://", "https://")):
-        abort(
-            400,
-            f"httpTarget.uri is {job.http_target.uri!r}: expected http://… or https://…",
-        )
-    job.time_zone = job.time_zone or "Etc/UTC"
+        abort(400, f"httpTarget.uri is {job.http_target.uri!r}: expected http://… or https://…")
+    complete = json_format.ParseDict(_DEFAULTS, type(job)())
+    complete.MergeFrom(job)
+    job.CopyFrom(complete)
+    low, high = _ATTEMPT_SECONDS
+    if not low <= job.attempt_deadline.ToTimedelta().total_seconds() <= high:
+        abort(400, f"attemptDeadline is {job.attempt_deadline.ToJsonString()}: it must be {low}s to {high}s")
+    low, high = _RETRIES
+    if not low <= job.retry_config.retry_count <= high:
+        abort(400, f"retryConfig.retryCount is {job.retry_config.retry_count}: it must be {low} to {high}")
     try:
         zoneinfo.ZoneInfo(job.time_zone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        abort(
-            400,
-            f"timeZone {job.time_zone!r} is unknown; expected one like Etc/UTC or Europe/Berlin",
-        )
+        abort(400, f"timeZone {job.time_zone!r} is unknown; expected one like Etc/UTC or Europe/Berlin")
     try:
         Cron(job.schedule)
     except ValueError as error:
@@ -279,7 +339,7 @@ def _send(job, schedule_time: datetime.datetime) -> tuple[int, str]:
         "X-CloudScheduler-ScheduleTime": schedule_time.isoformat().replace("+00:00", "Z"),
     }
     body = target.body if method in ("POST", "PUT", "PATCH") else None
-    seconds = job.attempt_deadline.ToTimedelta().total_seconds() or _DEFAULT_DEADLINE_SECONDS
+    seconds = job.attempt_deadline.ToTimedelta().total_seconds()
     try:
         sent = urllib.request.Request(target.uri, body, headers, method=method)
         with urllib.request.urlopen(sent, timeout=seconds) as answer:
@@ -288,7 +348,3 @@ def _send(job, schedule_time: datetime.datetime) -> tuple[int, str]:
         return _RPC_CODES.get(error.code, _UNKNOWN), f"HTTP {error.code}"
     except OSError as error:
         return _UNAVAILABLE, f"{target.uri}: {error}"
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)

@@ -2,8 +2,8 @@
 
 The names, the messages and the errors are those of the service, so that `gcloud dataproc` and
 `google-cloud-dataproc` (transport "rest") work as they are. Bodies are read with the service's own protobuf
-types: a field that it does not know is an error 400. What differs: nothing survives a restart, jobs run one
-at a time on this machine, and a cluster is only a name.
+types: a field that it does not know is an error 400. What differs: nothing survives a restart, no more jobs run at a
+time than the runner has places for, and a cluster is only a name.
 """
 
 import re
@@ -23,6 +23,10 @@ from local.workflows import Operation, new
 # There from the start, for `gcloud dataproc jobs submit … --cluster=brigade-cluster`.
 STANDING_CLUSTER = "brigade-cluster"
 _JOB_ID = re.compile(r"[a-zA-Z0-9_-]{1,100}")
+# By name from `gcloud`, by number from the client.
+_STATE_MATCHERS = dict.fromkeys(("ACTIVE", "1"), lambda job: not job.done)
+_STATE_MATCHERS |= dict.fromkeys(("NON_ACTIVE", "2"), lambda job: job.done)
+_REQUEST_ID = re.compile(r"[a-zA-Z0-9_-]{0,40}")
 
 
 def read(kind: type, body: object):
@@ -160,8 +164,8 @@ class Dataproc:
         return json_format.MessageToDict(template) | {"name": _name(key, kind)}
 
     def _start(self, project, kind, region, template, parameters, request_id, template_name):
-        if len(request_id) > 40:
-            abort(400, f"requestId has {len(request_id)} characters, at most 40 are allowed")
+        if not _REQUEST_ID.fullmatch(request_id):
+            abort(400, f"requestId {request_id!r}: expected at most 40 letters, digits, _ and -")
         try:
             template = workflow_templates.with_parameters(template, parameters)
             workflow_templates.validate(template)
@@ -170,7 +174,7 @@ class Dataproc:
         with self._lock:
             request_key = project, region, "workflow", request_id
             operation = self._requests.get(request_key) if request_id else None
-            is_new = operation is None
+            is_new = operation is None or operation.done  # a tag of workflows that run, not of all that ever ran
             if is_new:
                 metadata = workflows.metadata_for(template, self._workflow_cluster(project, region, template))
                 metadata.template = template_name
@@ -236,7 +240,7 @@ class Dataproc:
             metadata.operation_type = "submit"
             metadata.start_time.GetCurrentTime()
             operation = self._operation(project, kind, region, metadata)
-            operation.job = job
+            operation.jobs.append(job)
         self._in_background(self._follow_job, operation)
         return operation.to_json()
 
@@ -269,8 +273,9 @@ class Dataproc:
             return job
 
     def _follow_job(self, operation: Operation) -> None:
-        operation.job.wait()
-        message, error = operation.job.snapshot(), None
+        (job,) = operation.jobs
+        job.wait()
+        message, error = job.snapshot(), None
         if message.status.state != dataproc_v1.JobStatus.State.DONE:
             error = {"code": workflows.FAILED_PRECONDITION, "message": message.status.details or "Cancelled"}
         with operation.lock:
@@ -290,6 +295,8 @@ class Dataproc:
             found = [job.snapshot() for key, job in self._jobs.items() if key[:2] == (project, region)]
         if cluster := request.args.get("clusterName"):
             found = [message for message in found if message.placement.cluster_name == cluster]
+        if matcher := _STATE_MATCHERS.get(request.args.get("jobStateMatcher")):
+            found = [message for message in found if matcher(message)]
         return jsonify(jobs=[json_format.MessageToDict(message) for message in reversed(found)])
 
     def cancel_job(self, project: str, kind: str, region: str, job_id: str):

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
-from local import emulators
+from local import emulators, workflow_templates
 from local.services import (
     DEAD_LETTER_TOPIC,
     INPUT_BUCKET,
@@ -184,7 +184,8 @@ def retrain(clock: Clock, services: Services, client) -> dict[str, dict]:
     message = dataproc.WorkflowTemplate()
     json_format.ParseDict(template | {"id": TEMPLATE.rsplit("/", 1)[1]}, message._pb)
     templates.create_workflow_template(parent=f"projects/{PROJECT}/regions/{REGION}", template=message)
-    operation = templates.instantiate_workflow_template(name=TEMPLATE)
+    parameters = workflow_templates.own_values(message._pb)
+    operation = templates.instantiate_workflow_template(name=TEMPLATE, parameters=parameters)
     states: dict[str, str] = {}
     while not operation.done():
         report(clock, states, operation.metadata)
@@ -197,7 +198,7 @@ def retrain(clock: Clock, services: Services, client) -> dict[str, dict]:
             summaries[node.step_id] = driver_output(client, job.driver_output_resource_uri)
     failed = operation.exception()
     if failed:
-        steps = [node.step_id for node in operation.metadata.graph.nodes if node.error]
+        steps = [node.step_id for node in operation.metadata.graph.nodes if node.job_id and node.error]
         said = [line for step in steps for line in summaries.get(step, {}).get("output", [])[-1:]]
         raise Failed(
             f"{' and '.join(steps) or 'the workflow'} failed: {''.join(said) or failed}; see {services.folder}/jobs"

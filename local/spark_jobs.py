@@ -1,5 +1,5 @@
-"""Runs Dataproc's PySpark jobs with the `spark-submit` of this Python environment, one after another, in the
-order of submission.
+"""Runs Dataproc's PySpark jobs with the `spark-submit` of this Python environment, two at a time, in the order of
+submission.
 
 A job sees `gs://` as it would on a cluster. Hadoop's ViewFileSystemOverloadScheme maps each bucket to the
 folder in which the storage emulator keeps it (`HADOOP_CONF_DIR` names a core-site.xml that is written for the
@@ -24,7 +24,9 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.parse
+import urllib.request
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,6 +42,7 @@ from local import guard
 logger = logging.getLogger(__name__)
 
 STAGING_BUCKET = "dataproc-staging"
+PLACES = 2  # jobs at a time: each has a Java heap of up to 4 GiB
 _State = JobStatus.State
 _ENDED = (_State.DONE, _State.ERROR, _State.CANCELLED)
 # The last line of a Python traceback, or of a Java one in the driver's main thread.
@@ -106,46 +109,55 @@ class SparkJob:
 
 
 class SparkRunner:
-    """The machine's one place for a Spark job, and the queue before it."""
+    """The machine's places for Spark jobs, and the queue before them."""
 
     def __init__(self, state_dir: Path, buckets_dir: Path, master: str) -> None:
         self._jobs_dir = state_dir.absolute() / "jobs"
         self._buckets_dir = buckets_dir.absolute()
         self._master = master
-        self._queue: queue.Queue[SparkJob] = queue.Queue()
+        self._queue: queue.Queue[SparkJob | None] = queue.Queue()
         self._stopped = threading.Event()
-        self._current: SparkJob | None = None
-        self._thread = threading.Thread(target=self._work, name="spark-jobs", daemon=True)
-        self._thread.start()
+        self._running: set[SparkJob] = set()
+        self._lock = threading.Lock()  # of what runs: no job starts while empty folders are removed
+        self._threads = [threading.Thread(target=self._work, name="spark-jobs", daemon=True) for _ in range(PLACES)]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, job: SparkJob) -> None:
-        """Queue a job; it starts when those before it have ended."""
+        """Queue a job; it starts when there is a place, and those before it have started."""
         job.message.driver_output_resource_uri = (
             f"gs://{STAGING_BUCKET}/google-cloud-dataproc-metainfo/{job.message.job_uuid}/driveroutput"
         )
         self._queue.put(job)
+        if self._stopped.is_set():
+            job.cancel()
 
     def stop(self) -> None:
-        """End the job that runs, with all its processes, and start no other."""
-        self._stopped.set()
-        if current := self._current:
-            current.cancel()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._queue.get_nowait().cancel()
-        self._queue.put(None)
-        self._thread.join(2 * guard.GRACE_SECONDS)
+        """End the jobs that run, with all their processes, and start no other."""
+        with self._lock:
+            self._stopped.set()
+            running = list(self._running)
+        for job in running:
+            job.cancel()
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join(2 * guard.GRACE_SECONDS)
 
     def _work(self) -> None:
-        while (job := self._queue.get()) is not None and not self._stopped.is_set():
-            self._current = job
-            if not job._set(_State.RUNNING):
-                continue  # cancelled while it waited
+        while (job := self._queue.get()) is not None:
+            with self._lock:
+                self._running.add(job)
+                if self._stopped.is_set():
+                    job.cancel()
             try:
-                self._run(job)
+                if job._set(_State.RUNNING):  # or else it was cancelled while it waited
+                    self._run(job)
             except Exception as error:
                 logger.exception("job %s", job.message.reference.job_id)
                 job._set(_State.ERROR, f"{type(error).__name__}: {error}")
+            with self._lock:
+                self._running.discard(job)
 
     def _run(self, job: SparkJob) -> None:
         job_id = job.message.reference.job_id
@@ -172,6 +184,9 @@ class SparkRunner:
         if not self._stopped.is_set():  # the emulator is being stopped as well then
             for bucket in buckets:
                 sync_bucket(client, bucket, started)
+            with self._lock:
+                for bucket in buckets if self._running == {job} else ():
+                    remove_empty_folders(bucket)
             output.upload()
             output.close()
         shutil.rmtree(folder, ignore_errors=True)
@@ -299,26 +314,40 @@ def sync_bucket(client: storage.Client, folder: Path, since: float) -> None:
         # ctime, unlike mtime, also moves when a file is renamed; a second for clocks that tick coarsely
         if blob and blob.size == stat.st_size and stat.st_ctime < since - 1:
             continue
-        with contextlib.suppress(FileNotFoundError, PreconditionFailed):
-            content = (folder / name).read_bytes()  # whole, since the upload replaces this very file
+        with contextlib.suppress(FileNotFoundError):
+            content = (folder / name).read_bytes()
             if blob and blob.md5_hash == base64.b64encode(hashlib.md5(content).digest()).decode():
                 continue
-            generation = blob.generation if blob else 0
-            client.bucket(folder.name).blob(name).upload_from_string(
-                content, content_type="application/octet-stream", if_generation_match=generation
-            )
-            changed += 1
+            changed += adopt(folder.name, name, blob.generation if blob else 0)
     for name in listed.keys() - files.keys():
         if not (folder / name).exists():
             with contextlib.suppress(NotFound, PreconditionFailed):
                 listed[name].delete(if_generation_match=listed[name].generation)
                 changed += 1
+    if changed:
+        logger.info("gs://%s: %d objects written or removed by the job", folder.name, changed)
+
+
+def adopt(bucket: str, name: str, generation: int) -> bool:
+    """Have the emulator take a file of the bucket's folder into its index in place of `generation`; return whether it
+    did."""
+    path = f"adopt/{bucket}/{urllib.parse.quote(name)}?ifGenerationMatch={generation}"
+    request = urllib.request.Request(f"{os.environ['STORAGE_EMULATOR_HOST']}/{path}", method="POST")
+    try:
+        urllib.request.urlopen(request).close()
+    except urllib.error.HTTPError as error:
+        if error.code not in (404, 412):  # the file is gone, or another is live
+            raise
+        return False
+    return True
+
+
+def remove_empty_folders(folder: Path) -> None:
+    """Remove those below `folder`: the service has no folders."""
     for path, _, _ in os.walk(folder, topdown=False):
         if Path(path) != folder:
             with contextlib.suppress(OSError):  # not empty
-                os.rmdir(path)  # the service has no folders
-    if changed:
-        logger.info("gs://%s: %d objects written or removed by the job", folder.name, changed)
+                os.rmdir(path)
 
 
 class _DriverOutput:

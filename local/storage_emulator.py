@@ -18,6 +18,8 @@ Added to the emulator:
   object.
 - Deleting is deleting. The emulator would keep a copy for seven days (soft delete), and empty folders, which
   Spark sees and the service does not have.
+- `POST /adopt/BUCKET/OBJECT` takes a file that Spark has put into a bucket's folder into the index, as it is. An
+  upload would replace it, and what another job is writing into it at that moment would be lost.
 - Requests run in threads. The emulator serves one connection after another, so that one idle client stops all
   others.
 """
@@ -72,7 +74,7 @@ def create_server(host: str, port: int, data_dir: Path) -> ThreadingHTTPServer:
     """Return the emulator, bound and ready for `serve_forever`, with the additions above in place."""
     server.HANDLERS = tuple(
         (pattern, {method: _guarded(handler) for method, handler in methods.items()})
-        for pattern, methods in _with_more_uploads(server.HANDLERS)
+        for pattern, methods in (_ADOPTION, *_with_more_uploads(server.HANDLERS))
     )
     storage.Storage._bucket_soft_delete_retention_seconds = lambda self, bucket_name: 0
     storage._FileStore.write_bytes = _write_bytes
@@ -106,6 +108,23 @@ def _with_more_uploads(handlers: tuple) -> Iterator[tuple[str, dict]]:
         yield pattern, methods
         if methods.get(server.POST) is objects.insert and pattern.startswith("^/upload/"):
             yield pattern.replace("^", "^/resumable", 1), methods
+
+
+def _adopt(request, response, store) -> None:
+    """Answer 404 if there is no such file."""
+    bucket, name = request.params["bucket_name"], request.params["object_id"]
+    path = store._store._disk_path(store._object_path(bucket, name))
+    if bucket not in store.buckets or not path.is_file():
+        response.status = HTTPStatus.NOT_FOUND
+        return
+    content = path.read_bytes()
+    kind, size = "application/octet-stream", str(len(content))
+    resource = objects._make_object_resource(request.base_url, bucket, name, kind, size)
+    store.objects.setdefault(bucket, {})[name] = objects._checksums(content, resource)
+    store._write_config_to_file()
+
+
+_ADOPTION = (r"^/adopt/(?P<bucket_name>[-.\w]+)/(?P<object_id>.*[^/]+)$", {server.POST: _adopt})
 
 
 def _guarded(handler: Callable) -> Callable:

@@ -9,14 +9,19 @@ https://cloud.google.com/dataproc/docs/concepts/workflows/workflow-parameters
 
 import graphlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+
+from google.protobuf.message import Message
 
 _ID = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]{1,48})[a-zA-Z0-9]")
 _ID_RULE = "3 to 50 letters, digits, _ and -, and neither begins nor ends with _ or -"
 _PARAMETER_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,39}")
 _PATH_PART = re.compile(r"\.?([A-Za-z]\w*)|\[(?:'([^']+)'|\"([^\"]+)\"|([^\]'\"]+))\]")
+# All of a managed cluster's configuration that a parameter may own.
+_INSTANCES = re.compile(r"placement\.managedCluster\.config\.(master|worker)Config\.numInstances")
 DAG_TIMEOUT_SECONDS = (600, 86_400)
 PARAMETER_VALUE_CHARACTERS = 1000
+DESCRIPTION_CHARACTERS = 1024
 
 
 def validate(template) -> None:
@@ -47,9 +52,14 @@ def execution_order(template) -> list:
         raise ValueError(f"prerequisiteStepIds go in a circle: {' -> '.join(error.args[1])}") from None
 
 
+def own_values(template) -> dict[str, str]:
+    """Return, for each parameter, what the template itself has in the first of the parameter's fields."""
+    return {parameter.name: str(_read(*_field(template, parameter.fields[0]))) for parameter in template.parameters}
+
+
 def with_parameters(template, values: Mapping[str, str]):
     """Return a copy of the template in which each parameter's value has replaced the fields that the
-    parameter owns."""
+    parameter owns. As the service's reference says of parameters, each needs a value: there are no defaults."""
     parameters = {parameter.name: parameter for parameter in template.parameters}
     if unknown := sorted(values.keys() - parameters.keys()):
         raise ValueError(f"unknown parameter {', '.join(unknown)}: the template has {sorted(parameters) or 'none'}")
@@ -60,7 +70,10 @@ def with_parameters(template, values: Mapping[str, str]):
     for name, value in values.items():
         _validate_value(parameters[name], value)
         for path in parameters[name].fields:
-            _setter(result, path)(value)
+            try:
+                _write(*_field(result, path), value)
+            except ValueError:
+                raise ValueError(f"parameter {name}: expected a number, found {value!r}") from None
     return result
 
 
@@ -96,9 +109,13 @@ def _validate_parameters(template) -> None:
             raise ValueError(f"parameter {parameter.name} is there more than once")
         names.add(parameter.name)
         if not parameter.fields:
-            raise ValueError(f"parameter {parameter.name} has no fields")
+            raise ValueError(f"parameter {parameter.name} is not used: it has no fields")
+        if len(parameter.description) > DESCRIPTION_CHARACTERS:
+            raise ValueError(
+                f"parameter {parameter.name}: description has more than {DESCRIPTION_CHARACTERS} characters"
+            )
         for path in parameter.fields:
-            _setter(template, path)  # raises if there is no such field
+            _field(template, path)  # raises if there is no such field
             parts = tuple(_parts(path))
             if parts in owners:
                 raise ValueError(f"field {path} belongs to {owners[parts]} and to {parameter.name}: one is allowed")
@@ -130,15 +147,16 @@ def _parts(path: str) -> list[str]:
     return parts
 
 
-def _setter(template, path: str) -> Callable[[str], None]:
-    """Return the function that puts a value into the field at `path`. Raises ValueError if the template has
-    no such field."""
-    if path.startswith(("placement.managedCluster.config", "placement.managed_cluster.config")):
-        raise ValueError(f"field {path}: parameters cannot reach a managed cluster's configuration")
-    node, parts = template, _parts(path)
+def _field(template, path: str) -> tuple[object, str | int]:
+    """Return the message, list or map that holds the field at `path`, and its name, position or key there. Raises
+    ValueError if the template has no such field."""
+    parts = _parts(path)
+    if parts[:3] == ["placement", "managedCluster", "config"] and not _INSTANCES.fullmatch(path):
+        raise ValueError(f"field {path}: of a managed cluster's configuration, parameters reach numInstances only")
+    node = template
     while parts:
         name = parts.pop(0)
-        fields = {field.json_name: field for field in node.DESCRIPTOR.fields} | dict(node.DESCRIPTOR.fields_by_name)
+        fields = {field.json_name: field for field in node.DESCRIPTOR.fields}
         if name not in fields:
             raise ValueError(f"field {path}: {node.DESCRIPTOR.name} has no field {name!r}")
         field, value = fields[name], getattr(node, fields[name].name)
@@ -146,22 +164,35 @@ def _setter(template, path: str) -> Callable[[str], None]:
         if is_message and field.message_type.GetOptions().map_entry:
             if len(parts) != 1:
                 raise ValueError(f"field {path}: name one key of {name}, as {name}['key']")
-            return lambda text, entries=value, key=parts[0]: entries.update({key: text})
+            if parts[0] not in value:
+                raise ValueError(f"field {path}: the template sets no {name}['{parts[0]}']")
+            return value, parts[0]
         if field.is_repeated:
             position = _position(value, parts.pop(0) if parts else "", path)
             if not is_message:
                 if parts:
                     break
-                return lambda text, items=value: items.__setitem__(position, text)
+                return value, position
             node = value[position]
         elif is_message:
             if not node.HasField(field.name):
                 raise ValueError(f"field {path}: the template sets no {name}")
             node = value
         elif not parts:
-            convert = type(value)
-            return lambda text, owner=node: setattr(owner, field.name, convert(text))
+            return node, field.name
     raise ValueError(f"field {path} is not a single value; expected one like jobs['step'].pysparkJob.args[0]")
+
+
+def _read(holder, place: str | int) -> object:
+    return getattr(holder, place) if isinstance(holder, Message) else holder[place]
+
+
+def _write(holder, place: str | int, text: str) -> None:
+    """Raises ValueError if the field is a number and the text is none."""
+    if isinstance(holder, Message):
+        setattr(holder, place, type(getattr(holder, place))(text))
+    else:
+        holder[place] = text
 
 
 def _position(items, part: str, path: str) -> int:

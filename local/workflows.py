@@ -5,6 +5,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from google.cloud import dataproc_v1
@@ -44,7 +45,7 @@ class Operation:
     done: bool = False
     error: dict | None = None
     response: object | None = None
-    job: SparkJob | None = None  # the one that runs for it
+    jobs: list[SparkJob] = field(default_factory=list)  # that were submitted for it
     cancelled: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -58,11 +59,11 @@ class Operation:
             return body
 
     def cancel(self) -> None:
-        """Ask for the end: the job that runs is killed, and no other starts."""
+        """Ask for the end: the jobs that run are killed, and no other starts."""
         with self.lock:
             self.cancelled = True
-            if self.job:
-                self.job.cancel()
+            for job in self.jobs:
+                job.cancel()
 
     def finish(self, error: dict | None = None, response: object | None = None) -> None:
         with self.lock:
@@ -79,8 +80,7 @@ def _any(message) -> dict:
 
 
 def metadata_for(template, cluster_name: str):
-    """The `WorkflowMetadata` of a workflow that has not begun; its nodes are in the order in which they will
-    run."""
+    """The `WorkflowMetadata` of a workflow that has not begun; each of its nodes comes after its prerequisites."""
     metadata = new(dataproc_v1.WorkflowMetadata)
     metadata.version = template.version
     metadata.state = _State.PENDING
@@ -97,9 +97,10 @@ def metadata_for(template, cluster_name: str):
 
 
 def run(template, operation: Operation, submit: Callable[[object], SparkJob]) -> None:
-    """Run the jobs one after another and finish the operation; the first that fails is the last that starts.
+    """Run each job as soon as its prerequisites are done, side by side with what else runs, and finish the operation.
 
-    `submit` takes a `Job` message and returns the job that it has queued.
+    Once a job has failed no other starts; those that run already come to their end. `submit` takes a `Job` message and
+    returns the job that it has queued.
     """
     metadata = operation.metadata
     with operation.lock:
@@ -108,27 +109,52 @@ def run(template, operation: Operation, submit: Callable[[object], SparkJob]) ->
         if metadata.HasField("create_cluster"):
             metadata.create_cluster.done = True
     jobs = {job.step_id: job for job in template.jobs}
-    error = None
-    for node in metadata.graph.nodes:
-        try:
-            error = _run_node(jobs[node.step_id], node, operation, submit)
-        except Exception as failure:
-            logger.exception("%s, step %s", operation.name, node.step_id)
-            error = {"code": INTERNAL, "message": f"Step {node.step_id}: {failure}"}
-        if error:
-            break
+    errors: list[dict] = []
+    running: set[Future] = set()
+    with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
+        while True:
+            for node in [] if errors else _make_runnable(operation):
+                running.add(pool.submit(_run_node, jobs[node.step_id], node, operation, submit))
+            if not running:
+                break
+            ended, running = wait(running, return_when=FIRST_COMPLETED)
+            errors += [error for future in ended if (error := future.result())]
     with operation.lock:
+        for node in metadata.graph.nodes:
+            if node.state == _Node.BLOCKED:
+                node.state, node.error = _Node.FAILED, "Not run: the workflow ended before"
         metadata.state = _State.DONE
         metadata.end_time.GetCurrentTime()
         metadata.dag_end_time.CopyFrom(metadata.end_time)
         if metadata.HasField("create_cluster"):
             metadata.delete_cluster.operation_id = str(uuid.uuid4())
             metadata.delete_cluster.done = True
-        operation.finish(error)
+        operation.finish(errors[0] if errors else None)
+
+
+def _make_runnable(operation: Operation) -> list:
+    """The nodes whose prerequisites are done, of those that were waiting for them."""
+    nodes = operation.metadata.graph.nodes
+    with operation.lock:
+        done = {node.step_id for node in nodes if node.state == _Node.COMPLETED}
+        found = [node for node in nodes if node.state == _Node.BLOCKED and done.issuperset(node.prerequisite_step_ids)]
+        for node in found:
+            node.state = _Node.RUNNABLE
+    return found
 
 
 def _run_node(ordered_job, node, operation: Operation, submit: Callable) -> dict | None:
     """Run one step to its end; return the error that ends the workflow, if there is one."""
+    try:
+        return _run_job(ordered_job, node, operation, submit)
+    except Exception as failure:
+        logger.exception("%s, step %s", operation.name, node.step_id)
+        with operation.lock:
+            node.state, node.error = _Node.FAILED, str(failure)
+        return {"code": INTERNAL, "message": f"Step {node.step_id}: {failure}"}
+
+
+def _run_job(ordered_job, node, operation: Operation, submit: Callable) -> dict | None:
     metadata = operation.metadata
     message = new(dataproc_v1.Job)
     message.pyspark_job.CopyFrom(ordered_job.pyspark_job)
@@ -139,8 +165,10 @@ def _run_node(ordered_job, node, operation: Operation, submit: Callable) -> dict
     message.placement.cluster_name = metadata.cluster_name
     with operation.lock:
         if operation.cancelled:
+            node.state = _Node.FAILED
             return {"code": CANCELLED, "message": "The workflow was cancelled"}
-        operation.job = job = submit(message)
+        job = submit(message)
+        operation.jobs.append(job)
         node.job_id, node.state = message.reference.job_id, _Node.RUNNING
     in_time = job.wait(_seconds_left(metadata))
     if not in_time:

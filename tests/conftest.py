@@ -2,11 +2,13 @@
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -100,6 +102,83 @@ def storage_emulator(tmp_path_factory):
     yield folder / ".cloudstorage"
     del os.environ["STORAGE_EMULATOR_HOST"]
     guard.stop(process)
+
+
+class ControlPlane(NamedTuple):
+    """The stand-ins for Dataproc and Cloud Scheduler as tests need them."""
+
+    endpoint: str
+    state_dir: Path
+
+    def client(self, kind: type):
+        from google.auth.credentials import AnonymousCredentials
+
+        options = {"api_endpoint": self.endpoint}
+        return kind(transport="rest", credentials=AnonymousCredentials(), client_options=options)
+
+
+def start_control_plane(state_dir: Path, buckets_dir: Path, port: int) -> subprocess.Popen:
+    command = [sys.executable, "-m", "local.control_plane", f"--port={port}"]
+    command += [f"--state_dir={state_dir}", f"--buckets_dir={buckets_dir}"]
+    process = guard.start(command, cwd=ROOT)
+    emulators.wait_for_port(port, process)
+    return process
+
+
+@pytest.fixture(scope="session")
+def control_plane(storage_emulator, tmp_path_factory):
+    """One for the whole run, next to the storage emulator."""
+    state_dir, port = tmp_path_factory.mktemp("control plane"), emulators.free_port()  # the space is on purpose
+    process = start_control_plane(state_dir, storage_emulator, port)
+    yield ControlPlane(f"http://127.0.0.1:{port}", state_dir)
+    assert guard.stop(process) == 0
+
+
+@pytest.fixture(scope="session")
+def cloud(storage_emulator):
+    """A client of the storage emulator that holds the buckets, the code of the tests' workflows and two documents."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    from tests.workflow_steps import STEP
+
+    client = storage.Client(project="brigade-test", credentials=AnonymousCredentials())
+    for bucket in ("ml_input", "ml_output"):
+        if not client.bucket(bucket).exists():
+            client.create_bucket(bucket)
+    for name, content in {
+        "code/step.py": STEP,
+        "code/labels.py": "NAME = 'label '",
+        "raw/dt=2026-03-01/a.jsonl": "first\n",
+        "raw/dt=2026-03-02/b.jsonl": "second\n",
+    }.items():
+        client.bucket("ml_input").blob(name).upload_from_string(content)
+    return client
+
+
+@pytest.fixture
+def gcloud(control_plane, tmp_path):
+    """Runs `gcloud …` in `tmp_path` against the stand-ins, which is to end with `status`; returns its standard output
+    and error."""
+    if shutil.which("gcloud") is None:
+        pytest.skip("the Google Cloud CLI is not installed")
+    env = os.environ | {
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER": f"{control_plane.endpoint}/",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC": f"{control_plane.endpoint}/",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"{os.environ['STORAGE_EMULATOR_HOST']}/storage/v1/",
+        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+        "CLOUDSDK_CONFIG": str(tmp_path / "gcloud"),
+        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+        "CLOUDSDK_CORE_PROJECT": "brigade-test",
+        "CLOUDSDK_DATAPROC_REGION": "us-central1",
+    }
+
+    def run(*args: str, status: int = 0) -> tuple[str, str]:
+        done = subprocess.run(["gcloud", *args], env=env, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == status, done.stderr
+        return done.stdout, done.stderr
+
+    return run
 
 
 class LocalPlace:

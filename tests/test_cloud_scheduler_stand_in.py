@@ -1,12 +1,11 @@
 """The Cloud Scheduler stand-in, through Google's own client and `gcloud`; a local server receives the
 requests."""
 
+import base64
+import contextlib
 import datetime
 import json
-import os
 import queue
-import shutil
-import subprocess
 import threading
 import time
 import uuid
@@ -14,38 +13,55 @@ import zoneinfo
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
 from google.api_core.exceptions import AlreadyExists, BadRequest, Conflict, NotFound
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import scheduler_v1
 from google.protobuf import field_mask_pb2
 from werkzeug.serving import make_server
 
 from local.cloud_scheduler import CloudScheduler, Cron
 from local.control_plane import create_app
+from tests.conftest import ControlPlane
 
 PARENT = "projects/brigade-test/locations/us-central1"
 
 
-@pytest.fixture(scope="module")
-def endpoint():
-    """The address of the stand-in."""
-    scheduler = CloudScheduler()
-    scheduler.start()
+START = datetime.datetime(2026, 1, 1, 12, 0, tzinfo=datetime.UTC)  # a Thursday
+
+
+@contextlib.contextmanager
+def served(scheduler: CloudScheduler):
+    """A client of a stand-in over HTTP."""
     server = make_server("127.0.0.1", 0, create_app(None, scheduler), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    scheduler.stop()
+    yield ControlPlane(f"http://127.0.0.1:{server.server_port}", None).client(scheduler_v1.CloudSchedulerClient)
     server.shutdown()
     thread.join()
     server.server_close()
 
 
 @pytest.fixture(scope="module")
-def client(endpoint) -> scheduler_v1.CloudSchedulerClient:
-    return scheduler_v1.CloudSchedulerClient(
-        transport="rest", credentials=AnonymousCredentials(), client_options={"api_endpoint": endpoint}
-    )
+def client():
+    """Of a stand-in with the machine's clock."""
+    scheduler = CloudScheduler()
+    scheduler.start()
+    with served(scheduler) as client:
+        yield client
+    scheduler.stop()
+
+
+@pytest.fixture
+def scheduler() -> CloudScheduler:
+    """One whose clock stands until a test turns it."""
+    return CloudScheduler(standing_at=START)
+
+
+@pytest.fixture
+def turned(scheduler):
+    """Its client."""
+    with served(scheduler) as client:
+        yield client
 
 
 class Target(ThreadingHTTPServer):
@@ -123,23 +139,79 @@ def test_a_failed_attempt_is_recorded_with_its_status(client, target):
     assert (status.code, status.message) == (14, "HTTP 503")
 
 
-def test_an_enabled_job_fires_when_its_time_has_come_and_a_paused_one_does_not(client, target, monkeypatch):
-    from local import cloud_scheduler
+def fired(target) -> list[datetime.datetime]:
+    """The times by the schedule of the requests that came since."""
+    times = []
+    while not target.requests.empty():
+        times.append(datetime.datetime.fromisoformat(target.requests.get()[1]["X-CloudScheduler-ScheduleTime"]))
+    return times
 
-    paused, enabled = (client.create_job(parent=PARENT, job=job(target.uri)).name for _ in range(2))
-    assert client.pause_job(name=paused).state == scheduler_v1.Job.State.PAUSED
-    due = client.get_job(name=enabled).schedule_time
-    later = due + datetime.timedelta(seconds=1)
-    monkeypatch.setattr(cloud_scheduler, "_now", lambda: later)
 
-    _, headers, _ = target.requests.get(timeout=60)
-
-    assert headers["X-CloudScheduler-JobName"] == enabled.rsplit("/", 1)[1]
+def test_an_enabled_job_fires_by_itself_when_its_time_has_come(target, monkeypatch):
+    scheduler = CloudScheduler()
+    with served(scheduler) as client:
+        due = client.create_job(parent=PARENT, job=job(target.uri)).schedule_time
+        monkeypatch.setattr(scheduler, "_now", lambda: due)  # the machine's clock, days later
+        scheduler.start()
+        _, headers, _ = target.requests.get(timeout=60)
+        scheduler.stop()
     assert datetime.datetime.fromisoformat(headers["X-CloudScheduler-ScheduleTime"]) == due
-    attempted(client, enabled)
-    assert client.get_job(name=enabled).schedule_time == due + datetime.timedelta(days=7)
-    assert target.requests.empty() and not client.get_job(name=paused).last_attempt_time
-    assert client.resume_job(name=paused).schedule_time > due
+
+
+def test_a_clock_that_is_turned_over_four_weeks_fires_each_of_them_once_at_its_time(scheduler, turned, target):
+    weekly = turned.create_job(parent=PARENT, job=job(target.uri))
+    assert weekly.schedule_time == datetime.datetime(2026, 1, 5, 2, 0, tzinfo=datetime.UTC)
+
+    scheduler.turn_to(START + datetime.timedelta(weeks=4))
+
+    assert fired(target) == [weekly.schedule_time + datetime.timedelta(weeks=week) for week in range(4)]
+    scheduler.turn_to(START + datetime.timedelta(weeks=4))
+    assert fired(target) == []
+    assert turned.get_job(name=weekly.name).last_attempt_time == weekly.schedule_time + datetime.timedelta(weeks=3)
+
+
+def test_a_paused_job_does_not_fire_and_one_that_is_resumed_leaves_out_what_it_missed(scheduler, turned, target):
+    name = turned.create_job(parent=PARENT, job=job(target.uri)).name
+    assert turned.pause_job(name=name).state == scheduler_v1.Job.State.PAUSED
+    scheduler.turn_to(START + datetime.timedelta(weeks=2))
+    assert fired(target) == []
+    resumed = turned.resume_job(name=name)
+    scheduler.turn_to(START + datetime.timedelta(weeks=3))
+    assert fired(target) == [resumed.schedule_time] == [datetime.datetime(2026, 1, 19, 2, 0, tzinfo=datetime.UTC)]
+
+
+def test_a_schedule_follows_its_time_zone_over_a_change_of_the_clocks(scheduler, turned, target):
+    turned.create_job(parent=PARENT, job=job(target.uri, time_zone="Europe/Berlin"))
+    scheduler.turn_to(datetime.datetime(2026, 3, 22, tzinfo=datetime.UTC))
+    fired(target)
+    scheduler.turn_to(datetime.datetime(2026, 4, 7, tzinfo=datetime.UTC))
+    assert [f"{time:%m-%d %H:%M}" for time in fired(target)] == ["03-23 01:00", "03-30 00:00", "04-06 00:00"]
+
+
+def test_a_failed_attempt_is_retried_at_growing_intervals_with_the_same_time_of_the_schedule(scheduler, turned, target):
+    target.answer = 503
+    retries = {"retry_count": 5, "min_backoff_duration": "10s", "max_backoff_duration": "300s", "max_doublings": 2}
+    name = turned.create_job(parent=PARENT, job=job(target.uri, retry_config=retries)).name
+    due = began = turned.get_job(name=name).schedule_time
+    for wait in (10, 20, 40, 80, 120):
+        scheduler.turn_to(began)
+        began += datetime.timedelta(seconds=wait)
+        assert turned.get_job(name=name).schedule_time == began
+        assert fired(target) == [due]
+    scheduler.turn_to(began)
+    assert fired(target) == [due]  # the fifth retry, and the last
+    assert turned.get_job(name=name).schedule_time == due + datetime.timedelta(weeks=1)
+
+
+def test_a_retry_that_succeeds_is_the_last(scheduler, turned, target):
+    target.answer = 503
+    name = turned.create_job(parent=PARENT, job=job(target.uri, retry_config={"retry_count": 3})).name
+    due = turned.get_job(name=name).schedule_time
+    scheduler.turn_to(due)
+    target.answer = 200
+    scheduler.turn_to(due + datetime.timedelta(days=1))
+    assert fired(target) == [due, due]
+    assert turned.get_job(name=name).status.code == 0
 
 
 def test_jobs_are_listed_changed_and_deleted(client, target):
@@ -163,6 +235,9 @@ def test_jobs_are_listed_changed_and_deleted(client, target):
         ({"schedule": "0 2 * * someday"}, "day of week 'someday'"),
         ({"time_zone": "Mars/Olympus"}, "Mars/Olympus"),
         ({"http_target": {"uri": "ftp://x"}}, "httpTarget.uri"),
+        ({"attempt_deadline": "14s"}, "attemptDeadline is 14s: it must be 15s to 1800s"),
+        ({"attempt_deadline": "1801s"}, "attemptDeadline is 1801s"),
+        ({"retry_config": {"retry_count": 6}}, "retryCount is 6: it must be 0 to 5"),
     ],
 )
 def test_a_job_that_cannot_run_is_refused(client, settings, message):
@@ -204,26 +279,46 @@ def test_a_schedule_is_kept_in_the_jobs_time_zone():
     assert following.astimezone(datetime.UTC) == datetime.datetime(2026, 3, 30, 0, 0, tzinfo=datetime.UTC)
 
 
-@pytest.mark.skipif(shutil.which("gcloud") is None, reason="the Google Cloud CLI is not installed")
-def test_gcloud_creates_runs_describes_lists_and_deletes_a_job(endpoint, target, tmp_path):
-    env = os.environ | {
-        "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER": f"{endpoint}/",
-        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
-        "CLOUDSDK_CONFIG": str(tmp_path),
-        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
-        "CLOUDSDK_CORE_PROJECT": "brigade-test",
-    }
+def test_unknown_fields_are_refused_in_a_job_and_in_a_mask(control_plane, target):
+    url = f"{control_plane.endpoint}/v1/{PARENT}/jobs"
+    body = {"name": f"{PARENT}/jobs/unknown", "schedule": "0 2 * * 1", "httpTarget": {"uri": target.uri}}
+    answer = requests.post(url, json=body | {"colour": "red"})
+    assert answer.status_code == 400 and 'no field named "colour"' in answer.json()["error"]["message"]
+    assert requests.post(url, json=body).status_code == 200
+    answer = requests.patch(f"{url}/unknown?updateMask=colour", json={})
+    assert answer.status_code == 400 and "'colour' names a field" in answer.json()["error"]["message"]
 
-    def gcloud(*args: str):
-        command = ["gcloud", "scheduler", "jobs", *args, "--location=us-central1", "--format=json"]
-        result = subprocess.run(command, env=env, capture_output=True, text=True)
-        assert result.returncode == 0, result.stderr
-        return json.loads(result.stdout or "null")
+
+def test_gcloud_creates_updates_pauses_resumes_runs_describes_lists_and_deletes_a_job(gcloud, target):
+    def jobs(*args: str):
+        return json.loads(gcloud("scheduler", "jobs", *args, "--location=us-central1", "--format=json")[0] or "null")
 
     create = ["--schedule=0 2 * * 1", f"--uri={target.uri}", "--http-method=POST", "--message-body=hello"]
-    gcloud("create", "http", "brigade-retrain", "--time-zone=Etc/UTC", *create)
-    gcloud("run", "brigade-retrain")
+    jobs("create", "http", "brigade-retrain", "--time-zone=Etc/UTC", *create)
+    jobs(
+        "update", "http", "brigade-retrain", "--schedule=30 3 * * 1", "--max-retry-attempts=2", "--attempt-deadline=60s"
+    )
+    found = jobs("describe", "brigade-retrain")
+    assert (found["schedule"], found["attemptDeadline"], found["state"]) == ("30 3 * * 1", "60s", "ENABLED")
+    assert (found["retryConfig"]["retryCount"], found["retryConfig"]["minBackoffDuration"]) == (2, "5s")
+    assert (found["httpTarget"]["uri"], base64.b64decode(found["httpTarget"]["body"])) == (target.uri, b"hello")
+    jobs("pause", "brigade-retrain")
+    assert jobs("describe", "brigade-retrain")["state"] == "PAUSED"
+    jobs("resume", "brigade-retrain")
+    jobs("run", "brigade-retrain")
     assert target.requests.get(timeout=60)[2] == b"hello"
-    assert gcloud("describe", "brigade-retrain")["schedule"] == "0 2 * * 1"
-    assert f"{PARENT}/jobs/brigade-retrain" in [found["name"] for found in gcloud("list")]
-    gcloud("delete", "brigade-retrain")
+    assert f"{PARENT}/jobs/brigade-retrain" in [found["name"] for found in jobs("list")]
+    jobs("delete", "brigade-retrain")
+    assert (
+        "NOT_FOUND" in gcloud("scheduler", "jobs", "describe", "brigade-retrain", "--location=us-central1", status=1)[1]
+    )
+
+
+def test_gcloud_is_told_what_is_wrong_with_a_schedule_in_the_words_that_a_client_gets(gcloud, client, target):
+    schedule = "every 4 weeks"
+    create = ["jobs", "create", "http", "wrong", f"--schedule={schedule}", f"--uri={target.uri}"]
+    told = gcloud("scheduler", *create, "--location=us-central1", status=1)[1]
+    with pytest.raises(BadRequest) as refusal:
+        client.create_job(parent=PARENT, job=job(target.uri, schedule=schedule))
+    message = refusal.value.message.split(": ", 1)[1]
+    assert "expected the five of unix-cron" in message and message in told

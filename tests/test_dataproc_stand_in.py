@@ -1,185 +1,48 @@
-"""The Dataproc stand-in, through Google's own client, `gcloud` and the real `spark-submit`."""
+"""The Dataproc stand-in, through Google's own client and the real `spark-submit`."""
 
-import json
-import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
-import textwrap
 import time
 import uuid
-from pathlib import Path
 
 import pytest
 import requests
 import yaml
 from google.api_core.exceptions import BadRequest, GoogleAPICallError, NotFound
 from google.api_core.future.polling import DEFAULT_POLLING
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import dataproc_v1, storage
+from google.cloud import dataproc_v1
 
-from local import emulators, guard
+from local import emulators
+from tests.conftest import ControlPlane, start_control_plane
+from tests.workflow_steps import PARENT, message, nodes, step, template
 
-ROOT = Path(__file__).parent.parent
-REGION = "projects/brigade-test/regions/us-central1"
 POLLING = DEFAULT_POLLING.with_delay(initial=0.2, maximum=0.5)
 ARGUMENT = "jobs['convert'].pysparkJob.args[0]"
-needs_gcloud = pytest.mark.skipif(shutil.which("gcloud") is None, reason="the Google Cloud CLI is not installed")
-
-# One program for all steps, which does what the pipeline's own do with gs:// folders.
-STEP = """
-import sys
-import labels
-from pyspark.sql import SparkSession
-
-step, source, target = sys.argv[1:4]
-if step == "fail":
-    raise ValueError("no documents to learn from")
-spark = SparkSession.builder.getOrCreate()
-if step == "convert":
-    rows = spark.read.text(source, recursiveFileLookup=True)
-    for _ in range(2):
-        rows.write.mode("overwrite").parquet(target)
-else:
-    rows = spark.read.parquet(source).rdd.map(lambda row: __import__("labels").NAME + row.value)
-    Path = spark._jvm.org.apache.hadoop.fs.Path
-    system = Path(target).getFileSystem(spark._jsc.hadoopConfiguration())
-    with open("model.txt", "w") as file:
-        file.write(",".join(sorted(rows.collect())))
-    system.copyFromLocalFile(False, True, Path("model.txt"), Path(target + "/new.txt"))
-    system.rename(Path(target + "/new.txt"), Path(target + "/model.txt"))
-    system.delete(Path(target + "/stale.txt"), False)
-    system.copyToLocalFile(Path(target + "/model.txt"), Path("back.txt"))
-    print("read back:", open("back.txt").read())
-"""
-
-
-def step(step_id: str, *args: str, after: tuple[str, ...] = ()) -> dict:
-    job = {
-        "mainPythonFileUri": "gs://ml_input/code/step.py",
-        "pythonFileUris": ["gs://ml_input/code/labels.py"],
-        "args": list(args),
-        "properties": {
-            "spark.driver.memory": "1g",
-            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
-        },
-    }
-    return {"stepId": step_id, "pysparkJob": job} | ({"prerequisiteStepIds": list(after)} if after else {})
-
-
-def template(**changes) -> dict:
-    """`convert` then `train`, written in the other order, with a parameter each."""
-    return {
-        "id": "brigade",
-        "placement": {"managedCluster": {"clusterName": "brigade", "config": {}}},
-        "dagTimeout": "3600s",
-        "jobs": [
-            step("train", "train", "-", "gs://ml_output/output", after=("convert",)),
-            step("convert", "convert", "-", "gs://ml_input/parquet"),
-        ],
-        "parameters": [
-            {"name": "INPUT", "fields": ["jobs['convert'].pysparkJob.args[1]"]},
-            {
-                "name": "PARQUET",
-                "fields": ["jobs['convert'].pysparkJob.args[2]", "jobs[train].pysparkJob.args[1]"],
-            },
-        ],
-    } | changes
+WHERE = {"project_id": "brigade-test", "region": "us-central1"}
+_Node = dataproc_v1.WorkflowNode.NodeState
+_Job = dataproc_v1.JobStatus.State
 
 
 @pytest.fixture(scope="module")
-def cloud(storage_emulator) -> storage.Client:
-    """The storage emulator with the buckets, the code and two documents."""
-    client = storage.Client(project="brigade-test", credentials=AnonymousCredentials())
-    for bucket in ("ml_input", "ml_output"):
-        if not client.bucket(bucket).exists():
-            client.create_bucket(bucket)
-    for name, content in {
-        "code/step.py": STEP,
-        "code/labels.py": "NAME = 'label '",
-        "raw/dt=2026-03-01/a.jsonl": "first\n",
-        "raw/dt=2026-03-02/b.jsonl": "second\n",
-    }.items():
-        client.bucket("ml_input").blob(name).upload_from_string(content)
-    return client
-
-
-def start(state_dir: Path, buckets_dir: Path, port: int) -> subprocess.Popen:
-    command = [sys.executable, "-m", "local.control_plane", f"--port={port}"]
-    command += [f"--state_dir={state_dir}", f"--buckets_dir={buckets_dir}"]
-    return guard.start(command, cwd=ROOT)
+def templates(control_plane) -> dataproc_v1.WorkflowTemplateServiceClient:
+    return control_plane.client(dataproc_v1.WorkflowTemplateServiceClient)
 
 
 @pytest.fixture(scope="module")
-def state_dir(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("control plane")  # the space is on purpose
+def jobs(control_plane) -> dataproc_v1.JobControllerClient:
+    return control_plane.client(dataproc_v1.JobControllerClient)
 
 
-@pytest.fixture(scope="module")
-def endpoint(cloud, storage_emulator, state_dir):
-    """The address of the stand-in."""
-    port = emulators.free_port()
-    process = start(state_dir, storage_emulator, port)
-    emulators.wait_for_port(port, process)
-    yield f"http://127.0.0.1:{port}"
-    assert guard.stop(process) == 0
-
-
-def client_of(kind: type, endpoint: str):
-    return kind(transport="rest", credentials=AnonymousCredentials(), client_options={"api_endpoint": endpoint})
-
-
-@pytest.fixture(scope="module")
-def templates(endpoint) -> dataproc_v1.WorkflowTemplateServiceClient:
-    return client_of(dataproc_v1.WorkflowTemplateServiceClient, endpoint)
-
-
-@pytest.fixture(scope="module")
-def jobs(endpoint) -> dataproc_v1.JobControllerClient:
-    return client_of(dataproc_v1.JobControllerClient, endpoint)
-
-
-@pytest.fixture
-def gcloud(endpoint, tmp_path):
-    """Runs `gcloud dataproc …`; returns its standard output and error."""
-    env = os.environ | {
-        "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC": f"{endpoint}/",
-        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"{os.environ['STORAGE_EMULATOR_HOST']}/storage/v1/",
-        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
-        "CLOUDSDK_CONFIG": str(tmp_path / "gcloud"),
-        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
-        "CLOUDSDK_CORE_PROJECT": "brigade-test",
-        "CLOUDSDK_DATAPROC_REGION": "us-central1",
-    }
-
-    def run(*args: str) -> tuple[str, str]:
-        result = subprocess.run(["gcloud", "dataproc", *args], env=env, capture_output=True, text=True, cwd=tmp_path)
-        assert result.returncode == 0, result.stderr
-        return result.stdout, result.stderr
-
-    return run
-
-
-def message(body: dict) -> dataproc_v1.WorkflowTemplate:
-    return dataproc_v1.WorkflowTemplate.from_json(json.dumps(body))
-
-
-def nodes(operation) -> dict[str, dataproc_v1.WorkflowNode]:
-    return {node.step_id: node for node in operation.metadata.graph.nodes}
-
-
-@needs_gcloud
 def test_a_template_that_gcloud_imports_runs_in_its_order_and_its_output_is_in_storage(
-    gcloud, templates, jobs, cloud, state_dir, tmp_path
+    gcloud, templates, jobs, cloud, control_plane, tmp_path
 ):
     stale = cloud.bucket("ml_output").blob("output/stale.txt")
     stale.upload_from_string("to be deleted by the job")
     (tmp_path / "template.yaml").write_text(yaml.safe_dump({k: v for k, v in template().items() if k != "id"}))
     for _ in range(2):  # created, then replaced
-        gcloud("workflow-templates", "import", "brigade", "--source=template.yaml")
-    name = f"{REGION}/workflowTemplates/brigade"
+        gcloud("dataproc", "workflow-templates", "import", "brigade", "--source=template.yaml")
+    name = f"{PARENT}/workflowTemplates/brigade"
     assert templates.get_workflow_template(name=name).version == 2
 
     asked = {
@@ -192,64 +55,116 @@ def test_a_template_that_gcloud_imports_runs_in_its_order_and_its_output_is_in_s
     operation.result(timeout=300, polling=POLLING)
 
     assert again.operation.name == operation.operation.name
-    ran = list(jobs.list_jobs(project_id="brigade-test", region="us-central1"))
-    assert [job.labels["goog-dataproc-workflow-step-id"] for job in ran] == [
-        "train",
-        "convert",
-    ]  # newest first
+    listed = [job.reference.job_id for job in jobs.list_jobs(**WHERE)]
+    ran = [jobs.get_job(**WHERE, job_id=nodes(operation)[name].job_id) for name in ("train", "convert")]
+    assert listed.index(ran[0].reference.job_id) < listed.index(ran[1].reference.job_id)  # newest first
     assert ran[0].status_history[-1].state_start_time >= ran[1].status.state_start_time
     metadata = operation.metadata
     assert (metadata.template, metadata.version, metadata.state) == (name, 2, metadata.State.DONE)
     assert [node.step_id for node in metadata.graph.nodes] == ["convert", "train"]
-    assert {node.state for node in metadata.graph.nodes} == {dataproc_v1.WorkflowNode.NodeState.COMPLETED}
-    assert nodes(operation)["train"].job_id == ran[0].reference.job_id
+    assert {node.state for node in metadata.graph.nodes} == {_Node.COMPLETED}
     assert list(nodes(operation)["train"].prerequisite_step_ids) == ["convert"]
 
     parquet = [blob.name for blob in cloud.list_blobs("ml_input", prefix="parquet")]
     assert "parquet/_SUCCESS" in parquet and len([n for n in parquet if n.endswith(".parquet")]) in (1, 2)
     assert not [blob.name for blob in cloud.list_blobs("ml_input") if blob.name.endswith(".crc")]
-    model = [blob.name for blob in cloud.list_blobs("ml_output")]
+    model = [blob.name for blob in cloud.list_blobs("ml_output", prefix="output/")]
     assert model == ["output/model.txt"]
     assert cloud.bucket("ml_output").blob("output/model.txt").download_as_bytes() == b"label first,label second"
-    assert "read back: label first,label second" in (state_dir / "jobs" / f"{ran[0].reference.job_id}.log").read_text()
+    log = control_plane.state_dir / "jobs" / f"{ran[0].reference.job_id}.log"
+    assert "read back: label first,label second" in log.read_text()
 
 
 def test_a_job_that_fails_ends_the_workflow_and_what_depends_on_it_does_not_run(templates, jobs):
     body = template(jobs=[step("convert", "fail", "-", "-"), step("train", after=("convert",))], parameters=[])
-    operation = templates.instantiate_inline_workflow_template(parent=REGION, template=message(body))
+    operation = templates.instantiate_inline_workflow_template(parent=PARENT, template=message(body))
     with pytest.raises(GoogleAPICallError, match="Job convert-.* failed"):
         operation.result(timeout=300, polling=POLLING)
-    assert nodes(operation)["convert"].state == dataproc_v1.WorkflowNode.NodeState.FAILED
+    assert nodes(operation)["convert"].state == _Node.FAILED
     assert "[ValueError: no documents to learn from]" in nodes(operation)["convert"].error
     assert not nodes(operation)["train"].job_id
-    job = jobs.get_job(project_id="brigade-test", region="us-central1", job_id=nodes(operation)["convert"].job_id)
-    assert job.status.state == dataproc_v1.JobStatus.State.ERROR
+    job = jobs.get_job(**WHERE, job_id=nodes(operation)["convert"].job_id)
+    assert job.status.state == _Job.ERROR
     assert "[ValueError: no documents to learn from]" in job.status.details
 
 
-@needs_gcloud
-def test_gcloud_submits_local_files_and_streams_the_drivers_output(gcloud, cloud, tmp_path):
-    (tmp_path / "local.py").write_text(
-        textwrap.dedent("""
-        import sys
-        import first, second
-        print("the driver says", first.X, second.Y, *sys.argv[1:])
-        """)
-    )
-    (tmp_path / "first.py").write_text("X = 10")
-    (tmp_path / "second.py").write_text("Y = 'why'")
-    submit = ["jobs", "submit", "pyspark", "local.py", "--cluster=brigade-cluster", "--region=us-central1"]
+def start_workflow(templates, steps: list[dict], **request):
+    """The operation of a workflow of these steps."""
+    body = message(template(jobs=steps, parameters=[]))
+    return templates.instantiate_inline_workflow_template({"parent": PARENT, "template": body, **request})
 
-    output, messages = gcloud(*submit, "--py-files=first.py,second.py", "--format=json", "--", "--input=a b", "c")
 
-    assert "the driver says 10 why --input=a b c" in messages
-    assert "finished successfully" in messages
-    assert "output did not finish streaming" not in messages
-    job = json.loads(output)
-    assert job["status"]["state"] == "DONE"
-    assert [past["state"] for past in job["statusHistory"]] == ["PENDING", "RUNNING"]
-    log = storage.Blob.from_uri(job["driverOutputResourceUri"] + ".000000000", client=cloud)
-    assert b"the driver says" in log.download_as_bytes()
+def wait_until(condition) -> None:
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.1)
+
+
+def test_independent_steps_run_side_by_side_and_a_third_waits_for_both(templates, jobs, cloud, tmp_path):
+    left, right = str(tmp_path / "left"), str(tmp_path / "right")
+    steps = [
+        step("left", "meet", left, right),
+        step("right", "meet", right, left),
+        step("after", "meet", "-", right, after=("left", "right")),
+    ]
+    operation = start_workflow(templates, steps)
+    operation.result(timeout=200, polling=POLLING)
+
+    ran = {name: jobs.get_job(**WHERE, job_id=node.job_id) for name, node in nodes(operation).items()}
+    began = {name: job.status_history[-1].state_start_time for name, job in ran.items()}
+    assert began["after"] >= max(ran["left"].status.state_start_time, ran["right"].status.state_start_time)
+
+
+def test_a_failed_step_stops_what_has_not_begun_and_one_that_runs_beside_it_ends_well(templates, cloud, tmp_path):
+    running, release = tmp_path / "running", tmp_path / "release"
+    steps = [
+        step("beside", "meet", str(running), str(release)),
+        step("failing", "fail", "-", str(running)),
+        step("after", "meet", "-", "-", after=("failing",)),
+        step("later", "meet", "-", "-", after=("beside",)),
+    ]
+    operation = start_workflow(templates, steps)
+    wait_until(lambda: not operation.done() and nodes(operation)["failing"].state == _Node.FAILED)
+    release.touch()
+    with pytest.raises(GoogleAPICallError, match="Job failing-.* failed"):
+        operation.result(timeout=200, polling=POLLING)
+
+    found = nodes(operation)
+    assert found["beside"].state == _Node.COMPLETED
+    assert {found[name].state for name in ("after", "later")} == {_Node.FAILED}
+    assert not found["after"].job_id and not found["later"].job_id
+
+
+def test_a_workflow_that_is_cancelled_ends_its_jobs_and_starts_no_other(templates, jobs, cloud, tmp_path):
+    running, never = tmp_path / "running", str(tmp_path / "never")
+    steps = [step("one", "meet", str(running), never), step("two", "meet", "-", "-", after=("one",))]
+    operation = start_workflow(templates, steps)
+    wait_until(running.exists)
+    operation.cancel()
+    with pytest.raises(GoogleAPICallError, match="The workflow was cancelled"):
+        operation.result(timeout=200, polling=POLLING)
+    found = nodes(operation)
+    assert jobs.get_job(**WHERE, job_id=found["one"].job_id).status.state == _Job.CANCELLED
+    assert not found["two"].job_id
+
+
+def test_a_request_id_is_a_tag_of_workflows_that_run_and_can_be_used_again_after_the_end(templates, cloud, tmp_path):
+    steps = [step("one", "meet", "-", str(tmp_path / "release"))]
+    first, second = (start_workflow(templates, steps, request_id="period-7") for _ in range(2))
+    other = start_workflow(templates, steps, request_id="period-8")
+    assert first.operation.name == second.operation.name != other.operation.name
+    (tmp_path / "release").touch()
+    first.result(timeout=200, polling=POLLING)
+    third = start_workflow(templates, steps, request_id="period-7")
+    assert third.operation.name not in (first.operation.name, other.operation.name)
+    third.result(timeout=200, polling=POLLING)
+
+
+def test_a_request_id_has_letters_digits_underscores_and_hyphens(templates):
+    for request_id in ("a" * 41, "period 7"):
+        with pytest.raises(BadRequest, match="expected at most 40 letters, digits, _ and -"):
+            start_workflow(templates, [step("one")], request_id=request_id)
 
 
 def test_a_stand_in_that_is_told_to_stop_takes_the_job_that_runs_with_it(storage_emulator, cloud, tmp_path):
@@ -257,21 +172,19 @@ def test_a_stand_in_that_is_told_to_stop_takes_the_job_that_runs_with_it(storage
     program = f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     cloud.bucket("ml_input").blob("code/sleep.py").upload_from_string(program)
     port = emulators.free_port()
-    process = start(tmp_path, storage_emulator, port)
-    emulators.wait_for_port(port, process)
-    client = client_of(dataproc_v1.JobControllerClient, f"http://127.0.0.1:{port}")
+    process = start_control_plane(tmp_path, storage_emulator, port)
+    client = ControlPlane(f"http://127.0.0.1:{port}", tmp_path).client(dataproc_v1.JobControllerClient)
     pyspark = {"main_python_file_uri": "gs://ml_input/code/sleep.py"}
     placement = {"cluster_name": "brigade-cluster"}
-    where = {"project_id": "brigade-test", "region": "us-central1"}
-    first, second = (client.submit_job(**where, job={"placement": placement, "pyspark_job": pyspark}) for _ in "ab")
-    cancelled = client.cancel_job(**where, job_id=second.reference.job_id)  # it waits for the first
-    assert cancelled.status.state == dataproc_v1.JobStatus.State.CANCELLED
+    first, _, third = (client.submit_job(**WHERE, job={"placement": placement, "pyspark_job": pyspark}) for _ in "abc")
+    cancelled = client.cancel_job(**WHERE, job_id=third.reference.job_id)  # it waits for one of the others
+    assert cancelled.status.state == _Job.CANCELLED
     end = time.monotonic() + 60
     while not marker.exists() or not marker.read_text():
         assert time.monotonic() < end, "the job did not start"
         time.sleep(0.05)
-    running = client.get_job(**where, job_id=first.reference.job_id)
-    assert running.status.state == dataproc_v1.JobStatus.State.RUNNING
+    running = client.get_job(**WHERE, job_id=first.reference.job_id)
+    assert running.status.state == _Job.RUNNING
 
     process.send_signal(signal.SIGTERM)
 
@@ -313,8 +226,8 @@ def parameter(*fields: str, name: str = "INPUT") -> dict:
         (bad(colour="red"), 'no field named "colour"'),
     ],
 )
-def test_a_template_that_dataproc_would_refuse_is_refused(endpoint, body, expected):
-    answer = requests.post(f"{endpoint}/v1/{REGION}/workflowTemplates", json=body | {"id": "refused"})
+def test_a_template_that_dataproc_would_refuse_is_refused(control_plane, body, expected):
+    answer = requests.post(f"{control_plane.endpoint}/v1/{PARENT}/workflowTemplates", json=body | {"id": "refused"})
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["status"]) == (400, 400, "INVALID_ARGUMENT")
     assert re.search(expected, error["message"])
@@ -322,7 +235,7 @@ def test_a_template_that_dataproc_would_refuse_is_refused(endpoint, body, expect
 
 def test_parameters_have_to_be_known_complete_and_short(templates):
     body = template(id="parameters")
-    name = templates.create_workflow_template(parent=REGION, template=message(body)).name
+    name = templates.create_workflow_template(parent=PARENT, template=message(body)).name
     for values, expected in (
         ({"INPUT": "a"}, "no value for parameter PARQUET"),
         ({"INPUT": "a", "PARQUET": "b", "DATE": "c"}, "unknown parameter DATE"),
@@ -333,36 +246,26 @@ def test_parameters_have_to_be_known_complete_and_short(templates):
 
 
 def test_an_update_needs_the_current_version_and_both_kinds_of_path_lead_to_a_template(templates):
-    created = templates.create_workflow_template(parent=REGION, template=message(template(id="versions")))
+    created = templates.create_workflow_template(parent=PARENT, template=message(template(id="versions")))
     assert templates.update_workflow_template(template=created).version == 2
     with pytest.raises(BadRequest, match="version is 1, 2 is the current one"):
         templates.update_workflow_template(template=created)
     elsewhere = created.name.replace("/regions/", "/locations/")
     assert templates.get_workflow_template(name=elsewhere).name == elsewhere
-    assert created.name in [found.name for found in templates.list_workflow_templates(parent=REGION)]
+    assert created.name in [found.name for found in templates.list_workflow_templates(parent=PARENT)]
     templates.delete_workflow_template(name=created.name)
     with pytest.raises(NotFound):
         templates.get_workflow_template(name=created.name)
 
 
-def test_clusters_are_there_as_soon_as_they_are_asked_for(endpoint):
-    clusters = client_of(dataproc_v1.ClusterControllerClient, endpoint)
-    where = {"project_id": "brigade-test", "region": "us-central1"}
+def test_clusters_are_there_as_soon_as_they_are_asked_for(control_plane):
+    clusters = control_plane.client(dataproc_v1.ClusterControllerClient)
     with pytest.raises(NotFound):
-        clusters.get_cluster(**where, cluster_name="other")
-    made = clusters.create_cluster(**where, cluster={"cluster_name": "other", "config": {}}).result(timeout=60)
+        clusters.get_cluster(**WHERE, cluster_name="other")
+    made = clusters.create_cluster(**WHERE, cluster={"cluster_name": "other", "config": {}}).result(timeout=60)
     assert made.config.config_bucket == "dataproc-staging"
-    assert clusters.get_cluster(**where, cluster_name="other").status.state == dataproc_v1.ClusterStatus.State.RUNNING
-    assert [found.cluster_name for found in clusters.list_clusters(**where)] == ["other", "brigade-cluster"]
-    clusters.delete_cluster(**where, cluster_name="other").result(timeout=60)
+    assert clusters.get_cluster(**WHERE, cluster_name="other").status.state == dataproc_v1.ClusterStatus.State.RUNNING
+    assert [found.cluster_name for found in clusters.list_clusters(**WHERE)] == ["other", "brigade-cluster"]
+    clusters.delete_cluster(**WHERE, cluster_name="other").result(timeout=60)
     with pytest.raises(NotFound):
-        clusters.get_cluster(**where, cluster_name="other")
-
-
-@needs_gcloud
-def test_gcloud_creates_a_cluster_and_its_workflow_without_a_template(gcloud, tmp_path):
-    assert "Created" in gcloud("clusters", "create", "brigade-cluster", "--single-node")[1]
-    assert "brigade-cluster" in gcloud("clusters", "list")[0]
-    (tmp_path / "inline.yaml").write_text(yaml.safe_dump(bad(jobs=[step("convert", "fail", "-", "-")])))
-    asked = ["workflow-templates", "instantiate-from-file", "--file=inline.yaml", "--async"]
-    assert "Instantiating" in gcloud(*asked)[1]
+        clusters.get_cluster(**WHERE, cluster_name="other")

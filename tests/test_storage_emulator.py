@@ -176,3 +176,36 @@ def test_it_ends_on_a_signal_with_status_0_and_finds_its_objects_again(tmp_path,
             assert client.bucket("ml_input").blob("a").download_as_bytes() == expected
         process.send_signal(number)
         assert process.wait(30) == 0
+
+
+def adopt(bucket, name: str, generation: int) -> int:
+    """The status of the emulator's answer when it is to take a file of the bucket's folder into its index."""
+    url = f"{os.environ['STORAGE_EMULATOR_HOST']}/adopt/{bucket.name}/{name}?ifGenerationMatch={generation}"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="POST")) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_a_file_that_is_adopted_while_somebody_writes_it_keeps_all_that_is_written(storage_emulator, bucket):
+    path = storage_emulator / bucket.name / "table" / "part-0"
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        file.write(b"first ")
+        file.flush()
+        assert adopt(bucket, "table/part-0", 0) == 200
+        file.write(b"second")
+    assert path.read_bytes() == b"first second"
+    blob = bucket.get_blob("table/part-0")
+    assert blob.size == len(b"first ")
+    assert adopt(bucket, "table/part-0", blob.generation) == 200
+    assert bucket.get_blob("table/part-0").size == len(b"first second")
+    assert bucket.blob("table/part-0").download_as_bytes() == b"first second"
+
+
+def test_only_a_file_that_is_there_and_the_generation_asked_for_are_adopted(storage_emulator, bucket):
+    bucket.blob("a").upload_from_string(b"newer")
+    assert adopt(bucket, "a", 0) == 412
+    assert adopt(bucket, "b", 0) == 404
+    assert not bucket.blob("b").exists()

@@ -1,0 +1,135 @@
+"""`workflow_template.yaml`: that Dataproc would take it, that its parameters lead to what they say, and that its steps'
+programs understand their arguments."""
+
+import re
+from datetime import date
+
+import pytest
+import yaml
+from google.cloud import dataproc_v1
+from google.protobuf import json_format
+
+from local import workflow_templates, workflows
+from tests.conftest import ROOT
+from tests.test_readme import program
+
+TEMPLATE = yaml.safe_load((ROOT / "workflow_template.yaml").read_text("utf-8"))
+# A value for each parameter that is not the template's own, and some that the parameter's validation refuses.
+OTHER = {
+    "INPUT": ("gs://other-in/landed", ["/local/path", "gs://", "s3://bucket/input"]),
+    "PARQUET": ("gs://other-in/table/", ["parquet"]),
+    "QUARANTINE": ("gs://other-in/bad/", ["quarantine"]),
+    "OUTPUT": ("gs://other-out/models/", ["gs:/other-out"]),
+    "DATE": ("2026-02-02", ["yesterday", "2026-2-2", ""]),
+    "LABEL": ("superTag02", ["--force", "a b", ""]),
+    "SPLIT": ("time", ["newest", ""]),
+    "TOLERANCE": ("0.02", ["1.5", "-1", "", "1%"]),
+    "CONVERT_PROGRAM": ("gs://other-code/v2/spark_sql.py", ["spark_sql.py", "gs://other-code/spark_sql.jar"]),
+    "TRAIN_PROGRAM": ("gs://other-code/v2/train_ml_model.py", ["gs://other-code/"]),
+    "FEATURES_MODULE": ("gs://other-code/v2/document_model.py", ["gs://other-code"]),
+}
+
+
+def parsed():
+    """The template as the service's own message; an unknown field is an error."""
+    return json_format.ParseDict(TEMPLATE, workflows.new(dataproc_v1.WorkflowTemplate), ignore_unknown_fields=False)
+
+
+def steps(message) -> dict:
+    return {job.step_id: job.pyspark_job for job in message.jobs}
+
+
+def arguments(message) -> dict:
+    """What each step's program reads from its arguments."""
+    found = {}
+    for step, job in steps(message).items():
+        script = job.main_python_file_uri.rsplit("/", 1)[1]
+        found[step] = program(script).parse_arguments(list(job.args))
+    return found
+
+
+def test_the_template_is_one_that_dataproc_takes():
+    workflow_templates.validate(parsed())
+
+
+def test_a_misspelt_field_is_noticed():
+    with pytest.raises(json_format.ParseError, match="dagTimeOut"):
+        json_format.ParseDict(TEMPLATE | {"dagTimeOut": "600s"}, workflows.new(dataproc_v1.WorkflowTemplate))
+
+
+def test_with_its_own_values_the_template_stays_as_it_is():
+    message = parsed()
+    assert workflow_templates.with_parameters(message, workflow_templates.own_values(message)) == message
+
+
+def test_every_parameter_says_what_it_is_and_has_a_validation():
+    assert {parameter["name"] for parameter in TEMPLATE["parameters"]} == set(OTHER)
+    for parameter in parsed().parameters:
+        assert parameter.description.endswith("."), parameter.name
+        assert parameter.validation.WhichOneof("validation_type"), parameter.name
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_a_parameter_takes_another_value_and_refuses_a_wrong_one(name):
+    message = parsed()
+    own = workflow_templates.own_values(message)
+    value, wrong = OTHER[name]
+    changed = workflow_templates.with_parameters(message, own | {name: value})
+    assert workflow_templates.own_values(changed) == own | {name: value}
+    for one in wrong:
+        with pytest.raises(ValueError, match=f"parameter {name}: {re.escape(repr(one))}"):
+            workflow_templates.with_parameters(message, own | {name: one})
+
+
+def test_the_steps_programs_find_each_parameter_where_they_look_for_it():
+    values = {name: value for name, (value, _) in OTHER.items()}
+    message = workflow_templates.with_parameters(parsed(), values)
+    found = arguments(message)
+    assert vars(found["convert"]) | {
+        "input_path": values["INPUT"],
+        "output_path": values["PARQUET"],
+        "quarantine_path": values["QUARANTINE"],
+    } == vars(found["convert"])
+    assert vars(found["train"]) | {
+        "input_path": values["PARQUET"],
+        "output_path": values["OUTPUT"],
+        "date": date(2026, 2, 2),
+        "label_column": "superTag02",
+        "split": "time",
+        "tolerance": 0.02,
+    } == vars(found["train"])
+    assert list(steps(message)["train"].python_file_uris) == [values["CONVERT_PROGRAM"], values["FEATURES_MODULE"]]
+
+
+def test_the_template_s_own_values_are_the_programs_defaults():
+    found = arguments(workflow_templates.with_parameters(parsed(), workflow_templates.own_values(parsed())))
+    train = program("train_ml_model.py")
+    plain = train.parse_arguments(["in", "out"])
+    assert found["train"].tolerance == plain.tolerance
+    assert (found["train"].label_column, found["train"].split) == (train.Options().label_column, train.Options().split)
+
+
+def test_one_machine_is_enough_and_an_idle_cluster_goes():
+    config = parsed().placement.managed_cluster.config
+    assert (config.master_config.num_instances, config.worker_config.num_instances) == (1, 0)
+    assert config.software_config.properties["dataproc:dataproc.allow.zero.workers"] == "true"
+    assert config.lifecycle_config.idle_delete_ttl.ToTimedelta().total_seconds() == 1800
+    assert not config.gce_cluster_config.zone_uri
+
+
+def test_the_commented_lines_for_a_larger_cluster_are_fields_that_dataproc_knows():
+    text = (ROOT / "workflow_template.yaml").read_text("utf-8")
+    larger = re.sub(
+        r"^( *)# ((?:numInstances|machineTypeUri|diskConfig|secondaryWorkerConfig|autoscalingConfig|serviceAccount)\b"
+        r"|  +(?:numInstances|preemptibility|diskConfig|bootDiskSizeGb|policyUri)\b)",
+        r"\1\2",
+        text.replace("        numInstances: 0\n", ""),
+        flags=re.M,
+    )
+    message = json_format.ParseDict(yaml.safe_load(larger), workflows.new(dataproc_v1.WorkflowTemplate))
+    config = message.placement.managed_cluster.config
+    assert (config.worker_config.num_instances, config.worker_config.disk_config.boot_disk_size_gb) == (2, 100)
+    spot = dataproc_v1.InstanceGroupConfig.Preemptibility.SPOT
+    assert (config.secondary_worker_config.num_instances, config.secondary_worker_config.preemptibility) == (4, spot)
+    assert config.autoscaling_config.policy_uri.endswith("/autoscalingPolicies/brigade")
+    assert config.gce_cluster_config.service_account.startswith("brigade-spark@")
