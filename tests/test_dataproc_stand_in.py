@@ -13,7 +13,8 @@ from google.api_core.exceptions import BadRequest, GoogleAPICallError, NotFound
 from google.api_core.future.polling import DEFAULT_POLLING
 from google.cloud import dataproc_v1
 
-from local import emulators
+from local import emulators, workflows
+from local.spark_jobs import SparkJob
 from tests.conftest import ControlPlane, start_control_plane
 from tests.workflow_steps import PARENT, message, nodes, step, template
 
@@ -161,6 +162,36 @@ def test_a_request_id_is_a_tag_of_workflows_that_run_and_can_be_used_again_after
     third.result(timeout=200, polling=POLLING)
 
 
+def run_alone(body: dict, submit) -> workflows.Operation:
+    """The operation, at its end, of a workflow whose jobs go to `submit`."""
+    found = message(body)._pb
+    operation = workflows.Operation("projects/p/regions/r/operations/1", workflows.metadata_for(found, "cluster"))
+    workflows.run(found, operation, submit)
+    return operation
+
+
+def test_a_workflow_that_takes_longer_than_its_dagtimeout_is_ended():
+    submitted = []
+
+    def submit(job) -> SparkJob:  # it waits for a place and never gets one
+        submitted.append(SparkJob(job))
+        return submitted[-1]
+
+    operation = run_alone(template(dagTimeout="0.2s", jobs=[step("one"), step("two", after=("one",))]), submit)
+    assert operation.error == {"code": workflows.DEADLINE_EXCEEDED, "message": "dagTimeout has passed in step one"}
+    (job,) = submitted
+    assert job.snapshot().status.state == _Job.CANCELLED
+
+
+def test_a_job_that_cannot_be_submitted_fails_the_workflow():
+    def submit(job) -> SparkJob:
+        raise RuntimeError("no room")
+
+    operation = run_alone(template(jobs=[step("one"), step("two", after=("one",))]), submit)
+    assert operation.error == {"code": workflows.INTERNAL, "message": "Step one: no room"}
+    assert [node.state for node in operation.metadata.graph.nodes] == [_Node.FAILED, _Node.FAILED]
+
+
 def test_a_request_id_has_letters_digits_underscores_and_hyphens(templates):
     for request_id in ("a" * 41, "period 7"):
         with pytest.raises(BadRequest, match="expected at most 40 letters, digits, _ and -"):
@@ -222,7 +253,10 @@ def parameter(*fields: str, name: str = "INPUT") -> dict:
         (bad(parameters=[parameter("jobs['convert'].pysparkJob.args[9]")]), r"no \[9\] among 3"),
         (bad(parameters=[parameter("jobs['clean'].pysparkJob.args[0]")]), r"no \[clean\] among 2"),
         (bad(parameters=[parameter("jobs['convert'].pysparkJob.arguments[0]")]), "no field 'arguments'"),
-        (bad(parameters=[parameter("placement.managedCluster.config.configBucket")]), "cannot reach"),
+        (
+            bad(parameters=[parameter("placement.managedCluster.config.configBucket")]),
+            "parameters reach numInstances only",
+        ),
         (bad(colour="red"), 'no field named "colour"'),
     ],
 )
