@@ -1,11 +1,13 @@
 """The README's gcloud commands, each run as it stands, and the transcript that is kept of them."""
 
+import os
 import re
-import shutil
+from unittest import mock
 
 import pytest
+import requests
 
-from local import emulators, tutorial, workflow_templates
+from local import emulators, services, tutorial, workflow_templates
 from tests.conftest import ROOT
 from tests.test_readme import BLOCKS, README
 from tests.test_workflow_template import parsed
@@ -81,15 +83,34 @@ def test_a_long_answer_is_cut_in_its_middle(tmp_path):
     assert (lines[0], lines[20], lines[-1]) == ("0", "… 60 more lines …", "99")
 
 
-def test_every_gcloud_command_of_the_readme_runs_here_as_it_stands(tmp_path):
-    if shutil.which("gcloud") is None:
-        pytest.skip("the Google Cloud CLI is not installed")
+@pytest.fixture
+def can_run():
+    """Skips a test where the Google Cloud CLI, its Pub/Sub emulator or Java is missing."""
     try:
         emulators.pubsub_command(1)
     except emulators.Missing as missing:
         pytest.skip(str(missing))
+
+
+def test_an_empty_cloud_has_the_trigger_and_nothing_that_the_tutorial_creates(can_run, tmp_path, capsys):
+    assert services.main(["up", "--empty", f"--folder={tmp_path / 'up'}"]) == 0
+    exports = dict(re.findall(r"^export (\w+)=(\S+)$", capsys.readouterr().out, re.M))
+    try:
+        assert "PREDICT_URL" not in exports
+        assert requests.get(exports["TRIGGER_URL"]).status_code == 405  # it takes POST only
+        topics = f"{exports['CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB']}v1/projects/brigade-local/topics"
+        assert requests.get(topics).json() == {}
+        buckets = f"{exports['CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE']}b?project=brigade-local"
+        assert not requests.get(buckets).json().get("items")
+    finally:
+        assert services.main(["down", f"--folder={tmp_path / 'up'}"]) == 0
+    assert services.running(tmp_path / "up") is None
+
+
+def test_every_gcloud_command_of_the_readme_runs_here_as_it_stands(can_run, tmp_path):
     elsewhere = [command for command in ELSEWHERE if not needs_gcp(command)]
-    found = dict(tutorial.answers(HERE + elsewhere, tmp_path))
+    with mock.patch.dict(os.environ):  # the services name themselves there
+        found = dict(tutorial.answers(HERE + elsewhere, tmp_path))
     assert list(found) == HERE + elsewhere
     (started,) = [answer for command, answer in found.items() if "workflow-templates instantiate" in command]
     assert re.search(r"Job ID convert-\w+ COMPLETED", started) and re.search(r"Job ID train-\w+ COMPLETED", started)
