@@ -59,6 +59,7 @@ def test_a_template_that_gcloud_imports_runs_in_its_order_and_its_output_is_in_s
     listed = [job.reference.job_id for job in jobs.list_jobs(**WHERE)]
     ran = [jobs.get_job(**WHERE, job_id=nodes(operation)[name].job_id) for name in ("train", "convert")]
     assert listed.index(ran[0].reference.job_id) < listed.index(ran[1].reference.job_id)  # newest first
+    assert {job.labels["app"] for job in ran} == {"brigade"}
     assert ran[0].status_history[-1].state_start_time >= ran[1].status.state_start_time
     metadata = operation.metadata
     assert (metadata.template, metadata.version, metadata.state) == (name, 2, metadata.State.DONE)
@@ -76,7 +77,7 @@ def test_a_template_that_gcloud_imports_runs_in_its_order_and_its_output_is_in_s
     assert "read back: label first,label second" in log.read_text()
 
 
-def test_a_job_that_fails_ends_the_workflow_and_what_depends_on_it_does_not_run(templates, jobs):
+def test_a_job_that_fails_ends_the_workflow_and_what_depends_on_it_does_not_run(templates, jobs, cloud):
     body = template(jobs=[step("convert", "fail", "-", "-"), step("train", after=("convert",))], parameters=[])
     operation = templates.instantiate_inline_workflow_template(parent=PARENT, template=message(body))
     with pytest.raises(GoogleAPICallError, match="Job convert-.* failed"):
@@ -142,7 +143,7 @@ def test_a_workflow_that_is_cancelled_ends_its_jobs_and_starts_no_other(template
     steps = [step("one", "meet", str(running), never), step("two", "meet", "-", "-", after=("one",))]
     operation = start_workflow(templates, steps)
     wait_until(running.exists)
-    operation.cancel()
+    templates.cancel_operation({"name": operation.operation.name})
     with pytest.raises(GoogleAPICallError, match="The workflow was cancelled"):
         operation.result(timeout=200, polling=POLLING)
     found = nodes(operation)
