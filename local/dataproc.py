@@ -210,7 +210,10 @@ class Dataproc:
 
     def list_operations(self, project: str, kind: str, region: str):
         path = re.compile(rf"projects/{re.escape(project)}/(regions|locations)/{re.escape(region)}/operations/.*")
-        asked = _operation_filter(request.args.get("filter", "")).items()
+        try:
+            asked = _operation_filter(request.args.get("filter", "")).items()
+        except ValueError as error:
+            abort(400, f"filter: {error}")
         found = [operation for operation in list(self._operations.values()) if path.fullmatch(operation.name)]
         found = [operation for operation in found if asked <= _filter_fields(operation).items()]
         return jsonify(operations=[operation.to_json() for operation in found])
@@ -379,11 +382,8 @@ def _operation_filter(text: str) -> dict[str, str]:
     """{field: value} of `field = value AND field = value`, or of the JSON that `gcloud` makes of its flags."""
     if text.startswith("{"):
         flags = json.loads(text)
-        states = {"ACTIVE": "ACTIVE", "NON_ACTIVE": "DONE"}
-        found = {
-            "status.state": states.get(flags.get("operation_state_matcher")),
-            "clusterName": flags.get("cluster_name"),
-        }
+        state = {"ACTIVE": "ACTIVE", "NON_ACTIVE": "DONE"}.get(flags.get("operation_state_matcher"))
+        found = {"status.state": state, "clusterName": flags.get("cluster_name")}
         return {field: value for field, value in found.items() if value}
     parts = [part.partition("=") for part in re.split(r"\s+AND\s+", text.strip()) if part]
     found = {field.strip(): value.strip() for field, _, value in parts}

@@ -168,7 +168,7 @@ def decide(
     return Decision(True, today, period, f"{text} has no model yet")
 
 
-def next_period_starts(now: datetime, anchor: date, count: int = 5) -> list[date]:
+def next_period_starts(now: datetime, anchor: date, count: int) -> list[date]:
     """The first days of the next periods after today."""
     following = max(0, (now.astimezone(UTC).date() - anchor) // PERIOD + 1)
     return [anchor + (following + n) * PERIOD for n in range(count)]
@@ -191,13 +191,9 @@ def model_dates(uri: str) -> set[date]:
     if uri.startswith("gs://"):
         bucket, _, prefix = uri.removeprefix("gs://").partition("/")
         prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        blobs = storage.Client().list_blobs(
-            bucket,
-            prefix=prefix,
-            match_glob=f"{prefix}doc-classification-model-*/manifest.json",
-            retry=DEFAULT_RETRY.with_timeout(CALL_SECONDS),
-            timeout=CALL_SECONDS,
-        )
+        options = {"retry": DEFAULT_RETRY.with_timeout(CALL_SECONDS), "timeout": CALL_SECONDS}
+        glob = f"{prefix}doc-classification-model-*/manifest.json"
+        blobs = storage.Client().list_blobs(bucket, prefix=prefix, match_glob=glob, **options)
         names = [blob.name.removeprefix(prefix).split("/")[0] for blob in blobs]
     else:
         names = [path.parent.name for path in Path(uri).glob("doc-classification-model-*/manifest.json")]
@@ -297,7 +293,7 @@ def preview(environment: Environment, now: datetime, count: int) -> dict:
     try:
         models = model_dates(environment.models_uri) if environment.models_uri else None
     except SERVICE_ERRORS as error:
-        log.warning("MODELS_URI: %s", one_line(error))
+        log.warning("MODELS_URI: %s", failure(error))
         models = None
     moments = [datetime.combine(day, time(), UTC) for day in next_period_starts(now, environment.anchor, count)]
     if models is not None:
@@ -376,10 +372,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def failure(error: Exception) -> str:
     """One line about an error."""
-    return one_line(error) if isinstance(error, SettingError) else f"cannot start the workflow: {one_line(error)}"
-
-
-def one_line(error: Exception) -> str:
     line = " ".join(str(error).split())[:300]
     return line if isinstance(error, SettingError) else f"{type(error).__name__}: {line}"
 

@@ -100,9 +100,9 @@ def test_a_period_holds_the_moment_and_starts_on_a_monday(now, weeks):
     assert decision.start == (now.date() >= anchor)
     if decision.start:
         assert decision.period.start <= now.date() < decision.period.start + timedelta(days=28)
-        assert next_period_starts(now, anchor)[0] == decision.period.start + timedelta(days=28)
+        assert next_period_starts(now, anchor, 1)[0] == decision.period.start + timedelta(days=28)
     else:
-        assert next_period_starts(now, anchor)[0] == anchor
+        assert next_period_starts(now, anchor, 1)[0] == anchor
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+import requests
 from flask import request as flask_request
 from functions_framework import create_app
+from google.api_core.exceptions import BadRequest
 from werkzeug.serving import make_server
 
 from local.cloud_scheduler import CloudScheduler
@@ -183,6 +185,31 @@ def test_a_workflow_of_another_template_does_not_count(at, dataproc):
     assert at("2026-01-12T02:00:00Z").json["decision"] == "start"
 
 
+@pytest.mark.parametrize(
+    ("filter", "found"),
+    [
+        ("", 2),
+        ("{}", 2),
+        ('{"operation_state_matcher": "ACTIVE"}', 1),
+        ('{"operation_state_matcher": "NON_ACTIVE"}', 1),
+        ("operationType = WORKFLOW", 1),
+        ("operationType = CREATE AND clusterName = some", 1),
+        ("status.state = ACTIVE AND labels.goog-dataproc-workflow-template-id=retrain", 1),
+        ("labels.goog-dataproc-workflow-template-id = other", 0),
+    ],
+)
+def test_the_stand_in_lists_the_operations_of_a_filter(at, dataproc, filter, found):
+    at("2026-01-12T02:00:00Z")
+    requests.post(f"{dataproc.uri}/v1/{REGION}/clusters", json={"clusterName": "some"})
+    assert len(dataproc.client.list_operations({"name": f"{REGION}/operations", "filter": filter}).operations) == found
+
+
+@pytest.mark.parametrize("filter", ["operationType", "name = x", "{"])
+def test_the_stand_in_refuses_a_filter_that_it_cannot_read(dataproc, filter):
+    with pytest.raises(BadRequest, match="filter"):
+        dataproc.client.list_operations({"name": f"{REGION}/operations", "filter": filter})
+
+
 def test_a_running_workflow_is_found_on_a_later_page(at, dataproc):
     running = {"name": f"{REGION}/operations/later"}
     dataproc.answers = [
@@ -326,7 +353,7 @@ def test_without_the_template_the_call_fails_so_that_it_comes_again(at, dataproc
     dataproc.client.delete_workflow_template(name=TEMPLATE)
     answer = at("2026-01-12T02:00:00Z")
     assert answer.status_code == 503
-    assert answer.json["error"].startswith("cannot start the workflow: NotFound: 404 ")
+    assert answer.json["error"].startswith("NotFound: 404 ")
 
 
 def test_while_dataproc_is_unavailable_it_is_asked_again(at, dataproc):
@@ -341,7 +368,7 @@ def test_a_refusal_is_one_line(at, dataproc):
     dataproc.answers = [({"error": {"code": 403, "message": "no\npermission", "status": "PERMISSION_DENIED"}}, 403)]
     answer = at("2026-01-12T02:00:00Z")
     assert answer.status_code == 503
-    assert answer.json["error"].startswith("cannot start the workflow: Forbidden: 403")
+    assert answer.json["error"].startswith("Forbidden: 403")
     assert "\n" not in answer.json["error"]
 
 
