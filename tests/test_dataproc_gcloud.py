@@ -62,7 +62,7 @@ def test_a_template_is_imported_exported_described_listed_and_deleted(dataproc, 
 
 def test_a_template_is_instantiated_with_its_parameters_and_waited_for(dataproc, control_plane, cloud, file, tmp_path):
     marker = tmp_path / "marker"
-    parameter = {"name": "MARKER", "fields": ["jobs['only'].pysparkJob.args[1]"]}
+    parameter = {"name": "MARKER", "fields": ["jobs['only'].pysparkJob.args[1]", "jobs['only'].pysparkJob.args[2]"]}
     body = template(jobs=[step("only", "meet", "-", "-")], parameters=[parameter])
     dataproc("workflow-templates", "import", "brigade-run", f"--source={file(body)}")
     _, messages = dataproc("workflow-templates", "instantiate", "brigade-run", f"--parameters=MARKER={marker}")
