@@ -53,6 +53,9 @@ log = logging.getLogger("train_ml_model")
 
 MODEL_PREFIX = "doc-classification-model-"
 BLOCK_ROWS = 2000  # documents that a worker holds as one matrix
+# Features are read block by block, once a round. From memory Spark takes a partition whole, however large it is; what
+# is read again soon is in memory all the same, in the operating system's cache of the disk.
+CACHE = StorageLevel.DISK_ONLY
 KEPT_BLOCKS = 16  # that it keeps for a second epoch
 DOCUMENTS_A_PARTITION = 2500  # at least: the average of weights that saw less is worse than one that saw all
 MIN_DOCUMENTS = 20
@@ -359,7 +362,7 @@ class Prepared:
         nothing = np.zeros((0, len(classes)), np.float32)
         plan = DocumentModel(classes, parameters, places, idf, nothing, np.zeros(len(classes), np.float32))
         shared = blocks.context.broadcast(plan)
-        matrices = blocks.map(lambda block: weigh(block, shared.value)).persist(StorageLevel.MEMORY_AND_DISK)
+        matrices = blocks.map(lambda block: weigh(block, shared.value)).persist(CACHE)
         return cls(plan, matrices, frequencies.documents)
 
 
@@ -1268,7 +1271,7 @@ def fit(
     rows = spread.select("payload", "label", "part").rdd
     blocks = rows.mapPartitions(
         lambda part: count_features((row for row in part if row.label in index), features, index)
-    ).persist(StorageLevel.MEMORY_AND_DISK)
+    ).persist(CACHE)
     frequencies = blocks.mapPartitions(lambda part: document_frequencies(part, features)).treeReduce(
         lambda one, other: [a + b for a, b in zip(one, other, strict=True)]
     )

@@ -12,7 +12,7 @@ On GCP:
         --service_account=brigade-scheduler@P.iam.gserviceaccount.com --dry_run
     python scheduler/create_job.py --project=P --region=us-central1 --pause
 Without the trigger, by calendar months:
-    python scheduler/create_job.py --project=P --region=us-central1 --parameters=DATE=today \\
+    python scheduler/create_job.py --project=P --region=us-central1 \\
         --direct=projects/P/regions/us-central1/workflowTemplates/brigade-retrain \\
         --service_account=brigade-scheduler@P.iam.gserviceaccount.com
 """
@@ -21,11 +21,13 @@ import argparse
 import base64
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
+import workflow_client
 from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
@@ -41,7 +43,6 @@ WEEKLY, MONTHLY = "0 2 * * 1", "0 2 1 * *"
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 60, 1800
 DATAPROC = "https://dataproc.googleapis.com/v1"
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
-TEMPLATE = "projects/P/regions/R/workflowTemplates/T"
 SERVICE_ERRORS = (GoogleAPIError, GoogleAuthError, OSError)  # OSError: no network
 CRON_FIELD = r"[A-Za-z0-9*/,-]+"
 # What a job must not keep from before: who calls, and retries, which the JSON form leaves out if they are 0.
@@ -49,7 +50,7 @@ NEVER_LEFT = ("httpTarget.oidcToken.", "httpTarget.oauthToken.", "retryConfig.re
 DIRECT_MEANS = (
     "--direct starts the workflow by calendar months, whether or not a model exists: nobody counts four weeks,"
     " a month that is missed is not caught up, a run that failed waits a month, and one that still runs gets another"
-    " beside it; the template's parameters keep the values given here"
+    " beside it; the parameters keep the values that stand in the template now"
 )
 
 
@@ -175,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = f"projects/{arguments.project}/locations/{arguments.region}/jobs/{arguments.name}"
     try:
         summary = act(connect(arguments.api_endpoint), name, arguments)
-    except SERVICE_ERRORS as error:
+    except (workflow_client.TemplateError, *SERVICE_ERRORS) as error:
         log.error("%s: %s: %s", name, type(error).__name__, " ".join(str(error).split())[:300])
         return 1
     print(json.dumps({"job": name} | summary))
@@ -190,7 +191,9 @@ def act(client: scheduler_v1.CloudSchedulerClient, name: str, arguments: argpars
         return {"action": "started", "state": client.run_job(name=name, timeout=CALL_SECONDS).state.name}
     if arguments.direct:
         log.warning(DIRECT_MEANS)
-        target = direct_target(arguments.direct, arguments.parameters, arguments.service_account)
+        dataproc = workflow_client.connect(arguments.direct, os.environ.get("DATAPROC_API_ENDPOINT", "").strip())
+        _, parameters = workflow_client.get_template(dataproc, arguments.direct)
+        target = direct_target(arguments.direct, parameters, arguments.service_account)
     else:
         target = trigger_target(arguments.trigger_url, arguments.service_account)
     schedule = arguments.schedule or (MONTHLY if arguments.direct else WEEKLY)
@@ -220,8 +223,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument(
         "--direct",
         metavar="TEMPLATE",
-        type=matching(r"projects/[^/\s]+/regions/[a-z0-9-]+/workflowTemplates/[A-Za-z0-9_-]+", TEMPLATE),
-        help="start the workflow template itself, without the trigger: by calendar months, come what may",
+        type=matching(workflow_client.TEMPLATE.pattern, workflow_client.TEMPLATE_FORM),
+        help="start the workflow template itself, without the trigger: by calendar months, come what may. "
+        "Its parameters are read now, where DATAPROC_API_ENDPOINT says if not at Google's",
     )
     what.add_argument("--pause", action="store_true", help="the job stays and is not called")
     what.add_argument("--resume", action="store_true", help="a paused job is called again")
@@ -239,13 +243,6 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="who calls: needs run.invoker on the trigger, or with --direct dataproc.workflowTemplates.instantiate. "
         "Required unless the trigger's address is http://",
     )
-    add(
-        "--parameters",
-        type=parameters,
-        default={},
-        metavar="NAME=VALUE,…",
-        help="with --direct: a value for each of the template's parameters, as DATE=today",
-    )
     add("--retries", type=between(0, 5), default=3, help="of a call that fails (default: %(default)s)")
     add(
         "--deadline_seconds",
@@ -261,8 +258,6 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.dry_run and not (arguments.trigger_url or arguments.direct):
         parser.error("--dry_run: expected with --trigger_url or --direct, found neither")
-    if arguments.parameters and not arguments.direct:
-        parser.error("--parameters: expected with --direct, found without; the trigger reads them in the template")
     if (arguments.direct or (arguments.trigger_url or "").startswith("https://")) and not arguments.service_account:
         parser.error("--service_account: expected who calls the https:// address, found none")
     return arguments
@@ -288,13 +283,6 @@ def between(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return check
-
-
-def parameters(text: str) -> dict[str, str]:
-    """{name: value} of NAME=value,NAME=value."""
-    if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,39}=[^,]{0,1000}(,[A-Z_][A-Z0-9_]{0,39}=[^,]{0,1000})*", text):
-        raise argparse.ArgumentTypeError(f"expected NAME=value,NAME=value, found {text!r}")
-    return dict(pair.split("=", 1) for pair in text.split(","))
 
 
 def web_address(text: str) -> str:

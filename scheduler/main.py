@@ -29,22 +29,26 @@ from pathlib import Path
 import flask
 import functions_framework
 from google.api_core.exceptions import GoogleAPIError
-from google.api_core.retry import Retry
-from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
-from google.cloud import dataproc_v1, storage
+from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
+from workflow_client import (
+    CALL_SECONDS,
+    RETRY,
+    TEMPLATE,
+    TEMPLATE_FORM,
+    TemplateError,
+    connect,
+    get_template,
+    running_workflow,
+)
 
 log = logging.getLogger("scheduler")
 
 PERIOD = timedelta(days=28)
 LAST_YEAR = 9000  # of what people may ask for: far enough from the last date that Python knows
 CLOCK_ERROR = timedelta(minutes=1)  # by which the clocks of Cloud Scheduler and of this machine may differ
-CALL_SECONDS = 30  # for each of four calls: Cloud Scheduler gives up after three minutes, and calls again
-RETRY = Retry(timeout=CALL_SECONDS)
 SERVICE_ERRORS = (GoogleAPIError, GoogleAuthError, OSError)  # OSError: no network, no project, no such folder
-TEMPLATE = re.compile(r"projects/[^/\s]+/regions/([a-z0-9-]+)/workflowTemplates/[A-Za-z0-9_-]+")
-FIELD_PATH_PART = re.compile(r"""\.?([^.\[\]]+)|\[['"]?([^\]'"]+)['"]?\]""")
 MODEL_NAME = re.compile(r"doc-classification-model-(\d{4}-\d\d-\d\d)")
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
@@ -53,12 +57,15 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\
 
 
 class SettingError(Exception):
-    """An environment variable or the template is wrong; the message says what was expected and found."""
+    """An environment variable is missing or wrong; the message says which, what was expected and found."""
+
+
+SETTING_ERRORS = (SettingError, TemplateError)
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What the trigger is told. `endpoint` is `host:port` for gRPC, or an `http://` address for REST."""
+    """What the trigger is told. `endpoint` is Dataproc's, if it is not that of the template's region."""
 
     template: str
     models_uri: str
@@ -73,10 +80,8 @@ def get_env(preview: bool = False) -> Environment:
     """
     names = ("WORKFLOW_TEMPLATE", "MODELS_URI", "SCHEDULE_ANCHOR", "DATAPROC_API_ENDPOINT")
     template, uri, anchor, endpoint = (os.environ.get(name, "").strip() for name in names)
-    match = TEMPLATE.fullmatch(template)
-    if not match and not preview:
-        wanted = "projects/P/regions/R/workflowTemplates/T"
-        raise SettingError(f"WORKFLOW_TEMPLATE: expected {wanted}, found {template!r}")
+    if not TEMPLATE.fullmatch(template) and not preview:
+        raise SettingError(f"WORKFLOW_TEMPLATE: expected {TEMPLATE_FORM}, found {template!r}")
     if not (uri or preview) or ("://" in uri and not re.fullmatch(r"gs://[a-z0-9][a-z0-9._-]+(/.*)?", uri)):
         raise SettingError(f"MODELS_URI: expected gs://bucket/prefix or a local path, found {uri!r}")
     day = day_of(anchor)
@@ -84,8 +89,6 @@ def get_env(preview: bool = False) -> Environment:
         raise SettingError(f"SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD, found {anchor!r}")
     if day.weekday() != 0:
         raise SettingError(f"SCHEDULE_ANCHOR: expected a Monday, found {anchor}, a {day:%A}")
-    if match and not endpoint:
-        endpoint = f"{match[1]}-dataproc.googleapis.com:443"
     return Environment(template, uri, day, endpoint)
 
 
@@ -201,80 +204,27 @@ def model_dates(uri: str) -> set[date]:
     return {day for day in days if day}
 
 
-def connect(endpoint: str) -> dataproc_v1.WorkflowTemplateServiceClient:
-    """A client of Dataproc's workflow templates, or of what stands in for it at an `http://` address."""
-    options: dict = {"client_options": {"api_endpoint": endpoint}}
-    if endpoint.startswith("http://"):
-        options |= {"transport": "rest", "credentials": AnonymousCredentials()}
-    return dataproc_v1.WorkflowTemplateServiceClient(**options)
-
-
-def running_workflow(client: dataproc_v1.WorkflowTemplateServiceClient, template: str) -> str | None:
-    """The operation in which a workflow of the template runs; None if there is none.
-
-    The filter: https://cloud.google.com/dataproc/docs/concepts/workflows/debugging
-    """
-    region, _, name = template.partition("/workflowTemplates/")
-    request = {"name": f"{region}/operations", "filter": f"labels.goog-dataproc-workflow-template-id={name}"}
-    while True:
-        page = client.list_operations(request, retry=RETRY, timeout=CALL_SECONDS)
-        for operation in page.operations:
-            if not operation.done:
-                return operation.name
-        if not page.next_page_token:
-            return None
-        request["page_token"] = page.next_page_token
-
-
-def workflow_request(client: dataproc_v1.WorkflowTemplateServiceClient, template: str, decision: Decision) -> dict:
-    """What starts the template's workflow, with a value for each of its parameters, as Dataproc wants it.
-
-    `DATE` is the day of the decision. The others keep the values that stand in the template, so that no second
-    place can say something else; the version makes sure that they are still the template's. Raises SettingError.
-    """
-    found = client.get_workflow_template({"name": template}, retry=RETRY, timeout=CALL_SECONDS)
-    content = type(found).to_dict(found, preserving_proto_field_name=False)
-    parameters = {
-        one.name: f"{decision.day}" if one.name == "DATE" else value_at(content, one.fields[0])
-        for one in found.parameters
-    }
-    version, identifier = found.version, request_id(decision)
-    return {"name": template, "version": version, "request_id": identifier, "parameters": parameters}
-
-
-def value_at(template: dict, path: str) -> str:
-    """The value in a template, in its JSON form, to which a field path such as `jobs['train'].pysparkJob.args[1]`
-    leads. Raises SettingError."""
-    found: object = template
-    try:
-        for name, key in FIELD_PATH_PART.findall(path):
-            if isinstance(found, list):  # of jobs, which go by their step's id, or of texts
-                found = {one["stepId"] if isinstance(one, dict) else str(n): one for n, one in enumerate(found)}
-            found = found[name or key]
-    except (KeyError, TypeError):
-        found = None
-    if not isinstance(found, str | int):
-        raise SettingError(f"WORKFLOW_TEMPLATE: expected a value at its parameter's {path}, found none")
-    return str(found)
-
-
 def run(environment: Environment, now: datetime, dry_run: bool = False, force: bool = False) -> dict:
     """Decides, and starts the workflow if it is due and this is no dry run, without waiting for its end.
 
     Returns {"decision": "start" or "skip", "reason", "period": {"start", "end", "number"}, "dryRun", "nextDue":
     the first day of the next period, "parameters": the workflow's, "operation": of what was started or runs}.
-    Raises SettingError and SERVICE_ERRORS.
+    Raises TemplateError and SERVICE_ERRORS.
     """
-    client = connect(environment.endpoint)
+    template = environment.template
+    client = connect(template, environment.endpoint)
     # In this order: a workflow that ends in between has left its model before the models are listed.
-    operation = running_workflow(client, environment.template)
+    operation = running_workflow(client, template)
     decision = decide(now, environment.anchor, model_dates(environment.models_uri), operation, force)
     parameters = {}
     if decision.start:
-        request = workflow_request(client, environment.template, decision)
-        parameters = request["parameters"]
+        version, parameters = get_template(client, template)
+        if "DATE" in parameters:
+            parameters["DATE"] = f"{decision.day}"
         if not dry_run:
-            # A call that is repeated has the same request id, so it may well be.
+            # The version: of the values. A call that is repeated has the same request id, so it may well be.
+            request = {"name": template, "version": version, "parameters": parameters}
+            request["request_id"] = request_id(decision)
             started = client.instantiate_workflow_template(request, retry=RETRY, timeout=CALL_SECONDS)
             operation = started.operation.name
     answer = decision.about() | {
@@ -326,10 +276,10 @@ def trigger(request: flask.Request) -> flask.typing.ResponseReturnValue:
         return {"error": f"expected POST, or GET with dry_run=1, found {request.method}"}, 405, {"Allow": "POST"}
     try:
         return run(get_env(), moment_of_call(request.headers.get("X-CloudScheduler-ScheduleTime", "")), **flags)
-    except (SettingError, *SERVICE_ERRORS) as error:
+    except (*SETTING_ERRORS, *SERVICE_ERRORS) as error:
         line = failure(error)
         log.error(line)
-        return {"error": line}, 500 if isinstance(error, SettingError) else 503
+        return {"error": line}, 500 if isinstance(error, SETTING_ERRORS) else 503
 
 
 def flags_of(request: flask.Request) -> dict[str, bool]:
@@ -363,9 +313,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             summary = preview(get_env(preview=True), now, arguments.next)
         else:
             summary = run(get_env(), now, arguments.dry_run, arguments.force)
-    except (SettingError, *SERVICE_ERRORS) as error:
+    except (*SETTING_ERRORS, *SERVICE_ERRORS) as error:
         log.error(failure(error))
-        return 2 if isinstance(error, SettingError) else 1
+        return 2 if isinstance(error, SETTING_ERRORS) else 1
     print(json.dumps(summary))
     return 0
 
@@ -373,7 +323,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def failure(error: Exception) -> str:
     """One line about an error."""
     line = " ".join(str(error).split())[:300]
-    return line if isinstance(error, SettingError) else f"{type(error).__name__}: {line}"
+    return line if isinstance(error, SETTING_ERRORS) else f"{type(error).__name__}: {line}"
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -9,10 +9,11 @@ from gcp_storage_emulator.server import create_server
 from google.cloud import dataproc_v1
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from workflow_client import TemplateError, connect, get_template, value_at
 
 from local.emulators import free_port
 from scheduler import main as room
-from scheduler.main import SettingError, decide, moment_of, next_period_starts, period_of, request_id, value_at
+from scheduler.main import decide, moment_of, next_period_starts, period_of, request_id
 
 ANCHOR = date(2026, 1, 5)
 
@@ -218,18 +219,27 @@ def test_a_field_path_leads_to_the_value_that_stands_in_the_template(path, value
         "labels['team'].more", "jobs['convert'].pyspark_job.args[0]",
     ],
 )  # fmt: skip
-def test_a_field_path_that_leads_to_no_value_is_a_wrong_setting(path):
-    with pytest.raises(SettingError, match="WORKFLOW_TEMPLATE: expected a value at its parameter's"):
+def test_a_field_path_that_leads_to_no_value_is_refused(path):
+    with pytest.raises(TemplateError, match="workflow template: expected a value at its parameter's"):
         value_at(CONTENT, path)
 
 
-def test_a_template_without_parameters_gets_none():
+def test_a_template_without_parameters_has_no_values():
     class Client:
         def get_workflow_template(self, request, **_):
             return dataproc_v1.WorkflowTemplate(name="T", version=7)
 
-    request = room.workflow_request(Client(), "T", decide(at("2026-01-12T02:00:00Z"), ANCHOR, []))
-    assert request == {"name": "T", "version": 7, "request_id": "brigade-2026-01-05-2026-01-12", "parameters": {}}
+    assert get_template(Client(), "T") == (7, {})
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "asked"),
+    [("", "us-central1-dataproc.googleapis.com:443"), ("dataproc.example:443", "dataproc.example:443")],
+)
+def test_dataproc_is_asked_in_the_template_s_region_unless_another_endpoint_is_said(endpoint, asked, monkeypatch):
+    monkeypatch.setattr("workflow_client.WorkflowTemplateServiceClient", lambda **options: options)
+    template = "projects/P/regions/us-central1/workflowTemplates/retrain"
+    assert connect(template, endpoint) == {"client_options": {"api_endpoint": asked}}
 
 
 # --------------------------------------------------------------------------------------------------- the models

@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+import workflow_client
 from google.cloud import scheduler_v1
 from werkzeug.serving import make_server
 
@@ -153,24 +154,48 @@ def test_run_calls_the_trigger_now(run, client):
     server.server_close()
 
 
-def test_direct_schedules_the_template_itself_and_warns_what_that_means(run, client, caplog):
+def test_direct_schedules_the_template_itself_and_warns_what_that_means(run, client, server, monkeypatch, caplog):
+    monkeypatch.setenv("DATAPROC_API_ENDPOINT", server)
+    content = {
+        "id": "retrain",
+        "placement": {"managed_cluster": {"cluster_name": "brigade"}},
+        "jobs": [
+            {"step_id": "train", "pyspark_job": {"main_python_file_uri": "gs://c/t.py", "args": ["gs://in/", "today"]}}
+        ],
+        "parameters": [
+            {"name": "PARQUET", "fields": ["jobs['train'].pysparkJob.args[0]"]},
+            {"name": "DATE", "fields": ["jobs['train'].pysparkJob.args[1]"]},
+        ],
+    }
+    dataproc = workflow_client.connect(TEMPLATE, server)
+    template = dataproc.create_workflow_template(parent=TEMPLATE.partition("/workflowTemplates/")[0], template=content)
     flags = [f"--direct={TEMPLATE}", f"--service_account={ACCOUNT}"]
-    summary = run(*flags, "--parameters=DATE=today,PARQUET=gs://ml_input/parquet/")
+    summary = run(*flags)
     assert (summary["action"], summary["schedule"]) == ("created", "0 2 1 * *")
     target = client.get_job(name=NAME).http_target
     assert target.uri == f"https://dataproc.googleapis.com/v1/{TEMPLATE}:instantiate"
-    assert json.loads(target.body) == {"parameters": {"DATE": "today", "PARQUET": "gs://ml_input/parquet/"}}
+    assert json.loads(target.body) == {"parameters": {"PARQUET": "gs://in/", "DATE": "today"}}
     assert target.oauth_token.service_account_email == ACCOUNT and not target.oidc_token.service_account_email
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     for meaning in ("calendar months", "whether or not a model exists", "not caught up", "waits a month"):
         assert meaning in warning
-    assert run(*flags, "--parameters=DATE=today,PARQUET=gs://ml_input/parquet/")["action"] == "unchanged"
+    assert run(*flags)["action"] == "unchanged"
+    template.jobs[0].pyspark_job.args[0] = "gs://other/"
+    dataproc.update_workflow_template(template=template)
     assert list(run(*flags)["changes"]) == ["httpTarget.body"]
 
     # and back to the trigger: no token stays that a trigger does not understand
     run(f"--trigger_url={URL}", f"--service_account={ACCOUNT}")
     target = client.get_job(name=NAME).http_target
     assert target.oidc_token.audience == URL and not target.oauth_token.service_account_email
+
+
+def test_direct_needs_a_template_that_is_there(client, server, monkeypatch, capsys, caplog):
+    monkeypatch.setenv("DATAPROC_API_ENDPOINT", server)
+    flags = [f"--direct={TEMPLATE}-other", f"--service_account={ACCOUNT}", f"--api_endpoint={server}"]
+    assert create_job.main([*FLAGS, *flags]) == 1
+    assert "NotFound: 404" in caplog.text and capsys.readouterr().out == ""
+    assert list(client.list_jobs(parent=PARENT)) == []
 
 
 @pytest.mark.parametrize("flags", [["--pause"], ["--resume"], ["--run"]])
@@ -199,8 +224,6 @@ HTTP = "--trigger_url=http://t"
         (["--trigger_url=https://t.run.app"], "--service_account: expected who calls the https:// address, found none"),
         ([f"--direct={TEMPLATE}"], "--service_account: expected who calls the https:// address, found none"),
         (["--direct=retrain"], "expected projects/P/regions/R/workflowTemplates/T, found 'retrain'"),
-        ([HTTP, "--parameters=DATE=today"], "--parameters: expected with --direct"),
-        ([f"--direct={TEMPLATE}", "--parameters=date"], "expected NAME=value,NAME=value, found 'date'"),
         (["--pause", "--dry_run"], "--dry_run: expected with --trigger_url or --direct, found neither"),
         ([HTTP, "--service_account=me"], "expected an e-mail address, found 'me'"),
         ([HTTP, "--schedule=0 2 * *"], "expected five fields of unix-cron"),

@@ -138,7 +138,7 @@ def century(tmp_path, monkeypatch):
         chance = random.Random(f"{zone} {seed}")
         dataproc, answered = Dataproc(chance, tmp_path), []
         monkeypatch.setattr(sys.modules["main"], "clock", lambda: dataproc.now)
-        monkeypatch.setattr(sys.modules["main"], "connect", lambda endpoint: dataproc)
+        monkeypatch.setattr(sys.modules["main"], "connect", lambda template, endpoint: dataproc)
 
         def call(meant: datetime) -> None:
             for attempt in range(4):

@@ -10,16 +10,19 @@ from pathlib import Path
 
 import pytest
 import requests
+import yaml
 from flask import request as flask_request
 from functions_framework import create_app
 from google.api_core.exceptions import BadRequest
 from werkzeug.serving import make_server
+from workflow_client import connect
 
 from local.cloud_scheduler import CloudScheduler
 from local.control_plane import create_app as create_control_plane
 from scheduler import main as room
 
-SOURCE = str(Path(__file__).parent.parent / "scheduler" / "main.py")
+ROOT = Path(__file__).parent.parent
+SOURCE = str(ROOT / "scheduler" / "main.py")
 REGION = "projects/brigade-test/regions/us-central1"
 TEMPLATE = f"{REGION}/workflowTemplates/retrain"
 CONTENT = {
@@ -67,7 +70,7 @@ class Dataproc:
 
         self.server = make_server("127.0.0.1", 0, app, threaded=True)
         self.uri = f"http://127.0.0.1:{self.server.server_port}"
-        self.client = room.connect(self.uri)
+        self.client = connect(TEMPLATE, self.uri)
 
     def operations(self) -> list:
         return list(self.client.list_operations({"name": f"{REGION}/operations"}).operations)
@@ -174,6 +177,16 @@ def test_while_a_workflow_runs_no_other_starts_and_after_it_failed_one_does(at, 
     answer = at("2026-01-12T02:00:00Z").json
     assert answer["decision"] == "start" and answer["operation"] != first
     assert len(dataproc.operations()) == 2
+
+
+def test_the_project_s_own_template_gets_a_value_for_each_of_its_parameters(at, dataproc):
+    content = yaml.safe_load((ROOT / "workflow_template.yaml").read_text("utf-8")) | {"id": "retrain"}
+    dataproc.client.delete_workflow_template(name=TEMPLATE)
+    requests.post(f"{dataproc.uri}/v1/{REGION}/workflowTemplates", json=content).raise_for_status()
+    answer = at("2026-01-12T02:00:00Z").json
+    assert answer["decision"] == "start" and len(dataproc.operations()) == 1
+    assert sorted(answer["parameters"]) == sorted(one["name"] for one in content.get("parameters", []))
+    assert answer["parameters"].get("DATE", "2026-01-12") == "2026-01-12"
 
 
 def test_a_workflow_of_another_template_does_not_count(at, dataproc):
@@ -344,9 +357,12 @@ def test_a_wrong_setting_answers_500_and_says_what_was_expected(at, dataproc, mo
     assert answer.json["error"].startswith(message)
 
 
-def test_the_regions_own_endpoint_is_the_default(models, monkeypatch):
-    monkeypatch.delenv("DATAPROC_API_ENDPOINT")
-    assert room.get_env().endpoint == "us-central1-dataproc.googleapis.com:443"
+def test_a_parameter_that_leads_nowhere_answers_500(at, dataproc):
+    bad = {"id": "retrain", "version": 3, "parameters": [{"name": "DATE", "fields": ["labels['other']"]}]}
+    dataproc.answers = [{"operations": []}, bad]
+    answer = at("2026-01-12T02:00:00Z")
+    message = "workflow template: expected a value at its parameter's labels['other'], found none"
+    assert (answer.status_code, answer.json) == (500, {"error": message}) and dataproc.started() == []
 
 
 def test_without_the_template_the_call_fails_so_that_it_comes_again(at, dataproc):
