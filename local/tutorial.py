@@ -90,17 +90,16 @@ def stable(text: str, folder: Path) -> str:
     return "\n".join(lines)
 
 
-def transcript(found: Iterable[tuple[str, str]], not_run: list[str], folder: Path) -> str:
+def transcript(found: Iterable[tuple[str, str]], folder: Path) -> str:
     """The document."""
     parts = [
         "# The tutorial, on this machine\n",
         f'What the commands of the [README](../README.md), section "{SECTION}", answer against the emulators and the\n'
-        "stand-ins. `make tutorial` runs them and writes this file; times, ids, ports and folders got names.\n",
+        f'stand-ins, without those that it marks "{ON_GCP_ONLY}". `make tutorial` runs them and writes this file;\n'
+        "times, ids, ports and folders got names.\n",
     ]
     for command, answer in found:
         parts.append(f"```console\n$ {command}\n{stable(answer, folder)}".rstrip() + "\n```\n")
-    parts.append("Not run here, since they need Google's own machines:\n")
-    parts.append("```\n" + "\n".join(not_run) + "\n```\n")
     return "\n".join(parts)
 
 
@@ -109,7 +108,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="local.tutorial", description=__doc__.split("\n\n")[0])
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "tutorial.md")
     arguments = parser.parse_args(argv)
-    here, there = commands((ROOT / "README.md").read_text("utf-8"))
+    here, _ = commands((ROOT / "README.md").read_text("utf-8"))
     with tempfile.TemporaryDirectory(prefix="brigade-tutorial-") as folder:
         try:
             found = []
@@ -119,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
         except (Failed, RuntimeError, emulators.Missing) as problem:
             print(f"tutorial: {problem}", file=sys.stderr)
             return 1
-        arguments.output.write_text(transcript(found, there, Path(folder)), "utf-8")
+        arguments.output.write_text(transcript(found, Path(folder)), "utf-8")
     return 0
 
 

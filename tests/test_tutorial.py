@@ -67,6 +67,9 @@ def test_the_transcript_has_the_readme_s_commands():
     assert len(blocks) == len(HERE)
     for command, block in zip(HERE, blocks, strict=True):
         assert block.startswith(command + "\n")
+    # What stands around the answers is what the program writes.
+    answers = [(command, block.removeprefix(command + "\n")) for command, block in zip(HERE, blocks, strict=True)]
+    assert tutorial.transcript(answers, ROOT) == kept
 
 
 def test_what_changes_from_run_to_run_has_a_name_in_the_transcript(tmp_path):
