@@ -11,7 +11,7 @@ whatever becomes of Airflow in the meantime.
 
 On this machine, with Airflow in an environment of its own:
     make test-airflow
-On GCP, where Composer's service account may instantiate the template and see the bucket of the models:
+On GCP, where Composer's service account may do what the trigger's may, and get operations (dataproc.operations.get):
     gcloud composer environments update E --location=us-central1 --update-env-variables=SCHEDULE_ANCHOR=2026-01-05,\
 MODELS_URI=gs://ml_output/output/,WORKFLOW_TEMPLATE=projects/P/regions/us-central1/workflowTemplates/brigade-retrain
     gcloud composer environments storage dags import --environment=E --location=us-central1 \
