@@ -1,4 +1,4 @@
-"""WHEN, for those who have Cloud Composer: an Airflow 3 DAG instead of Cloud Scheduler and the trigger.
+r"""WHEN, for those who have Cloud Composer: an Airflow 3 DAG instead of Cloud Scheduler and the trigger.
 
 Every 28 days from an anchor Monday it runs the workflow of `workflow_template.yaml` on Dataproc, and waits for its end.
 Cluster, packages, order and arguments are said in the template alone, and the cluster goes when the workflow ends,
@@ -55,11 +55,9 @@ def get_env() -> Environment:
             return match
         raise ValueError(f"{name}: expected {expected}, found {found!r}")
 
-    # Composer says in GCP_PROJECT where it is.
-    usual = f"projects/{os.environ.get('GCP_PROJECT', '')}/regions/us-central1/workflowTemplates/brigade-retrain"
     pattern = r"projects/([^/\s]+)/regions/([a-z0-9-]+)/workflowTemplates/([A-Za-z0-9_-]+)"
-    template = read("WORKFLOW_TEMPLATE", usual, pattern, "projects/P/regions/R/workflowTemplates/T")
-    models = read("MODELS_URI", "gs://ml_output/output/", r"gs://([a-z0-9][a-z0-9._-]+)/*(.*?)/*", "gs://bucket/prefix")
+    template = read("WORKFLOW_TEMPLATE", "", pattern, "projects/P/regions/R/workflowTemplates/T")
+    models = read("MODELS_URI", "gs://ml_output/output/", r"gs://([a-z0-9][a-z0-9._-]+)(/.*)?", "gs://bucket/prefix")
     anchor = os.environ.get("SCHEDULE_ANCHOR", "2026-01-05").strip()
     try:
         day = date.fromisoformat(anchor)
@@ -67,7 +65,8 @@ def get_env() -> Environment:
         raise ValueError(f"SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD, found {anchor!r}") from None
     if day.weekday() != 0:
         raise ValueError(f"SCHEDULE_ANCHOR: expected a Monday, found {day}, a {day:%A}")
-    return Environment(*template.groups(), models[1], f"{models[2]}/" if models[2] else "", day)
+    prefix = (models[2] or "").strip("/")
+    return Environment(*template.groups(), models[1], f"{prefix}/" if prefix else "", day)
 
 
 def value_at(template: dict, path: str) -> str:

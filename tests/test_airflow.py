@@ -128,7 +128,7 @@ def airflow(tmp_path_factory):
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAG_FILE.parent),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection),
-        "GCP_PROJECT": "brigade-test",
+        "WORKFLOW_TEMPLATE": f"{REGION}/workflowTemplates/brigade-retrain",
     }
 
     def run(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
@@ -179,8 +179,8 @@ def test_the_settings_are_those_of_the_trigger_and_a_wrong_one_is_named(airflow)
         },
         {"SCHEDULE_ANCHOR": "2024-02-27"},
         {"SCHEDULE_ANCHOR": "tomorrow"},
-        {"MODELS_URI": "/models"},
-        {"WORKFLOW_TEMPLATE": "brigade-retrain"},
+        {"MODELS_URI": "gs://my models/"},
+        {"WORKFLOW_TEMPLATE": ""},
     ]
     found = [json.loads(line) for line in lines(airflow("python", "-c", READ, DAG_FILE, json.dumps(environments)))]
     assert found == [
@@ -202,8 +202,8 @@ def test_the_settings_are_those_of_the_trigger_and_a_wrong_one_is_named(airflow)
         },
         "SCHEDULE_ANCHOR: expected a Monday, found 2024-02-27, a Tuesday",
         "SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD, found 'tomorrow'",
-        "MODELS_URI: expected gs://bucket/prefix, found '/models'",
-        "WORKFLOW_TEMPLATE: expected projects/P/regions/R/workflowTemplates/T, found 'brigade-retrain'",
+        "MODELS_URI: expected gs://bucket/prefix, found 'gs://my models/'",
+        "WORKFLOW_TEMPLATE: expected projects/P/regions/R/workflowTemplates/T, found ''",
     ]
 
 
@@ -222,7 +222,10 @@ def test_a_run_starts_the_template_and_ends_with_a_model_of_its_day_though_the_f
     assert day in days
     template = yaml.safe_load((ROOT / "workflow_template.yaml").read_text())
     assert succeeded["parameters"].keys() == {parameter["name"] for parameter in template["parameters"]}
-    assert succeeded["parameters"]["OUTPUT"] == "gs://ml_output/output/"
+    train = template["jobs"][1]["pysparkJob"]
+    assert succeeded["parameters"]["OUTPUT"] == train["args"][1]
+    assert succeeded["parameters"]["TRAIN_PROGRAM"] == train["mainPythonFileUri"]
+    assert succeeded["parameters"]["FEATURES_MODULE"] == train["pythonFileUris"][1]
     assert [node["state"] for node in failed["graph"]["nodes"]] == ["COMPLETED", "FAILED"]
     assert [node["state"] for node in succeeded["graph"]["nodes"]] == ["COMPLETED", "COMPLETED"]
     models = [blob.name for blob in cloud.list_blobs("ml_output")]
