@@ -116,7 +116,7 @@ def dataproc(cloud, storage_emulator, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory):
+def airflow(storage_emulator, tmp_path_factory):
     """airflow(program, *arguments, **environment): a program of Airflow's environment, with its output as text."""
     home = tmp_path_factory.mktemp("airflow")
     (home / "config").mkdir()
@@ -239,6 +239,7 @@ def test_a_run_whose_workflow_leaves_no_model_fails(airflow, dataproc, cloud):
     before = len(workflows(dataproc))
     ended = airflow("airflow", "dags", "test", "brigade_training", DATAPROC_API_ENDPOINT=dataproc)
     assert ended.returncode != 0
+    assert "AirflowSensorTimeout" in ended.stdout
     assert len(workflows(dataproc)) == before + 1
     assert [node["state"] for node in workflows(dataproc)[-1]["graph"]["nodes"]] == ["COMPLETED", "COMPLETED"]
 
