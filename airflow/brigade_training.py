@@ -90,6 +90,7 @@ with DAG(
     # is caught up ends in the first task, which skips periods that are over.
     catchup=True,
     max_active_runs=1,
+    default_args={"retries": 4, "retry_delay": timedelta(hours=6)},  # a day: longer than a zone is short of machines
     tags=["brigade"],
 ):
 
@@ -109,17 +110,15 @@ with DAG(
         values = {one.name: value_at(content, one.fields[0]) for one in template.parameters}
         return values | {"DATE": f"{today}"}
 
-    values = parameters()
+    asked = parameters()
     train = DataprocInstantiateWorkflowTemplateOperator(
         task_id="train",
         project_id=environment.project,
         region=environment.region,
         template_id=environment.template,
-        parameters=values,
+        parameters=asked,
         # While a workflow of this tag runs, Dataproc starts no other: an attempt whose worker was lost is followed on.
         request_id=f"brigade-{DAY}",
-        retries=4,
-        retry_delay=timedelta(hours=6),  # a day in all: longer than a zone is short of machines
     )
     model = GCSObjectExistenceSensor(
         task_id="model",
@@ -128,4 +127,4 @@ with DAG(
         poke_interval=10,
         timeout=30,  # the manifest is there when the workflow ends, or it never comes
     )
-    values >> train >> model
+    asked >> train >> model
