@@ -11,13 +11,15 @@ GENERATE ?= 4000
 SEED ?= 1
 # The public data sets of `make bench-train` and `make bench-serve`, see python -m benchmarks.training --help
 DATA ?= data
+# `make up EMPTY=1`: without topics, buckets and functions, for the tutorial's commands, which create them
+EMPTY ?=
 # Where `make bench-serve` keeps the models that it trains
 MODELS ?= .local/bench-models
 
 # What a caller's shell has set must reach neither Spark nor Python here.
 unexport PYTHONPATH SPARK_HOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
-.PHONY: help setup demo test test-spark35 test-airflow lint format up down reconcile bench bench-landing bench-convert bench-train bench-serve clean lock
+.PHONY: help setup demo test test-spark35 test-airflow lint format up down tutorial reconcile bench bench-landing bench-convert bench-train bench-serve clean lock
 
 help: ## prints this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,11 +50,14 @@ lint: setup ## checks style and formatting
 format: setup ## formats the code
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
 
-up: setup ## starts the local cloud and leaves it running: eval "$(make -s up)" sets the variables that find it
-	@$(PY) -m local.services up
+up: setup ## starts the local cloud and leaves it running: eval "$(make -s up)" sets the variables that find it; EMPTY=1 creates nothing
+	@$(PY) -m local.services up $(if $(EMPTY),--empty)
 
 down: ## ends what `make up` started
 	@$(PY) -m local.services down
+
+tutorial: setup ## runs the commands of README's "On GCP" here and writes docs/tutorial.md
+	@exec $(PY) -m local.tutorial
 
 reconcile: setup ## compares what a folder holds with what was published: INPUT=URI PUBLISHED=N, dead letters in DEAD_LETTERS=URI
 	@$(PY) -m local.reconcile --output_path='$(INPUT)' $(if $(DEAD_LETTERS),--dead_letter_path='$(DEAD_LETTERS)') \

@@ -1312,7 +1312,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--test", metavar="PATH", help="a fixed test set, JSON or parquet (default: a tenth of the input, by text)"
     )
-    parser.add_argument("--date", help="YYYY-MM-DD in the model's name (default: today, UTC)")
+    parser.add_argument("--date", default="today", help="YYYY-MM-DD in the model's name, or today, UTC (the default)")
     parser.add_argument(
         "--parquet_path", metavar="PATH", help="where converted JSON goes (default: parquet beside INPUT)"
     )
@@ -1344,11 +1344,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     arguments = parser.parse_args(argv)
     try:
-        if arguments.date and not re.fullmatch(r"\d{4}-\d\d-\d\d", arguments.date):
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d|today", arguments.date):
             raise ValueError(arguments.date)
-        arguments.date = date.fromisoformat(arguments.date) if arguments.date else None
+        arguments.date = date.fromisoformat(arguments.date) if arguments.date != "today" else None
     except ValueError:
-        parser.error(f"--date: expected YYYY-MM-DD, found {arguments.date}")
+        parser.error(f"--date: expected YYYY-MM-DD or today, found {arguments.date!r}")
     if arguments.hash_bits is not None and not 10 <= arguments.hash_bits <= 24:
         parser.error(f"--hash_bits: expected 10 to 24, found {arguments.hash_bits}")
     bounds = {"tolerance": (0, 1), "alpha": (1e-9, 1), "idf_power": (0, 3), "partitions": (1, 100_000)}

@@ -1,7 +1,8 @@
 """The cloud on one machine: emulators, stand-ins and the functions, each a guarded process on a free loopback port.
 
-    python -m local.services up      starts them, creates topics, subscriptions and buckets, and prints `export` lines
-    python -m local.services down    ends what `up` started, by process id
+    python -m local.services up            starts them, creates topics and buckets, and prints `export` lines
+    python -m local.services up --empty    creates nothing, for the tutorial's commands, which do
+    python -m local.services down          ends what `up` started, by process id
 
 Programs find the services through the environment variables that Google's own libraries and `gcloud` read. Everything
 that is kept lies in one folder.
@@ -32,6 +33,8 @@ DEAD_LETTER_TOPIC = f"projects/{PROJECT}/topics/topic-brigade-dead-letter"
 TEMPLATE = f"projects/{PROJECT}/regions/{REGION}/workflowTemplates/brigade-retrain"
 INPUT_BUCKET, OUTPUT_BUCKET = "ml_input", "ml_output"
 FUNCTION = ROOT / "cloud_function" / "main.py"
+TRIGGER = ROOT / "scheduler" / "main.py"
+SCHEDULE_ANCHOR = "2026-01-05"
 CODE = ("spark_sql.py", "train_ml_model.py", "cloud_function/document_model.py")
 
 
@@ -85,6 +88,7 @@ class Services:
             "RESULT_TOPIC": RESULT_TOPIC,
             "DEAD_LETTER_TOPIC": DEAD_LETTER_TOPIC,
             "WORKFLOW_TEMPLATE": TEMPLATE,
+            "SCHEDULE_ANCHOR": SCHEDULE_ANCHOR,
         }
         self.environment |= settings
         os.environ.update(settings)
@@ -161,21 +165,25 @@ def wait_until_ready(url: str, seconds: float = 60) -> dict:
 # ---------------------------------------------------------------------------------------------------- up and down
 
 
-def serve(folder: Path) -> int:
-    """Starts everything, says so in services.json, and waits to be ended."""
+def serve(folder: Path, empty: bool) -> int:
+    """Starts everything, or only what is there before anything is created, says so in services.json, and waits to be
+    ended."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal that started it may close
     with Services(folder) as services:
         services.start_emulators()
-        services.create_resources()
-        predict = services.start_function("predict")
-        services.push_to(services.start_function("classify"))
+        urls = {"TRIGGER_URL": services.start_function("trigger", TRIGGER)}
+        if not empty:
+            services.create_resources()
+            urls["PREDICT_URL"] = services.start_function("predict")
+            services.push_to(services.start_function("classify"))
         changed = {key: value for key, value in services.environment.items() if os.environ.get(key) == value}
         exports = {key: changed[key] for key in sorted(changed) if key.startswith(("CLOUDSDK_", "PUBSUB_", "STORAGE_"))}
         exports |= {key: changed[key] for key in ("GOOGLE_CLOUD_PROJECT", "MODELS_URI", "RESULT_TOPIC")}
         exports |= {key: changed[key] for key in ("DEAD_LETTER_TOPIC", "WORKFLOW_TEMPLATE", "DATAPROC_API_ENDPOINT")}
-        exports["PREDICT_URL"] = f"http://127.0.0.1:{predict}/"
+        exports["SCHEDULE_ANCHOR"] = changed["SCHEDULE_ANCHOR"]
+        exports |= {name: f"http://127.0.0.1:{port}/" for name, port in urls.items()}
         ready = folder / "services.json"
         ready.with_suffix(".new").write_text(json.dumps({"pid": os.getpid(), "exports": exports}))
         ready.with_suffix(".new").rename(ready)
@@ -199,7 +207,7 @@ def running(folder: Path) -> dict | None:
     return state if "local.services" in command and str(folder) in command else None
 
 
-def up(folder: Path) -> int:
+def up(folder: Path, empty: bool) -> int:
     state = running(folder)
     if state is None:
         import shutil
@@ -208,7 +216,7 @@ def up(folder: Path) -> int:
         folder.mkdir(parents=True)
         with open(folder / "services.log", "wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "local.services", "serve", f"--folder={folder}"],
+                [sys.executable, "-m", "local.services", "serve", f"--folder={folder}", *["--empty"] * empty],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -247,8 +255,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="local.services", description=__doc__.split("\n\n")[0])
     parser.add_argument("action", choices=("up", "down", "serve"))
     parser.add_argument("--folder", type=Path, default=ROOT / ".local" / "up")
+    parser.add_argument("--empty", action="store_true", help="up: only emulators, stand-ins and the trigger")
     arguments = parser.parse_args(argv)
-    return {"up": up, "down": down, "serve": serve}[arguments.action](arguments.folder.absolute())
+    folder = arguments.folder.absolute()
+    if arguments.action == "down":
+        return down(folder)
+    return {"up": up, "serve": serve}[arguments.action](folder, arguments.empty)
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def run(template, operation: Operation, submit: Callable[[object], SparkJob]) ->
     with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
         while True:
             for node in [] if errors else _make_runnable(operation):
-                running.add(pool.submit(_run_node, jobs[node.step_id], node, operation, submit))
+                running.add(pool.submit(_run_node, template.labels, jobs[node.step_id], node, operation, submit))
             if not running:
                 break
             ended, running = wait(running, return_when=FIRST_COMPLETED)
@@ -143,10 +143,10 @@ def _make_runnable(operation: Operation) -> list:
     return found
 
 
-def _run_node(ordered_job, node, operation: Operation, submit: Callable) -> dict | None:
+def _run_node(labels, ordered_job, node, operation: Operation, submit: Callable) -> dict | None:
     """Run one step to its end; return the error that ends the workflow, if there is one."""
     try:
-        return _run_job(ordered_job, node, operation, submit)
+        return _run_job(labels, ordered_job, node, operation, submit)
     except Exception as failure:
         logger.exception("%s, step %s", operation.name, node.step_id)
         with operation.lock:
@@ -154,11 +154,11 @@ def _run_node(ordered_job, node, operation: Operation, submit: Callable) -> dict
         return {"code": INTERNAL, "message": f"Step {node.step_id}: {failure}"}
 
 
-def _run_job(ordered_job, node, operation: Operation, submit: Callable) -> dict | None:
+def _run_job(labels, ordered_job, node, operation: Operation, submit: Callable) -> dict | None:
     metadata = operation.metadata
     message = new(dataproc_v1.Job)
     message.pyspark_job.CopyFrom(ordered_job.pyspark_job)
-    message.labels.update(ordered_job.labels)
+    message.labels.update({**labels, **ordered_job.labels})
     message.labels["goog-dataproc-workflow-instance-id"] = operation.name.rsplit("/", 1)[1]
     message.labels["goog-dataproc-workflow-step-id"] = node.step_id
     message.reference.job_id = f"{node.step_id}-{suffix()}"

@@ -174,7 +174,7 @@ def gcloud(control_plane, tmp_path):
     }
 
     def run(*args: str, status: int = 0) -> tuple[str, str]:
-        done = subprocess.run(["gcloud", *args], env=env, capture_output=True, text=True, cwd=tmp_path)
+        done = subprocess.run(["gcloud", *args], env=env, capture_output=True, text=True, cwd=tmp_path, timeout=180)
         assert done.returncode == status, done.stderr
         return done.stdout, done.stderr
 

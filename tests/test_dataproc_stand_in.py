@@ -13,7 +13,8 @@ from google.api_core.exceptions import BadRequest, GoogleAPICallError, NotFound
 from google.api_core.future.polling import DEFAULT_POLLING
 from google.cloud import dataproc_v1
 
-from local import emulators
+from local import emulators, workflows
+from local.spark_jobs import SparkJob
 from tests.conftest import ControlPlane, start_control_plane
 from tests.workflow_steps import PARENT, message, nodes, step, template
 
@@ -58,6 +59,7 @@ def test_a_template_that_gcloud_imports_runs_in_its_order_and_its_output_is_in_s
     listed = [job.reference.job_id for job in jobs.list_jobs(**WHERE)]
     ran = [jobs.get_job(**WHERE, job_id=nodes(operation)[name].job_id) for name in ("train", "convert")]
     assert listed.index(ran[0].reference.job_id) < listed.index(ran[1].reference.job_id)  # newest first
+    assert {job.labels["app"] for job in ran} == {"brigade"}
     assert ran[0].status_history[-1].state_start_time >= ran[1].status.state_start_time
     metadata = operation.metadata
     assert (metadata.template, metadata.version, metadata.state) == (name, 2, metadata.State.DONE)
@@ -75,7 +77,7 @@ def test_a_template_that_gcloud_imports_runs_in_its_order_and_its_output_is_in_s
     assert "read back: label first,label second" in log.read_text()
 
 
-def test_a_job_that_fails_ends_the_workflow_and_what_depends_on_it_does_not_run(templates, jobs):
+def test_a_job_that_fails_ends_the_workflow_and_what_depends_on_it_does_not_run(templates, jobs, cloud):
     body = template(jobs=[step("convert", "fail", "-", "-"), step("train", after=("convert",))], parameters=[])
     operation = templates.instantiate_inline_workflow_template(parent=PARENT, template=message(body))
     with pytest.raises(GoogleAPICallError, match="Job convert-.* failed"):
@@ -141,7 +143,7 @@ def test_a_workflow_that_is_cancelled_ends_its_jobs_and_starts_no_other(template
     steps = [step("one", "meet", str(running), never), step("two", "meet", "-", "-", after=("one",))]
     operation = start_workflow(templates, steps)
     wait_until(running.exists)
-    operation.cancel()
+    templates.cancel_operation({"name": operation.operation.name})
     with pytest.raises(GoogleAPICallError, match="The workflow was cancelled"):
         operation.result(timeout=200, polling=POLLING)
     found = nodes(operation)
@@ -159,6 +161,36 @@ def test_a_request_id_is_a_tag_of_workflows_that_run_and_can_be_used_again_after
     third = start_workflow(templates, steps, request_id="period-7")
     assert third.operation.name not in (first.operation.name, other.operation.name)
     third.result(timeout=200, polling=POLLING)
+
+
+def run_alone(body: dict, submit) -> workflows.Operation:
+    """The operation, at its end, of a workflow whose jobs go to `submit`."""
+    found = message(body)._pb
+    operation = workflows.Operation("projects/p/regions/r/operations/1", workflows.metadata_for(found, "cluster"))
+    workflows.run(found, operation, submit)
+    return operation
+
+
+def test_a_workflow_that_takes_longer_than_its_dagtimeout_is_ended():
+    submitted = []
+
+    def submit(job) -> SparkJob:  # it waits for a place and never gets one
+        submitted.append(SparkJob(job))
+        return submitted[-1]
+
+    operation = run_alone(template(dagTimeout="0.2s", jobs=[step("one"), step("two", after=("one",))]), submit)
+    assert operation.error == {"code": workflows.DEADLINE_EXCEEDED, "message": "dagTimeout has passed in step one"}
+    (job,) = submitted
+    assert job.snapshot().status.state == _Job.CANCELLED
+
+
+def test_a_job_that_cannot_be_submitted_fails_the_workflow():
+    def submit(job) -> SparkJob:
+        raise RuntimeError("no room")
+
+    operation = run_alone(template(jobs=[step("one"), step("two", after=("one",))]), submit)
+    assert operation.error == {"code": workflows.INTERNAL, "message": "Step one: no room"}
+    assert [node.state for node in operation.metadata.graph.nodes] == [_Node.FAILED, _Node.FAILED]
 
 
 def test_a_request_id_has_letters_digits_underscores_and_hyphens(templates):
@@ -222,7 +254,10 @@ def parameter(*fields: str, name: str = "INPUT") -> dict:
         (bad(parameters=[parameter("jobs['convert'].pysparkJob.args[9]")]), r"no \[9\] among 3"),
         (bad(parameters=[parameter("jobs['clean'].pysparkJob.args[0]")]), r"no \[clean\] among 2"),
         (bad(parameters=[parameter("jobs['convert'].pysparkJob.arguments[0]")]), "no field 'arguments'"),
-        (bad(parameters=[parameter("placement.managedCluster.config.configBucket")]), "cannot reach"),
+        (
+            bad(parameters=[parameter("placement.managedCluster.config.configBucket")]),
+            "parameters reach numInstances only",
+        ),
         (bad(colour="red"), 'no field named "colour"'),
     ],
 )

@@ -30,7 +30,7 @@ def program(path: str):
 
 
 def arguments_of(command: str) -> tuple[str, list[str]]:
-    words = [word for word in shlex.split(command, comments=True) if word != "&"]
+    words = [word for word in shlex.split(command.split(" > ")[0], comments=True) if word != "&"]
     if words[:2] == ["python", "-m"]:
         return words[2].replace(".", "/") + ".py", words[3:]
     script = next(word for word in words if word.endswith(".py") and "=" not in word and "," not in word)

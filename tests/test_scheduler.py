@@ -1,26 +1,20 @@
-"""The trigger that knows what four weeks are, and the job that calls it."""
+"""What four weeks are, whether a workflow starts, and with what; test_scheduler_trigger.py calls the function."""
 
 import json
-import sys
-import threading
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from functions_framework import create_app
 from gcp_storage_emulator.server import create_server
+from google.cloud import dataproc_v1
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.emulators import free_port
-from scheduler import create_job
 from scheduler import main as room
-from scheduler.main import decide, moment_of, next_period_starts, request_id
+from scheduler.main import SettingError, decide, moment_of, next_period_starts, period_of, request_id, value_at
 
-SOURCE = str(Path(__file__).parent.parent / "scheduler" / "main.py")
 ANCHOR = date(2026, 1, 5)
-TEMPLATE = "projects/brigade-test/regions/us-central1/workflowTemplates/retrain"
 
 
 def at(text: str) -> datetime:
@@ -68,8 +62,8 @@ def at(text: str) -> datetime:
 )
 def test_a_workflow_starts_when_its_period_has_no_model(now, models, start, period):
     decision = decide(at(now), ANCHOR, {date.fromisoformat(day) for day in models})
-    assert (decision.start, decision.period_start.isoformat()) == (start, period)
-    assert decision.period_start.isoformat() in decision.reason
+    assert (decision.start, decision.period.start.isoformat()) == (start, period)
+    assert decision.period.start.isoformat() in decision.reason
 
 
 @settings(max_examples=300, deadline=None)
@@ -87,7 +81,7 @@ def test_weekly_calls_start_exactly_one_workflow_a_period_when_runs_succeed(firs
             now = begin + timedelta(weeks=week)
             decision = decide(now, ANCHOR, models)
             if decision.start:
-                started.append(decision.period_start)
+                started.append(decision.period.start)
                 models.add(now.date())  # the run's model, whether promoted or not
     days = [(begin + timedelta(weeks=week)).date() for week in range(len(calls))]
     periods = {ANCHOR + timedelta(days=(day - ANCHOR).days // 28 * 28) for day in days}
@@ -102,21 +96,54 @@ def test_weekly_calls_start_exactly_one_workflow_a_period_when_runs_succeed(firs
 def test_a_period_holds_the_moment_and_starts_on_a_monday(now, weeks):
     anchor = ANCHOR - timedelta(weeks=weeks)
     decision = decide(now, anchor, [])
-    assert decision.period_start.weekday() == 0
+    assert decision.period.start.weekday() == 0
     assert decision.start == (now.date() >= anchor)
     if decision.start:
-        assert decision.period_start <= now.date() < decision.period_start + timedelta(days=28)
-        assert next_period_starts(now, anchor)[0] == decision.period_start + timedelta(days=28)
+        assert decision.period.start <= now.date() < decision.period.start + timedelta(days=28)
+        assert next_period_starts(now, anchor, 1)[0] == decision.period.start + timedelta(days=28)
     else:
-        assert next_period_starts(now, anchor)[0] == anchor
+        assert next_period_starts(now, anchor, 1)[0] == anchor
+
+
+@pytest.mark.parametrize(
+    ("models", "running", "force", "start"),
+    [
+        ([], "op", False, False),
+        ([], "op", True, False),
+        (["2026-01-05"], "op", True, False),
+        (["2026-01-05"], None, True, True),
+        ([], None, True, True),
+    ],
+)
+def test_force_overrides_a_model_and_nothing_a_running_workflow(models, running, force, start):
+    days = {date.fromisoformat(day) for day in models}
+    assert decide(at("2026-01-12T02:00:00Z"), ANCHOR, days, running, force).start == start
+
+
+@pytest.mark.parametrize(
+    ("day", "start", "end", "number"),
+    [
+        ("2025-12-31", "2026-01-05", "2026-02-01", 1),
+        ("2026-01-05", "2026-01-05", "2026-02-01", 1),
+        ("2026-02-01", "2026-01-05", "2026-02-01", 1),
+        ("2026-02-02", "2026-02-02", "2026-03-01", 2),
+        ("2027-01-04", "2027-01-04", "2027-01-31", 14),  # 13 periods are 364 days
+    ],
+)
+def test_periods_are_numbered_from_the_anchor(day, start, end, number):
+    period = period_of(date.fromisoformat(day), ANCHOR)
+    assert (f"{period.start}", f"{period.end}", period.number) == (start, end, number)
 
 
 def test_calls_of_a_day_share_a_request_id_and_the_next_weeks_has_another():
-    identifier = request_id(at("2026-01-12T02:00:00Z"), ANCHOR)
-    assert identifier == "brigade-2026-01-05-2026-01-12" and len(identifier) <= 40
-    assert request_id(at("2026-01-12T23:59:59Z"), ANCHOR) == identifier
-    assert request_id(at("2026-01-11T23:00:00-03:00"), ANCHOR) == identifier
-    assert request_id(at("2026-01-19T02:00:00Z"), ANCHOR) != identifier
+    def identifier(time: str) -> str:
+        return request_id(decide(at(time), ANCHOR, []))
+
+    assert identifier("2026-01-12T02:00:00Z") == "brigade-2026-01-05-2026-01-12"
+    assert len(identifier("2026-01-12T02:00:00Z")) <= 40
+    assert identifier("2026-01-12T23:59:59Z") == identifier("2026-01-12T02:00:00Z")
+    assert identifier("2026-01-11T23:00:00-03:00") == identifier("2026-01-12T02:00:00Z")
+    assert identifier("2026-01-19T02:00:00Z") != identifier("2026-01-12T02:00:00Z")
 
 
 @pytest.mark.parametrize(
@@ -137,66 +164,75 @@ def test_a_schedule_time_is_rfc_3339_or_it_is_none(text, moment):
     assert moment_of(text) == moment
 
 
-# ------------------------------------------------------------------------------------------------ the trigger
+# ----------------------------------------------------------------------------------------------- the parameters
+
+CONTENT = {
+    "labels": {"team": "documents", "cost.center": "a b"},
+    "placement": {
+        "managedCluster": {"clusterName": "brigade", "labels": {"env": "test"}},
+        "clusterSelector": {"zone": "us-central1-a"},
+    },
+    "jobs": [
+        {"stepId": "convert", "pysparkJob": {"args": ["gs://in/", ""]}},
+        {
+            "stepId": "train-model",
+            "labels": {"kind": "training"},
+            "pysparkJob": {
+                "mainPythonFileUri": "gs://code/train.py",
+                "args": ["--date", "today"],
+                "properties": {"spark.executor.memory": "2g"},
+            },
+            "scheduling": {"maxFailuresTotal": 3},
+        },
+    ],
+}
 
 
-class Recorder(ThreadingHTTPServer):
-    """A Google API that answers each request with `answer`, (status, object), and keeps what it was asked."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), RecorderHandler)
-        self.uri = f"http://127.0.0.1:{self.server_port}"
-        self.requests: list[tuple[str, str, dict]] = []
-        self.answers: list[tuple[int, dict]] = []
-
-
-class RecorderHandler(BaseHTTPRequestHandler):
-    def answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.requests.append((self.command, self.path, json.loads(body or b"{}")))
-        status, answer = self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0]
-        content = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_POST = do_PATCH = answer
-
-    def log_message(self, *_) -> None:
-        pass
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("labels['team']", "documents"),
+        ("labels['cost.center']", "a b"),
+        ("placement.managedCluster.clusterName", "brigade"),
+        ("placement.managedCluster.labels['env']", "test"),
+        ("placement.clusterSelector.zone", "us-central1-a"),
+        ("jobs['convert'].pysparkJob.args[0]", "gs://in/"),
+        ("jobs['convert'].pysparkJob.args[1]", ""),
+        ("jobs['train-model'].pysparkJob.args[1]", "today"),
+        ('jobs["train-model"].labels["kind"]', "training"),
+        ("jobs['train-model'].pysparkJob.mainPythonFileUri", "gs://code/train.py"),
+        ("jobs['train-model'].pysparkJob.properties['spark.executor.memory']", "2g"),
+        ("jobs['train-model'].scheduling.maxFailuresTotal", "3"),
+    ],
+)
+def test_a_field_path_leads_to_the_value_that_stands_in_the_template(path, value):
+    assert value_at(CONTENT, path) == value
 
 
-@pytest.fixture
-def api():
-    server = Recorder()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+@pytest.mark.parametrize(
+    "path",
+    [
+        "", "labels", "labels['other']", "jobs['other'].pysparkJob.args[0]", "jobs['convert']",
+        "jobs[0].pysparkJob.args[0]",
+        "jobs['convert'].pysparkJob.args", "jobs['convert'].pysparkJob.args[2]", "jobs['convert'].pysparkJob.args[-1]",
+        "labels['team'].more", "jobs['convert'].pyspark_job.args[0]",
+    ],
+)  # fmt: skip
+def test_a_field_path_that_leads_to_no_value_is_a_wrong_setting(path):
+    with pytest.raises(SettingError, match="WORKFLOW_TEMPLATE: expected a value at its parameter's"):
+        value_at(CONTENT, path)
 
 
-@pytest.fixture
-def environment(api, tmp_path, monkeypatch) -> Path:
-    """A whole environment on a folder of models, which it returns, and an answering Dataproc."""
-    api.answers = [(200, {"name": "projects/brigade-test/regions/us-central1/operations/op-1"})]
-    monkeypatch.setenv("WORKFLOW_TEMPLATE", TEMPLATE)
-    monkeypatch.setenv("MODELS_URI", str(tmp_path))
-    monkeypatch.setenv("SCHEDULE_ANCHOR", "2026-01-05")
-    monkeypatch.setenv("DATAPROC_API_ENDPOINT", api.uri)
-    return tmp_path
+def test_a_template_without_parameters_gets_none():
+    class Client:
+        def get_workflow_template(self, request, **_):
+            return dataproc_v1.WorkflowTemplate(name="T", version=7)
+
+    request = room.workflow_request(Client(), "T", decide(at("2026-01-12T02:00:00Z"), ANCHOR, []))
+    assert request == {"name": "T", "version": 7, "request_id": "brigade-2026-01-05-2026-01-12", "parameters": {}}
 
 
-@pytest.fixture
-def trigger(environment, monkeypatch):
-    """The function as functions-framework serves it."""
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.setitem(sys.modules, "main", None)  # both rooms have one
-    monkeypatch.setenv("FUNCTION_TARGET", "trigger")
-    return create_app("trigger", SOURCE).test_client()
+# --------------------------------------------------------------------------------------------------- the models
 
 
 def write_manifest(root: Path, day: str, name: str = "manifest.json") -> None:
@@ -205,43 +241,12 @@ def write_manifest(root: Path, day: str, name: str = "manifest.json") -> None:
     (folder / name).write_text('{"promoted": false}')
 
 
-def call(trigger, scheduled: str):
-    return trigger.post("/", headers={"X-CloudScheduler-ScheduleTime": scheduled})
-
-
-def test_a_call_starts_the_workflow_and_does_not_wait_for_it(trigger, api):
-    answer = call(trigger, "2026-01-12T02:00:00Z")
-    assert answer.status_code == 200
-    assert answer.json == {
-        "started": True,
-        "periodStart": "2026-01-05",
-        "reason": "the period 2026-01-05 to 2026-02-01 has no model yet",
-        "operation": "projects/brigade-test/regions/us-central1/operations/op-1",
-    }
-    ((method, path, body),) = api.requests
-    assert method == "POST" and path.startswith(f"/v1/{TEMPLATE}:instantiate")
-    assert body["requestId"] == "brigade-2026-01-05-2026-01-12"
-
-
-def test_a_call_that_comes_twice_asks_for_the_same_workflow(trigger, api):
-    for _ in range(2):
-        assert call(trigger, "2026-01-12T02:00:00Z").status_code == 200
-    assert len({body["requestId"] for _, _, body in api.requests}) == 1 and len(api.requests) == 2
-
-
-def test_a_period_with_a_model_starts_nothing_even_if_it_was_not_promoted(trigger, api, environment):
-    write_manifest(environment, "2026-01-05")
-    answer = call(trigger, "2026-01-12T02:00:00Z")
-    assert answer.status_code == 200 and api.requests == []
-    assert answer.json["started"] is False and answer.json["operation"] is None
-    assert answer.json["reason"] == "the period 2026-01-05 to 2026-02-01 has a model, of 2026-01-05"
-
-
-def test_folders_without_a_manifest_are_no_models(trigger, api, environment):
-    write_manifest(environment, "2026-01-05", name="model.json")
-    write_manifest(environment, "2026-01-99")
-    write_manifest(environment, "2026-01-06-copy")
-    assert call(trigger, "2026-01-12T02:00:00Z").json["started"] is True
+def test_folders_without_a_manifest_or_a_date_are_no_models(tmp_path):
+    write_manifest(tmp_path, "2026-01-05")
+    write_manifest(tmp_path, "2026-01-06", name="model.json")
+    write_manifest(tmp_path, "2026-01-99")
+    write_manifest(tmp_path, "2026-01-07-copy")
+    assert room.model_dates(str(tmp_path)) == room.model_dates(f"{tmp_path}/") == {date(2026, 1, 5)}
 
 
 @pytest.mark.parametrize("uri", ["gs://models/some/output", "gs://models/some/output/", "gs://models"])
@@ -267,168 +272,98 @@ def test_models_are_found_in_a_bucket(uri, monkeypatch):
         server.stop()
 
 
-@pytest.mark.parametrize("header", [None, "", "soon", "2026-01-12"])
-def test_without_a_valid_schedule_time_now_counts(trigger, header, monkeypatch):
-    monkeypatch.setenv("SCHEDULE_ANCHOR", "2096-01-02")
-    answer = trigger.post("/", headers={"X-CloudScheduler-ScheduleTime": header} if header is not None else {})
-    assert answer.json["started"] is False and answer.json["reason"] == "the first period starts on 2096-01-02"
+# ---------------------------------------------------------------------------------------------- the days to come
+
+
+@pytest.fixture
+def nothing_but_the_anchor(monkeypatch):
+    for name in ("WORKFLOW_TEMPLATE", "MODELS_URI", "DATAPROC_API_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SCHEDULE_ANCHOR", "2026-01-05")
+
+
+def test_next_prints_the_next_days_of_training_and_needs_no_more_than_the_anchor(nothing_but_the_anchor, capsys):
+    assert room.main(["--next", "2", "--now=2026-01-12T02:00:00Z"]) == 0
+    printed = capsys.readouterr()
+    summary = json.loads(printed.out)
+    assert summary == {
+        "today": None,
+        "next": [
+            {
+                "date": "2026-02-02",
+                "decision": "start",
+                "reason": "the period 2026-02-02 to 2026-03-01 has no model yet",
+                "period": {"start": "2026-02-02", "end": "2026-03-01", "number": 2},
+            },
+            {
+                "date": "2026-03-02",
+                "decision": "start",
+                "reason": "the period 2026-03-02 to 2026-03-29 has no model yet",
+                "period": {"start": "2026-03-02", "end": "2026-03-29", "number": 3},
+            },
+        ],
+    }
+    assert [line.split()[:2] for line in printed.err.splitlines()] == [["2026-02-02", "start"], ["2026-03-02", "start"]]
+
+
+def test_next_prints_five_days_by_default_over_the_year_s_end(nothing_but_the_anchor, capsys):
+    assert room.main(["--next", "--now=2026-11-30T02:00:00Z"]) == 0
+    days = [row["date"] for row in json.loads(capsys.readouterr().out)["next"]]
+    assert days == ["2026-12-07", "2027-01-04", "2027-02-01", "2027-03-01", "2027-03-29"]
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "message"),
+    ("models", "today", "following"),
     [
-        (
-            "WORKFLOW_TEMPLATE",
-            "",
-            "WORKFLOW_TEMPLATE: expected projects/P/regions/R/workflowTemplates/T, found ''",
-        ),
-        ("WORKFLOW_TEMPLATE", "retrain", "WORKFLOW_TEMPLATE: expected projects/P/regions/R"),
-        ("MODELS_URI", "", "MODELS_URI: expected gs://bucket/prefix or a local path, found ''"),
-        ("MODELS_URI", "s3://models", "MODELS_URI: expected gs://bucket/prefix"),
-        ("SCHEDULE_ANCHOR", "", "SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD, found ''"),
-        ("SCHEDULE_ANCHOR", "20260105", "SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD, found '20260105'"),
-        ("SCHEDULE_ANCHOR", "2026-02-30", "SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD"),
-        ("SCHEDULE_ANCHOR", "2026-01-06", "SCHEDULE_ANCHOR: expected a Monday, found 2026-01-06, a Tuesday"),
+        ([], "start", ["start", "start"]),
+        (["2026-01-06"], "skip", ["start", "start"]),
+        (["2026-01-06", "2026-03-02"], "skip", ["start", "skip"]),
     ],
 )
-def test_a_wrong_setting_answers_500_and_says_what_was_expected(trigger, api, monkeypatch, name, value, message):
-    monkeypatch.setenv(name, value)
-    answer = call(trigger, "2026-01-12T02:00:00Z")
-    assert answer.status_code == 500 and api.requests == []
-    assert answer.json["error"].startswith(message)
+def test_with_the_models_next_says_what_happens_today_too(
+    nothing_but_the_anchor, tmp_path, monkeypatch, capsys, models, today, following
+):
+    monkeypatch.setenv("MODELS_URI", str(tmp_path))
+    for day in models:
+        write_manifest(tmp_path, day)
+    assert room.main(["--next=2", "--now=2026-01-12T02:00:00Z"]) == 0
+    printed = capsys.readouterr()
+    summary = json.loads(printed.out)
+    assert (summary["today"]["date"], summary["today"]["decision"]) == ("2026-01-12", today)
+    assert [row["decision"] for row in summary["next"]] == following
+    assert printed.err.splitlines()[0].split()[:3] == ["2026-01-12", "today", today]
 
 
-def test_the_regions_own_endpoint_is_the_default(environment, monkeypatch):
-    monkeypatch.delenv("DATAPROC_API_ENDPOINT")
-    assert room.get_env().endpoint == "us-central1-dataproc.googleapis.com:443"
+def test_before_the_first_period_next_begins_with_the_anchor(nothing_but_the_anchor, capsys):
+    assert room.main(["--next=1", "--now=2025-06-01T00:00:00Z"]) == 0
+    assert [row["date"] for row in json.loads(capsys.readouterr().out)["next"]] == ["2026-01-05"]
 
 
-def test_when_dataproc_refuses_the_call_fails_so_that_it_comes_again(trigger, api):
-    api.answers = [(403, {"error": {"code": 403, "message": "no\npermission", "status": "PERMISSION_DENIED"}})]
-    answer = call(trigger, "2026-01-12T02:00:00Z")
-    assert answer.status_code == 503
-    assert answer.json["error"].startswith("cannot start the workflow: Forbidden: 403")
-    assert "\n" not in answer.json["error"]
+def test_models_that_cannot_be_listed_are_a_warning_for_next(nothing_but_the_anchor, monkeypatch, capsys, caplog):
+    def refused(uri: str):
+        raise OSError("no\nroute")
 
-
-def test_while_dataproc_is_unavailable_it_is_asked_again(trigger, api):
-    busy = (503, {"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}})
-    api.answers = [busy, *api.answers]
-    assert call(trigger, "2026-01-12T02:00:00Z").json["started"] is True
-    assert [body["requestId"] for _, _, body in api.requests] == ["brigade-2026-01-05-2026-01-12"] * 2
-
-
-def test_only_post_starts_anything(trigger, api):
-    answer = trigger.get("/")
-    assert answer.status_code == 405 and answer.headers["Allow"] == "POST" and api.requests == []
-
-
-# ---------------------------------------------------------------------------------------------------- by hand
-
-
-def test_a_dry_run_prints_the_decision_and_the_next_periods_and_touches_nothing(environment, api, capsys):
-    assert room.main(["--dry_run", "--now=2026-01-12T02:00:00Z"]) == 0
-    summary = json.loads(capsys.readouterr().out)
-    assert summary["dryRun"] and summary["due"] and not summary["started"] and summary["operation"] is None
-    assert summary["nextPeriodStarts"] == [
-        "2026-02-02",
-        "2026-03-02",
-        "2026-03-30",
-        "2026-04-27",
-        "2026-05-25",
-    ]
-    assert api.requests == [] and list(environment.iterdir()) == []
-
-
-def test_by_hand_it_starts_the_workflow_too(environment, api, capsys):
-    assert room.main(["--now=2026-01-12T02:00:00Z"]) == 0
-    summary = json.loads(capsys.readouterr().out)
-    assert summary["started"] and summary["operation"].endswith("/op-1") and len(api.requests) == 1
-
-
-def test_by_hand_a_wrong_setting_is_status_2_a_refusal_1(environment, api, monkeypatch, capsys, caplog):
-    api.answers = [(404, {"error": {"code": 404, "message": "no such template", "status": "NOT_FOUND"}})]
-    assert room.main(["--now=2026-01-12T02:00:00Z"]) == 1
-    monkeypatch.setenv("SCHEDULE_ANCHOR", "2026-01-06")
-    assert room.main(["--dry_run"]) == 2
-    with pytest.raises(SystemExit) as refusal:
-        room.main(["--now=tomorrow"])
-    assert refusal.value.code == 2
-    assert "expected RFC 3339, such as 2026-01-12T02:00:00Z, found 'tomorrow'" in capsys.readouterr().err
-    assert "no such template" in caplog.text and "2026-01-06, a Tuesday" in caplog.text
-
-
-# ---------------------------------------------------------------------------------------------------- the job
-
-
-PARENT = "projects/brigade-test/locations/us-central1"
-FLAGS = ["--project=brigade-test", "--region=us-central1"]
-ACCOUNT = "brigade-scheduler@brigade-test.iam.gserviceaccount.com"
-
-
-def test_the_job_is_created_with_a_token_for_the_trigger(api, capsys):
-    api.answers = [(200, {"name": f"{PARENT}/jobs/brigade-retrain", "state": "ENABLED"})]
-    url = "https://trigger-abc.run.app"
-    flags = [f"--trigger_url={url}", f"--service_account={ACCOUNT}", f"--api_endpoint={api.uri}"]
-    assert create_job.main(FLAGS + flags) == 0
-    assert json.loads(capsys.readouterr().out) == {
-        "job": f"{PARENT}/jobs/brigade-retrain",
-        "action": "created",
-        "state": "ENABLED",
-        "schedule": "0 2 * * 1",
-        "timeZone": "Etc/UTC",
-        "triggerUrl": url,
-    }
-    ((method, path, job),) = api.requests
-    assert method == "POST" and path.startswith(f"/v1/{PARENT}/jobs")
-    assert (job["name"], job["schedule"], job["timeZone"]) == (
-        f"{PARENT}/jobs/brigade-retrain",
-        "0 2 * * 1",
-        "Etc/UTC",
-    )
-    assert job["httpTarget"]["uri"] == url
-    assert job["httpTarget"]["oidcToken"] == {"serviceAccountEmail": ACCOUNT, "audience": url}
-    assert job["attemptDeadline"] == "180s" and job["retryConfig"]["retryCount"] == 3
-
-
-def test_a_job_that_exists_is_updated(api, capsys):
-    exists = (409, {"error": {"code": 409, "message": "exists", "status": "ALREADY_EXISTS"}})
-    api.answers = [exists, (200, {"name": f"{PARENT}/jobs/weekly", "state": "ENABLED"})]
-    flags = ["--trigger_url=http://127.0.0.1:8081/", "--name=weekly", "--schedule=30 3 * * MON"]
-    assert create_job.main([*FLAGS, *flags, f"--api_endpoint={api.uri}"]) == 0
-    assert json.loads(capsys.readouterr().out)["action"] == "updated"
-    method, path, job = api.requests[1]
-    assert method == "PATCH" and path.startswith(f"/v1/{PARENT}/jobs/weekly?updateMask=")
-    assert "httpTarget" in path and "schedule" in path
-    assert job["schedule"] == "30 3 * * MON" and "oidcToken" not in job["httpTarget"]
-
-
-def test_a_refusal_is_one_line_and_status_1(api, capsys, caplog):
-    api.answers = [(403, {"error": {"code": 403, "message": "no\npermission", "status": "PERMISSION_DENIED"}})]
-    flags = ["--trigger_url=http://127.0.0.1:8081/", f"--api_endpoint={api.uri}"]
-    assert create_job.main(FLAGS + flags) == 1
-    assert capsys.readouterr().out == ""
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "create_job"]
-    assert line.startswith(f"cannot create {PARENT}/jobs/brigade-retrain: Forbidden") and "\n" not in line
+    monkeypatch.setenv("MODELS_URI", "gs://models/output")
+    monkeypatch.setattr(room, "model_dates", refused)
+    assert room.main(["--next=1", "--now=2026-01-12T02:00:00Z"]) == 0
+    assert json.loads(capsys.readouterr().out)["today"] is None
+    assert [record.getMessage() for record in caplog.records] == ["MODELS_URI: OSError: no route"]
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "the following arguments are required: --trigger_url"),
-        (["--trigger_url=trigger"], "expected an http:// or https:// address, found 'trigger'"),
-        (["--trigger_url=https://t.run.app"], "--service_account: expected who calls the https:// trigger"),
-        (["--trigger_url=http://t", "--service_account=me"], "expected an e-mail address, found 'me'"),
-        (["--trigger_url=http://t", "--schedule=0 2 * *"], "expected five fields of unix-cron"),
-        (["--trigger_url=http://t", "--region=here"], "expected a region, such as us-central1, found 'here'"),
-        (["--trigger_url=http://t", "--project=P/Q"], "expected a project's id, found 'P/Q'"),
-        (["--trigger_url=http://t", "--name=a b"], "expected letters, digits, - and _, found 'a b'"),
-        (["--trigger_url=http://t", "--api_endpoint=ftp://x"], "expected HOST:PORT or http://HOST:PORT"),
-        (["--trigger_url=http://t", "extra"], "unrecognized arguments: extra"),
+        (["--now=tomorrow"], "expected RFC 3339, such as 2026-01-12T02:00:00Z, found 'tomorrow'"),
+        (["--now=9999-12-31T00:00:00Z"], "expected RFC 3339, such as 2026-01-12T02:00:00Z, found '9999"),
+        (["--next=0"], "expected 1 to 999, found '0'"),
+        (["--next=1000"], "expected 1 to 999, found '1000'"),
+        (["--next=some"], "expected 1 to 999, found 'some'"),
+        (["--next", "--force"], "not allowed with argument"),
+        (["--sometimes"], "unrecognized arguments: --sometimes"),
     ],
 )
 def test_wrong_arguments_are_status_2_and_say_what_was_expected(flags, message, capsys):
     with pytest.raises(SystemExit) as refusal:
-        create_job.main(FLAGS + flags)
+        room.main(flags)
     assert refusal.value.code == 2
     assert message in capsys.readouterr().err

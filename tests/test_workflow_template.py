@@ -109,6 +109,19 @@ def test_the_template_s_own_values_are_the_programs_defaults():
     assert (found["train"].label_column, found["train"].split) == (train.Options().label_column, train.Options().split)
 
 
+def test_of_a_cluster_s_configuration_a_parameter_reaches_the_number_of_machines():
+    path = "placement.managedCluster.config.workerConfig.numInstances"
+    message = parsed()
+    message.parameters.add(name="WORKERS", fields=[path])
+    workflow_templates.validate(message)
+    own = workflow_templates.own_values(message)
+    assert own["WORKERS"] == "0"
+    changed = workflow_templates.with_parameters(message, own | {"WORKERS": "3"})
+    assert changed.placement.managed_cluster.config.worker_config.num_instances == 3
+    with pytest.raises(ValueError, match="parameter WORKERS: expected a number, found 'three'"):
+        workflow_templates.with_parameters(message, own | {"WORKERS": "three"})
+
+
 def test_one_machine_is_enough_and_an_idle_cluster_goes():
     config = parsed().placement.managed_cluster.config
     assert (config.master_config.num_instances, config.worker_config.num_instances) == (1, 0)

@@ -56,6 +56,7 @@ def template(**changes) -> dict:
     """`convert` then `train`, written in the other order, with a parameter each."""
     return {
         "id": "brigade",
+        "labels": {"app": "brigade"},
         "placement": {"managedCluster": {"clusterName": "brigade", "config": {}}},
         "dagTimeout": "3600s",
         "jobs": [
