@@ -19,7 +19,7 @@ MODELS ?= .local/bench-models
 # What a caller's shell has set must reach neither Spark nor Python here.
 unexport PYTHONPATH SPARK_HOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
-.PHONY: help setup demo test test-spark35 lint format up down tutorial reconcile bench bench-landing bench-convert bench-train bench-serve clean lock
+.PHONY: help setup demo test test-spark35 test-airflow lint format up down tutorial reconcile bench bench-landing bench-convert bench-train bench-serve clean lock
 
 help: ## prints this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ test: setup ## runs all tests
 test-spark35: setup ## runs the Spark code's tests on Spark 3.5.3, that of Dataproc image 2.3
 	@bash local/setup.sh spark35
 	@exec .venv-spark35/bin/python -m pytest tests/test_spark_sql.py tests/test_train_ml_model.py
+
+test-airflow: setup ## runs the Airflow DAG against the stand-ins, with Airflow in an environment of its own
+	@bash local/setup.sh airflow
+	@exec $(PY) -m pytest tests/test_airflow.py
 
 lint: setup ## checks style and formatting
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
@@ -88,10 +92,12 @@ bench-serve: setup ## serving: next to a plain scikit-learn function, and under 
 	@$(PY) -m benchmarks.serving pubsub
 	@$(PY) -m benchmarks.serving document --data='$(DATA)' --models='$(MODELS)'
 
-lock: ## pins requirements.in into requirements.txt
-	@.venv/bin/uv pip compile requirements.in -o requirements.txt --python-version 3.11 --universal --no-emit-index-url -q
+lock: LOCK := --python-version 3.11 --universal --no-emit-index-url -q
+lock: ## pins requirements.in into requirements.txt, the project's and the DAG's
+	@.venv/bin/uv pip compile requirements.in -o requirements.txt $(LOCK)
+	@.venv/bin/uv pip compile airflow/requirements.in -o airflow/requirements.txt $(LOCK)
 
 clean: ## removes all that was made here: .venv, .local, caches
 	@[ ! -x $(PY) ] || $(PY) -m local.services down
-	@rm -rf .venv .venv-spark35 .local .pytest_cache .ruff_cache .hypothesis spark-warehouse artifacts
+	@rm -rf .venv .venv-airflow .venv-spark35 .local .pytest_cache .ruff_cache .hypothesis spark-warehouse artifacts
 	@find . -name __pycache__ -prune -exec rm -rf {} +

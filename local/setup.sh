@@ -2,6 +2,7 @@
 # Checks what the machine must have, installs what it may, and creates .venv with the pinned requirements.
 #   setup.sh            .venv
 #   setup.sh spark35    .venv-spark35: the same with the Spark of Dataproc image 2.3
+#   setup.sh airflow    .venv-airflow: Airflow alone, which wants much in other versions
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -78,17 +79,17 @@ if [ ${#missing[@]} -gt 0 ]; then
   exit 1
 fi
 
-venv=.venv
-[ "${1:-}" = spark35 ] && venv=.venv-spark35
+venv=.venv${1:+-$1}
 if [ ! -x "$venv/bin/python" ]; then
   echo "creating $venv" >&2
   "$(find_python)" -m venv "$venv"
 fi
 "$venv/bin/python" -m pip install -q --disable-pip-version-check uv
 echo "installing the pinned requirements into $venv; the first time takes a minute" >&2
-if [ "$venv" = .venv ]; then
-  "$venv/bin/uv" pip install -q --python "$venv/bin/python" -r requirements.txt
-else
-  "$venv/bin/uv" pip install -q --python "$venv/bin/python" -r <(sed 's/^pyspark==.*/pyspark==3.5.3/; s/^py4j==.*/py4j==0.10.9.7/' requirements.txt)
-fi
+requirements=requirements.txt change=
+case "${1:-}" in
+  spark35) change='s/^pyspark==.*/pyspark==3.5.3/; s/^py4j==.*/py4j==0.10.9.7/' ;;
+  airflow) requirements=airflow/requirements.txt ;;
+esac
+"$venv/bin/uv" pip install -q --python "$venv/bin/python" -r <(sed "$change" "$requirements")
 touch "$venv/installed"

@@ -1,0 +1,130 @@
+r"""WHEN, for those who have Cloud Composer: an Airflow 3 DAG instead of Cloud Scheduler and the trigger.
+
+Every 28 days from an anchor Monday it runs the workflow of `workflow_template.yaml` on Dataproc, and waits for its end.
+Cluster, packages, order and arguments are said in the template alone, and the cluster goes when the workflow ends,
+whatever becomes of Airflow in the meantime.
+
+    parameters ──► train ──► model
+    │              │         └ there is a model of that day
+    │              └ the workflow, tried again when it fails
+    └ what the template asks for, with the day in the model's name; the rest is skipped when the period is over
+
+On this machine, with Airflow in an environment of its own:
+    make test-airflow
+On GCP, where Composer's service account may do what the trigger's may, and get operations (dataproc.operations.get):
+    gcloud composer environments update E --location=us-central1 --update-env-variables=SCHEDULE_ANCHOR=2026-01-05,\
+MODELS_URI=gs://ml_output/output/,WORKFLOW_TEMPLATE=projects/P/regions/us-central1/workflowTemplates/brigade-retrain
+    gcloud composer environments storage dags import --environment=E --location=us-central1 \
+        --source=airflow/brigade_training.py
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from airflow.providers.google.cloud.hooks.dataproc import DataprocHook
+from airflow.providers.google.cloud.operators.dataproc import DataprocInstantiateWorkflowTemplateOperator
+from airflow.providers.google.cloud.sensors.gcs import GCSObjectExistenceSensor
+from airflow.sdk import DAG, task
+from google.cloud.dataproc_v1 import WorkflowTemplate
+
+PERIOD = timedelta(weeks=4)
+HOUR = time(2, tzinfo=UTC)
+DAY = "{{ ti.xcom_pull(task_ids='parameters')['DATE'] }}"  # one for all attempts: they make one model
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the DAG is told, by the variables that the trigger reads. `prefix` is empty or ends with a slash."""
+
+    project: str
+    region: str
+    template: str
+    bucket: str
+    prefix: str
+    anchor: date
+
+
+def get_env() -> Environment:
+    """The environment, read and checked. Raises ValueError, which Airflow shows as the file's import error."""
+
+    def read(name: str, default: str, pattern: str, expected: str) -> re.Match:
+        found = os.environ.get(name, default).strip()
+        if match := re.fullmatch(pattern, found):
+            return match
+        raise ValueError(f"{name}: expected {expected}, found {found!r}")
+
+    pattern = r"projects/([^/\s]+)/regions/([a-z0-9-]+)/workflowTemplates/([A-Za-z0-9_-]+)"
+    template = read("WORKFLOW_TEMPLATE", "", pattern, "projects/P/regions/R/workflowTemplates/T")
+    models = read("MODELS_URI", "gs://ml_output/output/", r"gs://([a-z0-9][a-z0-9._-]+)(/.*)?", "gs://bucket/prefix")
+    anchor = os.environ.get("SCHEDULE_ANCHOR", "2026-01-05").strip()
+    try:
+        day = date.fromisoformat(anchor)
+    except ValueError:
+        raise ValueError(f"SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD, found {anchor!r}") from None
+    if day.weekday() != 0:
+        raise ValueError(f"SCHEDULE_ANCHOR: expected a Monday, found {day}, a {day:%A}")
+    prefix = (models[2] or "").strip("/")
+    return Environment(*template.groups(), models[1], f"{prefix}/" if prefix else "", day)
+
+
+def value_at(template: dict, path: str) -> str:
+    """The value in a template's JSON form to which a field path such as `jobs['train'].pysparkJob.args[1]` leads."""
+    found = template
+    for quoted, name in re.findall(r"'([^']+)'|([\w-]+)", path):
+        if isinstance(found, list):  # of jobs, which go by their step, or of texts, which go by their number
+            found = {one["stepId"] if isinstance(one, dict) else str(n): one for n, one in enumerate(found)}
+        found = found[quoted or name]
+    return str(found)
+
+
+environment = get_env()
+
+with DAG(
+    "brigade_training",
+    description="Converts the documents and trains the classifier, every four weeks",
+    schedule=PERIOD,
+    start_date=datetime.combine(environment.anchor, HOUR),
+    # Without it, Airflow counts the four weeks from when the DAG was switched on, and anew from when it was late. What
+    # is caught up ends in the first task, which skips periods that are over.
+    catchup=True,
+    max_active_runs=1,
+    default_args={"retries": 4, "retry_delay": timedelta(hours=6)},  # a day: longer than a zone is short of machines
+    tags=["brigade"],
+):
+
+    @task.short_circuit
+    def parameters(dag_run=None) -> dict[str, str] | None:
+        """A value for each of the template's parameters, as Dataproc wants it; None when the run's period is over.
+
+        DATE is today, UTC: the model is of the period for which it is trained, whenever training ends. The others are
+        what stands in the template.
+        """
+        today = datetime.now(UTC).date()
+        if today >= dag_run.run_after.date() + PERIOD:
+            return None
+        name = f"projects/{environment.project}/regions/{environment.region}/workflowTemplates/{environment.template}"
+        template = DataprocHook().get_template_client(environment.region).get_workflow_template(name=name)
+        content = WorkflowTemplate.to_dict(template, preserving_proto_field_name=False)
+        values = {one.name: value_at(content, one.fields[0]) for one in template.parameters}
+        return values | {"DATE": f"{today}"}
+
+    asked = parameters()
+    train = DataprocInstantiateWorkflowTemplateOperator(
+        task_id="train",
+        project_id=environment.project,
+        region=environment.region,
+        template_id=environment.template,
+        parameters=asked,
+        # While a workflow of this tag runs, Dataproc starts no other: an attempt whose worker was lost is followed on.
+        request_id=f"brigade-{DAY}",
+    )
+    model = GCSObjectExistenceSensor(
+        task_id="model",
+        bucket=environment.bucket,
+        object=f"{environment.prefix}doc-classification-model-{DAY}/manifest.json",
+        poke_interval=10,
+        timeout=30,  # the manifest is there when the workflow ends, or it never comes
+    )
+    asked >> train >> model
