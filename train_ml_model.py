@@ -56,7 +56,7 @@ BLOCK_ROWS = 2000  # documents that a worker holds as one matrix
 # Features are read block by block, once a round. From memory Spark takes a partition whole, however large it is; what
 # is read again soon is in memory all the same, in the operating system's cache of the disk.
 CACHE = StorageLevel.DISK_ONLY
-KEPT_BLOCKS = 16  # that it keeps for a second epoch
+KEPT_BLOCKS = 16  # that it keeps for further epochs
 DOCUMENTS_A_PARTITION = 2500  # at least: the average of weights that saw less is worse than one that saw all
 MIN_DOCUMENTS = 20
 MAX_WEIGHTS = 1 << 25  # of one model: 128 MiB as float32
@@ -268,8 +268,8 @@ CHOICES = {"alpha": (1e-4, 1e-5), "ngrams": (2, 1)}
 class Weights:
     """What a round shares: coefficients [rows, features], intercepts [rows], updates so far.
 
-    There is one row a class, and a single one where there are two classes. They are added up as whole numbers, int64,
-    so that partitions may come in any order: sums of float32 depend on it.
+    There is one row a class, and a single one where there are two classes. They are added up as whole numbers, so that
+    partitions may come in any order: sums of float32 depend on it.
     """
 
     coefficients: np.ndarray
