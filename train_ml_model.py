@@ -1049,6 +1049,12 @@ def load_events(
     return spark_sql.read_parquet(spark, parquet_path), parquet_path
 
 
+def counted(events: DataFrame, label_column: str) -> tuple[int, int]:
+    """How many events there are, and how many of them have something in the label's column."""
+    label = F.col(label_column) if label_column in events.columns else F.lit(None)
+    return tuple(events.agg(F.count(F.lit(1)), F.count(label)).first())
+
+
 def tally(documents: DataFrame) -> dict[str, Counter]:
     """How many documents each part has of each label (None: without one)."""
     rows = documents.groupBy("part", "label").count().limit(4 * (MAX_CLASSES + 2)).collect()
@@ -1148,6 +1154,18 @@ def part_documents(events: DataFrame, held_out: DataFrame | None, options: Optio
     return parts.unionByName(test.withColumn("part", F.lit("test")))
 
 
+def parted(
+    events: DataFrame, held_out: DataFrame | None, options: Options, many: bool
+) -> tuple[DataFrame, dict[str, Counter]]:
+    """The documents with their parts, cached, and their tally."""
+    documents = part_documents(events, held_out, options, many).persist(StorageLevel.MEMORY_AND_DISK)
+    parts = tally(documents)
+    if many and not all(parts.get(name) for name in ("train", "validation", "test")):  # a few texts, many times each
+        documents.unpersist()
+        return parted(events, held_out, options, many=False)
+    return documents, parts
+
+
 def train(
     spark: SparkSession,
     input_path: str,
@@ -1168,13 +1186,12 @@ def train(
     spark.sparkContext.addPyFile(__file__)
     events, source, held_out, test_source, kept = sources(spark, input_path.rstrip("/"), test_path, parquet_path)
     options = Options(**kept | options)
-    total, cores = events.count(), spark.sparkContext.defaultParallelism
+    total, labelled = counted(events, options.label_column)
+    cores = spark.sparkContext.defaultParallelism
     tasks = max(cores, total // spark_sql.ROWS_A_TASK)
     with spark_sql.settings(spark, {"spark.sql.shuffle.partitions": str(tasks)}):
-        documents = part_documents(events, held_out, options, many=total >= MANY_DOCUMENTS)
-        documents.persist(StorageLevel.MEMORY_AND_DISK)
+        documents, parts = parted(events, held_out, options, labelled >= MANY_DOCUMENTS)
         try:
-            parts = tally(documents)
             check_enough(parts, total, options.label_column)
             counts = {name: labels.total() for name, labels in sorted(parts.items())}
             if sum(counts.values()) - (counts["test"] if held_out is not None else 0) != total:

@@ -94,6 +94,21 @@ def test_the_split_has_its_fractions_no_text_in_two_parts_and_no_empty_part(spar
     assert {row.part for row in few} == set(PARTS)
 
 
+def test_a_few_texts_that_come_many_times_fill_every_part_too(spark):
+    rows = events(spark, [(f"sheet {number % 15}", "oil") for number in range(60)])
+    even = {row.part for row in tm.part_documents(rows, None, tm.Options(), many=True).collect()}
+    assert even == {"test", "train"}  # their hashes are not spread evenly
+    found, tally = tm.parted(rows, None, tm.Options(), many=True)
+    found.unpersist()
+    assert set(tally) == set(PARTS) and sum(one.total() for one in tally.values()) == 60
+
+
+def test_events_are_counted_and_those_with_a_label(spark):
+    rows = events(spark, [("one", "oil"), ("two", None), ("three", "ship")])
+    assert tm.counted(rows, "superTag01") == (3, 2)
+    assert tm.counted(rows, "missing") == (3, 0)
+
+
 def test_another_seed_is_another_random_split(spark):
     rows = events(spark, [(f"text {number}", "a") for number in range(200)])
     parts = (tm.split(tm.labelled_documents(rows, "superTag01", seed), PARTS) for seed in (0, 1))
