@@ -59,7 +59,7 @@ def alive_workers(page: int) -> int:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{page}/json/") as answer:
             return json.load(answer)["aliveworkers"]
-    except urllib.error.HTTPError:  # the port is open a moment before the page is there
+    except (urllib.error.HTTPError, json.JSONDecodeError):  # the port is open, and answers, before the page is there
         return 0
 
 
