@@ -16,7 +16,6 @@ import argparse
 import functools
 import importlib.util
 import itertools
-import json
 import random
 import shutil
 import statistics
@@ -33,7 +32,7 @@ import orjson
 from pyspark.sql import SparkSession
 
 import spark_sql
-from benchmarks.sessions import in_session, peak_mib, say
+from benchmarks.sessions import concluded, in_session, peak_mib, say
 from local.business_documents import BusinessDocument, generate
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -415,10 +414,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     result, missed = arguments.run(arguments)
-    for line in missed:
-        say(f"conversion: target missed: {line}")
-    print(json.dumps(result | {"targets_met": not missed}))
-    return 1 if missed else 0
+    return concluded("conversion", result, missed)
 
 
 if __name__ == "__main__":

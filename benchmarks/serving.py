@@ -30,7 +30,7 @@ from pathlib import Path
 from benchmarks import functions, serving_faults
 from benchmarks.functions import SIDES, SOURCES, Beside, Trained, cloud, texts_of, trained
 from benchmarks.open_loop import agrees
-from benchmarks.sessions import say
+from benchmarks.sessions import concluded, say
 from local import emulators
 from local.services import Services, function_command
 
@@ -264,10 +264,7 @@ def main(argv: list[str] | None = None) -> int:
     except (emulators.Missing, RuntimeError) as problem:
         say(f"serving: {problem}")
         return 1
-    for line in missed:
-        say(f"serving: target missed: {line}")
-    print(json.dumps(result | {"targets_met": not missed}))
-    return 1 if missed else 0
+    return concluded("serving", result, missed)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,14 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def concluded(name: str, result: dict, missed: list[str]) -> int:
+    """Says which targets were missed, prints the result as one line of JSON; the exit status."""
+    for line in missed:
+        say(f"{name}: target missed: {line}")
+    print(json.dumps(result | {"targets_met": not missed}))
+    return 1 if missed else 0
+
+
 def in_session(module: str, job: str, scratch: str, memory: str, **values) -> dict:
     """Runs a function of benchmarks/<module>.py, whose first argument is a Spark session, in a new process; what it
     returns. `scratch` takes all that Spark writes beside its results."""

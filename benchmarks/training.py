@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import sessions
-from benchmarks.sessions import peak_mib, say
+from benchmarks.sessions import concluded, peak_mib, say
 
 SETS = {
     "20ng": ("20newsgroups/20ng_train.csv", "20newsgroups/20ng_test.csv", ("text",)),
@@ -229,10 +229,7 @@ def main(argv: list[str] | None = None) -> int:
     if not Path(arguments.data).is_dir():
         parser.error(f"--data: expected a folder with the data sets, found none at {arguments.data}")
     result, missed = arguments.run(arguments)
-    for line in missed:
-        say(f"training: target missed: {line}")
-    print(json.dumps(result | {"targets_met": not missed}))
-    return 1 if missed else 0
+    return concluded("training", result, missed)
 
 
 if __name__ == "__main__":

@@ -253,6 +253,15 @@ def logged(caplog):
     return lambda: [sys.modules["main"].JsonLines().format(record) for record in caplog.records]
 
 
+@pytest.fixture
+def can_run():
+    """Skips a test where the Google Cloud CLI, its Pub/Sub emulator or Java is missing."""
+    try:
+        emulators.pubsub_command(1)
+    except emulators.Missing as missing:
+        pytest.skip(str(missing))
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory):
     """One session for all tests; its workers run the Python that runs the tests."""

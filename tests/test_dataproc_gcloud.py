@@ -3,14 +3,13 @@
 import json
 import re
 import textwrap
-import time
 
 import pytest
 import yaml
 from google.api_core.exceptions import BadRequest
 from google.cloud import dataproc_v1, storage
 
-from tests.workflow_steps import PARENT, message, step, template
+from tests.workflow_steps import PARENT, message, step, template, wait_until
 
 ARGUMENT = "jobs['convert'].pysparkJob.args[0]"
 
@@ -36,13 +35,6 @@ def file(tmp_path):
         return "template.yaml"
 
     return write
-
-
-def wait_until(condition) -> None:
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.2)
 
 
 def test_a_template_is_imported_exported_described_listed_and_deleted(dataproc, gcloud, file, tmp_path):

@@ -16,7 +16,7 @@ from google.cloud import dataproc_v1
 from local import emulators, workflows
 from local.spark_jobs import SparkJob
 from tests.conftest import ControlPlane, start_control_plane
-from tests.workflow_steps import PARENT, message, nodes, step, template
+from tests.workflow_steps import PARENT, message, nodes, step, template, wait_until
 
 POLLING = DEFAULT_POLLING.with_delay(initial=0.2, maximum=0.5)
 ARGUMENT = "jobs['convert'].pysparkJob.args[0]"
@@ -94,13 +94,6 @@ def start_workflow(templates, steps: list[dict], **request):
     """The operation of a workflow of these steps."""
     body = message(template(jobs=steps, parameters=[]))
     return templates.instantiate_inline_workflow_template({"parent": PARENT, "template": body, **request})
-
-
-def wait_until(condition) -> None:
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.1)
 
 
 def test_independent_steps_run_side_by_side_and_a_third_waits_for_both(templates, jobs, cloud, tmp_path):

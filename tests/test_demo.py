@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from local import demo, emulators
+from local import demo
 from tests.conftest import ROOT
 
 RESULT = {
@@ -59,14 +59,6 @@ def test_a_number_that_is_off_is_named(path, value, line):
     target[path[-1]] = value
     (found,) = demo.off(result)
     assert line in found
-
-
-@pytest.fixture
-def can_run():
-    try:
-        emulators.pubsub_command(1)
-    except emulators.Missing as missing:
-        pytest.skip(str(missing))
 
 
 def processes_of(folder) -> str:

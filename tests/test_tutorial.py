@@ -4,10 +4,9 @@ import os
 import re
 from unittest import mock
 
-import pytest
 import requests
 
-from local import emulators, services, tutorial, workflow_templates
+from local import services, tutorial, workflow_templates
 from tests.conftest import ROOT
 from tests.test_readme import BLOCKS, README
 from tests.test_workflow_template import parsed
@@ -84,15 +83,6 @@ def test_what_changes_from_run_to_run_has_a_name_in_the_transcript(tmp_path):
 def test_a_long_answer_is_cut_in_its_middle(tmp_path):
     lines = tutorial.stable("\n".join(map(str, range(100))), tmp_path).splitlines()
     assert (lines[0], lines[20], lines[-1]) == ("0", "… 60 more lines …", "99")
-
-
-@pytest.fixture
-def can_run():
-    """Skips a test where the Google Cloud CLI, its Pub/Sub emulator or Java is missing."""
-    try:
-        emulators.pubsub_command(1)
-    except emulators.Missing as missing:
-        pytest.skip(str(missing))
 
 
 def test_an_empty_cloud_has_the_trigger_and_nothing_that_the_tutorial_creates(can_run, tmp_path, capsys):
