@@ -1,0 +1,86 @@
+variable "project_id" {
+  type        = string
+  description = "The project in which everything is created; it has to exist and have billing."
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "Expected a project's id: 6 to 30 lower-case letters, digits and -, beginning with a letter."
+  }
+}
+
+variable "region" {
+  type        = string
+  default     = "us-central1"
+  description = "Where all of it runs and all data lies."
+}
+
+variable "schedule_anchor" {
+  type        = string
+  default     = "2026-01-05"
+  description = "The Monday, YYYY-MM-DD, from which four-week periods are counted."
+
+  validation {
+    condition     = can(formatdate("EEE", "${var.schedule_anchor}T00:00:00Z")) && try(formatdate("EEE", "${var.schedule_anchor}T00:00:00Z"), "") == "Mon"
+    error_message = "Expected a Monday as YYYY-MM-DD, for example 2026-01-05."
+  }
+}
+
+variable "classify_min_instances" {
+  type        = number
+  default     = 1
+  description = "Instances of classify that are always warm; 0 costs nothing at rest, and a cold start on the first document."
+}
+
+variable "classify_max_instances" {
+  type        = number
+  default     = 20
+  description = "The most instances of classify; each takes 40 documents at a time."
+}
+
+variable "model_refresh_seconds" {
+  type        = number
+  default     = 300
+  description = "How often an instance looks for a newer model, at most."
+}
+
+variable "model_pin" {
+  type        = string
+  default     = ""
+  description = "A model's name, or NAME/RUN_ID: the functions then serve this one and no newer one. Empty: the latest."
+}
+
+variable "predict_ingress" {
+  type        = string
+  default     = "ALLOW_INTERNAL_ONLY"
+  description = "Who reaches predict at all: ALLOW_INTERNAL_ONLY, ALLOW_INTERNAL_AND_GCLB or ALLOW_ALL. Callers need run.invoker besides."
+}
+
+variable "predict_invokers" {
+  type        = set(string)
+  default     = []
+  description = "Who may call predict, such as serviceAccount:app@my-project.iam.gserviceaccount.com."
+}
+
+variable "publishers" {
+  type        = set(string)
+  default     = []
+  description = "Who may publish documents, such as serviceAccount:intake@my-project.iam.gserviceaccount.com."
+}
+
+variable "operators" {
+  type        = set(string)
+  default     = []
+  description = "Who may promote and withdraw models, such as group:ml-operators@example.com."
+}
+
+variable "dead_letter_days" {
+  type        = number
+  default     = 90
+  description = "How long landing's dead letters and conversion's quarantined lines are kept, in days."
+}
+
+variable "log_days" {
+  type        = number
+  default     = 90
+  description = "How long the pipeline's logs are kept in their bucket, in days."
+}
