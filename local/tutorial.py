@@ -93,8 +93,8 @@ def transcript(found: Iterable[tuple[str, str]], folder: Path) -> str:
     """The document."""
     parts = [
         "# The tutorial, on this machine\n",
-        f"What the commands of [{BY_HAND.name}]({BY_HAND.name}) answer against the emulators and the stand-ins, without\n"
-        f'those that it marks "{ON_GCP_ONLY}". `make tutorial` runs them and writes this file; times, ids, ports and\n'
+        f"What the commands of [{BY_HAND.name}]({BY_HAND.name}) answer against the emulators and the stand-ins,\n"
+        f'without those that it marks "{ON_GCP_ONLY}". `make tutorial` runs them and writes this file; times, ids, ports and\n'
         "folders got names.\n",
     ]
     for command, answer in found:
