@@ -42,16 +42,15 @@ def say(text: str = "") -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+shown_lines: set[str] = set()
+
+
 def show(command: Sequence[str], extra: Mapping[str, str] | None = None) -> None:
-    """The command as a line to copy; once, when it is asked again and again."""
-    global last_shown
+    """The command as a line to copy; once, if it is run again and again to see how far something is."""
     line = as_line(command, extra)
-    if line != last_shown:
+    if line not in shown_lines:
         say(f"$ {line}")
-    last_shown = line
-
-
-last_shown = ""
+    shown_lines.add(line)
 
 
 def as_line(command: Sequence[str], extra: Mapping[str, str] | None = None) -> str:
@@ -76,18 +75,25 @@ def run(command: Sequence[str], extra: Mapping[str, str] | None = None) -> None:
 
 
 def ask(
-    command: Sequence[str], extra: Mapping[str, str] | None = None, *, shown: bool = True, all_of_it: bool = False
+    command: Sequence[str],
+    extra: Mapping[str, str] | None = None,
+    *,
+    shown: bool = True,
+    errors: int | None = subprocess.PIPE,
 ) -> str:
-    """Shows the command, runs it, and returns what it wrote to standard output; all_of_it: and to standard error.
-    Raises Failed with the beginning of what it said of its failure."""
+    """Shows the command, runs it, and returns what it wrote to standard output.
+
+    errors: where its standard error goes: PIPE, of which a failure is told; None, this terminal; STDOUT, into what is
+    returned. Raises Failed.
+    """
     if shown:
         show(command, extra)
-    errors = subprocess.STDOUT if all_of_it else subprocess.PIPE
     process = start(command, extra, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
     with process:
         output, messages = process.communicate()
     if process.returncode:
-        raise Failed(f"{name_of(command)} ended with status {process.returncode}: {reason(messages or output)}")
+        told = "see above" if errors is None else reason(messages or output)
+        raise Failed(f"{name_of(command)} ended with status {process.returncode}: {told}")
     return output
 
 

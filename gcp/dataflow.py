@@ -23,7 +23,5 @@ def current_state(project: str, region: str, job: str) -> str:
     return ask([*command, "--format=value(currentState)"]).strip()
 
 
-def final_state(project: str, region: str, job: str) -> str | None:
-    """The state in which the job has ended, or None."""
-    state = current_state(project, region, job)
-    return state if state.removeprefix("JOB_STATE_") in ENDED else None
+def has_ended(state: str) -> bool:
+    return state.removeprefix("JOB_STATE_") in ENDED

@@ -9,6 +9,7 @@ What `down` keeps is written down in Terraform's state, so that a later `up` goe
 """
 
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -28,7 +29,7 @@ from gcp.commands import (
     run,
     say,
 )
-from gcp.dataflow import active_jobs, final_state
+from gcp.dataflow import active_jobs, current_state, has_ended
 from gcp.google_checks import FREE, api_is_off, bucket_owner
 
 DATA_BUCKETS = ("ml-input", "ml-output", "ml-logs")
@@ -136,12 +137,12 @@ def drain(project: str, region: str, seconds: float) -> list[str]:
     draining = [job["id"] for job in jobs if job["state"] == "Draining"]
     for job in [job["id"] for job in jobs if job["id"] not in draining]:
         command = ["gcloud", "dataflow", "jobs", "drain", job, f"--project={project}", f"--region={region}"]
-        answer = ask(command, all_of_it=True)
+        answer = ask(command, errors=subprocess.STDOUT)
         if "Failed to drain" in answer:  # which gcloud says with exit status 0
             raise Failed(" ".join(answer.split())[:300])
     end = time.monotonic() + seconds
     for job in [job["id"] for job in jobs]:
-        while (state := final_state(project, region, job)) is None:
+        while not has_ended(state := current_state(project, region, job)):
             if time.monotonic() > end:
                 raise Failed(
                     f"{LANDING_JOB} has not ended within {seconds:g} s and nothing was removed; look at "
