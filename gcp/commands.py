@@ -23,6 +23,7 @@ LANDING_JOB = "brigade-landing"
 PROJECT_ID = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
 REGION_NAME = re.compile(r"[a-z]+(-[a-z]+)+\d+")
 LINES_OF_AN_ERROR = 3
+STANDARD_ERROR = 2  # the file descriptor
 
 
 class Failed(Exception):
@@ -67,9 +68,12 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def run(command: Sequence[str], extra: Mapping[str, str] | None = None) -> None:
-    """Shows the command, runs it with this terminal, and returns when it has done its work. Raises Failed."""
+    """Shows the command, runs it with this terminal, and returns when it has done its work. Raises Failed.
+
+    What it writes goes to standard error: standard output is for the summary alone.
+    """
     show(command, extra)
-    status = wait(start(command, extra))
+    status = wait(start(command, extra, stdout=STANDARD_ERROR))
     if status:
         raise Failed(f"{name_of(command)} ended with status {status}")
 
@@ -146,7 +150,7 @@ def ask_json(command: Sequence[str], extra: Mapping[str, str] | None = None, *, 
     """What the command answers as JSON. Raises Failed."""
     answer = ask(command, extra, shown=shown)
     try:
-        return json.loads(answer or "null")
+        return json.loads(answer.strip() or "null")
     except json.JSONDecodeError:
         raise Failed(f"{name_of(command)}: expected JSON, found {answer[:60]!r}") from None
 

@@ -24,7 +24,6 @@ BY_RESOURCE = {
     "google_monitoring_alert_policy": ["monitoring.alertPolicies.create"],
     "google_monitoring_dashboard": ["monitoring.dashboards.create"],
     "google_monitoring_notification_channel": ["monitoring.notificationChannels.create"],
-    "google_project_iam_audit_config": ["resourcemanager.projects.setIamPolicy"],
     "google_project_iam_custom_role": ["iam.roles.create"],
     "google_project_iam_member": ["resourcemanager.projects.setIamPolicy"],
     "google_project_service": ["serviceusage.services.enable"],
