@@ -94,8 +94,8 @@ def transcript(found: Iterable[tuple[str, str]], folder: Path) -> str:
     parts = [
         "# The tutorial, on this machine\n",
         f"What the commands of [{BY_HAND.name}]({BY_HAND.name}) answer against the emulators and the stand-ins,\n"
-        f'without those that it marks "{ON_GCP_ONLY}". `make tutorial` runs them and writes this file; times, ids, ports and\n'
-        "folders got names.\n",
+        f'without those that it marks "{ON_GCP_ONLY}". `make tutorial` runs them and writes this file; times, ids,\n'
+        "ports and folders got names.\n",
     ]
     for command, answer in found:
         parts.append(f"```console\n$ {command}\n{stable(answer, folder)}".rstrip() + "\n```\n")
