@@ -44,6 +44,15 @@ KINDS = {
     "string[]": (list,),
     "number[]": (list,),
 }
+# What is read by get…Attribute.
+READ = {
+    "String": "string",
+    "Number": "number",
+    "Boolean": "bool",
+    "List": "list",
+    "NumberList": "numbers",
+    "StringMap": "map",
+}
 DOWNLOAD_SECONDS = 300
 
 
@@ -56,12 +65,14 @@ class Place:
     """What may stand inside a resource or one of its blocks, and what can be read there.
 
     arguments: name → (required, TypeScript's type). blocks: name → (required, repeatable, what may stand inside).
-    gives: name → what can be read inside; None for a plain value.
+    gives: name → what can be read inside, or a plain value's type: string, number, bool, list, set, map, numbers.
+    is_set: whether the block is a member of a set, which has no order.
     """
 
     arguments: dict[str, tuple[bool, str]] = field(default_factory=dict)
     blocks: dict[str, tuple[bool, bool, "Place"]] = field(default_factory=dict)
-    gives: dict[str, "Place | None"] = field(default_factory=dict)
+    gives: dict[str, "Place | str"] = field(default_factory=dict)
+    is_set: bool = False
 
 
 # ------------------------------------------------------------------------------------------------ the package
@@ -152,13 +163,14 @@ def takes(interface: str, interfaces: Mapping[str, str]) -> Place:
     return place
 
 
-def gives(name: str, classes: Mapping[str, str]) -> dict[str, Place | None]:
+def gives(name: str, classes: Mapping[str, str]) -> dict[str, Place | str]:
     """What can be read of an instance of that class."""
-    body = classes.get(name, "")
-    found: dict[str, Place | None] = dict.fromkeys(re.findall(r"\.get\w+Attribute\('(\w+)'\)", body))
-    for inner, attribute in re.findall(r'= new (\S+?)\(this, "(\w+)"', body):
+    body, found = classes.get(name, ""), {}
+    for as_list, kind, attribute in re.findall(r"(tolist\()?this\.get(\w+)Attribute\('(\w+)'\)", body):
+        found[attribute] = "set" if as_list and kind == "List" else READ.get(kind, kind)
+    for inner, attribute, is_set in re.findall(r'= new (\S+?)\(this, "(\w+)"(?:, (true|false))?', body):
         inner = re.sub(r"List$", "OutputReference", inner)
-        found[attribute] = Place(gives=gives(inner, classes)) if inner in classes else None
+        found[attribute] = Place(gives=gives(inner, classes), is_set=is_set == "true") if inner in classes else "map"
     return found
 
 
@@ -232,9 +244,9 @@ def unreadable(reference: Reference, configuration: Configuration, schemas: Mapp
     schema = schemas.get(provider_of(block)) if block else None
     if schema is None or schema.folder(block) not in schema.names:
         return
-    known: Place | None = schema.place(schema.folder(block))
+    known: Place | str = schema.place(schema.folder(block))
     for name in reference.attribute:
-        if known is None or not known.gives:
+        if isinstance(known, str):
             return  # inside a map
         if name not in known.gives:
             near = difflib.get_close_matches(name, known.gives, 3) or sorted(known.gives)
