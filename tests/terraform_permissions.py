@@ -58,12 +58,16 @@ class Grant(NamedTuple):
 
 
 def of_example_project(configuration: Configuration) -> Values:
-    """The values of a project called <project>; a variable that is an empty set has its own name as its one member."""
+    """The values of a project called <project>, with everything that a variable can switch on; a variable that is an
+    empty set has its own name as its one member."""
     given: dict[str, object] = {"project_id": "<project>"}
     plain = Values(configuration, given)
     for name, block in configuration.variables.items():
-        if "default" in block.attributes and plain.variable(name) == []:
+        default = plain.variable(name) if "default" in block.attributes else None
+        if default == []:
             given[name] = [f"var.{name}"]
+        elif default is False:
+            given[name] = True
     return Values(configuration, given)
 
 
@@ -81,6 +85,9 @@ def grant(kind: str, body: Body) -> Grant:
     thing, argument = THINGS[kind]
     name = short(str(body.get(argument))) if argument else ""
     conditions = [f", if {readable(condition.get('expression'))}" for condition in body.inside("condition")]
+    if "count" in body.block.attributes:
+        switches = terraform.references_in(body.block.attributes["count"], body.block.file)
+        conditions += [f", with {reference}" for reference in switches]
     return Grant(identity(body), short(str(body.get("role"))), f"{thing} {name}".strip() + "".join(conditions))
 
 
@@ -170,7 +177,7 @@ def section(document: str) -> str:
 def documented(document: str) -> dict[Grant, str]:
     """The table's rows, each with its reason. Raises ValueError for another table, or a row that is there twice."""
     rows = [
-        [cell.strip().replace("`", "") for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])]
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])]
         for line in section(document).splitlines()
         if line.startswith("|")
     ]
@@ -178,7 +185,7 @@ def documented(document: str) -> dict[Grant, str]:
         raise ValueError(f"SECURITY.md: expected a table with the columns {COLUMNS}, found {rows[:1]}")
     found: dict[Grant, str] = {}
     for row in rows[2:]:
-        key = Grant(*row[:3])
+        key = Grant(*(cell.replace("`", "") for cell in row[:3]))
         if key in found:
             raise ValueError(f"SECURITY.md: expected each grant once, found {key} twice")
         found[key] = row[3]
@@ -189,7 +196,7 @@ def table(rows: list[Grant], reasons: dict[Grant, str]) -> str:
     lines = [f"| {' | '.join(COLUMNS)} |", "|---|---|---|---|"]
     for row in rows:
         on = re.sub(r"^(bucket|topic|subscription|service account|function|repository) ([^ ,]+)", r"\1 `\2`", row.on)
-        on = re.sub(r", if (.*)", r", if `\1`", on)
+        on = re.sub(r", if (.*?)(?=, with `var|$)", r", if `\1`", re.sub(r", with (var\.\w+)", r", with `\1`", on))
         who = f"`{row.identity}`" if " " not in row.identity else row.identity
         lines.append(f"| {who} | `{row.role}` | {on} | {reasons.get(row, '')} |")
     return "\n".join(lines)

@@ -102,7 +102,7 @@ def test_what_is_written_names_what_terraform_makes(pattern, kinds):
 
 def test_every_service_account_that_is_written_is_one_that_terraform_makes():
     made = named("google_service_account", "account_id")
-    found = list(words(r"\b([\w-]+)@(?:P|PROJECT|\$\w+|\$\{\w+\}|\{\w+\})\.iam\.gserviceaccount\.com"))
+    found = list(words(r"(?<![$\w-])([a-z][\w-]*)@(?:P|PROJECT|\$\w+|\$\{\w+\}|\{\w+\})\.iam\.gserviceaccount\.com"))
     assert found and [(path, name) for path, name in found if name not in made] == []
     mentioned = list(words(r"`(brigade-(?:landing|spark|trigger|scheduler|classify|predict|push|build)[\w-]*)`"))
     assert [(path, name) for path, name in mentioned if name not in made] == []
@@ -285,7 +285,7 @@ def test_all_functions_are_deployed_by_hand_too_and_by_the_same_identities():
 
 def test_there_is_one_python_runtime_and_the_packages_know_it():
     (runtime,) = {only(function, "build_config").get("runtime") for function in FUNCTIONS.values()}
-    assert {found for _, found in words(r"\bpython3\d\d\b")} == {runtime}
+    assert {found for _, found in words(r"\bpython3\d\d\b(?!-template)")} == {runtime}
     version = f"{runtime.removeprefix('python')[0]}.{runtime.removeprefix('python')[1:]}"
     images = {found for _, found in words(r"\bFROM (?:--\S+ )?(?:\S*/)?python:(\d\.\d+)")}
     assert images <= {version}

@@ -85,6 +85,20 @@ def test_a_condition_is_part_of_its_row(configuration):
     assert row not in permissions.grants(broken("permissions.tf", "gcf-v2-sources-", ""))
 
 
+def test_a_grant_that_a_variable_switches_on_is_a_row_that_names_it(configuration):
+    more = with_more(
+        'variable "more" {\n  default = false\n}\n'
+        'resource "google_storage_bucket_iam_member" "more" {\n  count = var.more ? 1 : 0\n'
+        "  bucket = google_storage_bucket.logs.name\n  member = google_service_account.push.member\n"
+        '  role = "roles/storage.objectCreator"\n  condition {\n    expression = "a, with b"\n  }\n}\n'
+    )
+    (added,) = set(permissions.grants(more)) - set(permissions.grants(configuration))
+    assert added.on == "bucket <project>-ml-logs, if a, with b, with var.more"
+    printed = permissions.table([added], {added: "to see it"})
+    assert "if `a, with b`, with `var.more`" in printed
+    assert permissions.documented(f"\n{permissions.HEADING}\n{printed}\n") == {added: "to see it"}
+
+
 def test_a_loop_is_one_row_for_each_of_its_members(configuration):
     more = with_more(
         'resource "google_storage_bucket_iam_member" "more" {\n'

@@ -126,11 +126,18 @@ def test_terraform_plans_what_the_tests_read_in_the_files(place):
 
 
 def test_a_plan_with_every_variable_set_is_one_too(place):
-    people = ["user:somebody@example.com", "group:some@example.com"]
-    place.plan(
-        region="europe-west4", schedule_anchor="2026-02-02", classify_min_instances=0, model_pin="a-model",
-        predict_ingress="ALLOW_ALL", predict_invokers=people, publishers=people, operators=people,
-    )  # fmt: skip
+    people, words = ["user:somebody@example.com", "group:some@example.com"], {"region": "europe-west4"}
+    words |= {"schedule_anchor": "2026-02-02", "predict_ingress": "ALLOW_ALL", "project_id": "another-project"}
+    defaults, given = Values(terraform.parse(FILES), {"project_id": PROJECT}), {}
+    for name in terraform.parse(FILES).variables:
+        default = defaults.variable(name)
+        if isinstance(default, bool):
+            given[name] = not default
+        else:
+            given[name] = (
+                people if default == [] else default + 1 if isinstance(default, int) else words.get(name, "one")
+            )
+    place.plan(**given)
     grants = {key for address, key in place.planned() if address.endswith((".publishers", ".operators"))}
     assert grants == set(people)
 
