@@ -56,7 +56,7 @@ up: setup ## starts the local cloud and leaves it running: eval "$(make -s up)" 
 down: ## ends what `make up` started
 	@$(PY) -m local.services down
 
-tutorial: setup ## runs the commands of README's "On GCP" here and writes docs/tutorial.md
+tutorial: setup ## runs the commands of docs/by_hand.md here and writes docs/tutorial.md
 	@exec $(PY) -m local.tutorial
 
 reconcile: setup ## compares what a folder holds with what was published: INPUT=URI PUBLISHED=N, dead letters in DEAD_LETTERS=URI

@@ -171,7 +171,7 @@ def message_request(rng: random.Random, events: list[dict]) -> Request:
     attributes = {"origin": "here"} | {rng.choice(string.ascii_letters): "é" * rng.choice((1, 600))}
     message = {"data": base64.b64encode(data).decode(), "messageId": "4711", "attributes": attributes}
     message["publishTime"] = "2026-11-01T12:00:00.123Z"
-    envelope = {"message": message, "subscription": "projects/brigade-local/subscriptions/push-brigade"}
+    envelope = {"message": message, "subscription": "projects/brigade-local/subscriptions/sub-brigade-classify"}
     way, body = rng.random(), json.dumps(envelope).encode()
     if way < 0.3:
         body = mutated(rng, envelope)

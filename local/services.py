@@ -27,11 +27,11 @@ PROJECT = "brigade-local"
 REGION = "us-central1"
 TOPIC = f"projects/{PROJECT}/topics/topic-brigade"
 SUBSCRIPTION = f"projects/{PROJECT}/subscriptions/sub-brigade"
-PUSH_SUBSCRIPTION = f"projects/{PROJECT}/subscriptions/push-brigade"
+PUSH_SUBSCRIPTION = f"projects/{PROJECT}/subscriptions/sub-brigade-classify"
 RESULT_TOPIC = f"projects/{PROJECT}/topics/topic-brigade-classified"
 DEAD_LETTER_TOPIC = f"projects/{PROJECT}/topics/topic-brigade-dead-letter"
 TEMPLATE = f"projects/{PROJECT}/regions/{REGION}/workflowTemplates/brigade-retrain"
-INPUT_BUCKET, OUTPUT_BUCKET = "ml_input", "ml_output"
+INPUT_BUCKET, OUTPUT_BUCKET, CODE_BUCKET = "ml_input", "ml_output", "ml_code"
 FUNCTION = ROOT / "cloud_function" / "main.py"
 TRIGGER = ROOT / "scheduler" / "main.py"
 SCHEDULE_ANCHOR = "2026-01-05"
@@ -103,7 +103,7 @@ class Services:
             emulators.wait_for_port(port, process)
 
     def create_resources(self) -> None:
-        """Topics, the landing subscription, buckets, and the jobs' code in gs://ml_input/code/."""
+        """Topics, the landing subscription, buckets, and the jobs' code in gs://ml_code/."""
         from google.cloud import pubsub, storage
 
         with pubsub.PublisherClient() as publisher, pubsub.SubscriberClient() as subscriber:
@@ -111,10 +111,10 @@ class Services:
                 publisher.create_topic(name=topic)
             subscriber.create_subscription(name=SUBSCRIPTION, topic=TOPIC)
         client = storage.Client(project=PROJECT)
-        for bucket in (INPUT_BUCKET, OUTPUT_BUCKET):
+        for bucket in (INPUT_BUCKET, OUTPUT_BUCKET, CODE_BUCKET):
             client.create_bucket(bucket)
         for path in CODE:
-            client.bucket(INPUT_BUCKET).blob(f"code/{Path(path).name}").upload_from_filename(ROOT / path)
+            client.bucket(CODE_BUCKET).blob(Path(path).name).upload_from_filename(ROOT / path)
 
     def start_function(self, target: str, source: str | Path = FUNCTION, port: int = 0, **environment: str) -> int:
         """Starts an entry point of a function under functions-framework; returns its port when it listens. The process

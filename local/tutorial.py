@@ -1,4 +1,4 @@
-"""Runs the commands of the README's section "On GCP" on this machine, as they stand, and keeps what they answer.
+"""Runs the commands of docs/by_hand.md on this machine, as they stand, and keeps what they answer.
 
     python -m local.tutorial --output=docs/tutorial.md
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from local import emulators
 from local.services import ROOT, TRIGGER, Services
 
-SECTION = "On GCP"
+BY_HAND = ROOT / "docs" / "by_hand.md"
 ON_GCP_ONLY = "# on GCP only"
 LONGEST = 40  # lines of an answer; of more, the first and the last are kept
 CHANGING = (
@@ -39,10 +39,9 @@ class Failed(Exception):
     """A command failed; the message has its first line and its answer."""
 
 
-def commands(readme: str) -> tuple[list[str], list[str]]:
-    """The commands of the section's code: those that run here, and those that need GCP. One may have several lines."""
-    section = readme.split(f"\n## {SECTION}\n")[1].split("\n## ")[0]
-    block = re.search(r"^```\n(.*?)\n```$", section, re.S | re.M)[1]
+def commands(page: str) -> tuple[list[str], list[str]]:
+    """The commands of the page's code: those that run here, and those that need GCP. One may have several lines."""
+    block = re.search(r"^```\n(.*?)\n```$", page, re.S | re.M)[1]
     here: list[str] = []
     there: list[str] = []
     for paragraph in block.split("\n\n"):
@@ -94,9 +93,9 @@ def transcript(found: Iterable[tuple[str, str]], folder: Path) -> str:
     """The document."""
     parts = [
         "# The tutorial, on this machine\n",
-        f'What the commands of the [README](../README.md), section "{SECTION}", answer against the emulators and the\n'
-        f'stand-ins, without those that it marks "{ON_GCP_ONLY}". `make tutorial` runs them and writes this file;\n'
-        "times, ids, ports and folders got names.\n",
+        f"What the commands of [{BY_HAND.name}]({BY_HAND.name}) answer against the emulators and the stand-ins,\n"
+        f'without those that it marks "{ON_GCP_ONLY}". `make tutorial` runs them and writes this file; times, ids,\n'
+        "ports and folders got names.\n",
     ]
     for command, answer in found:
         parts.append(f"```console\n$ {command}\n{stable(answer, folder)}".rstrip() + "\n```\n")
@@ -108,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="local.tutorial", description=__doc__.split("\n\n")[0])
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "tutorial.md")
     arguments = parser.parse_args(argv)
-    here, _ = commands((ROOT / "README.md").read_text("utf-8"))
+    here, _ = commands(BY_HAND.read_text("utf-8"))
     with tempfile.TemporaryDirectory(prefix="brigade-tutorial-") as folder:
         try:
             found = []

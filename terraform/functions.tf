@@ -92,7 +92,7 @@ resource "google_cloudfunctions2_function" "classify" {
   service_config {
     service_account_email            = google_service_account.classify.email
     ingress_settings                 = "ALLOW_INTERNAL_ONLY" # Pub/Sub of this project is internal
-    available_memory                 = "512Mi"               # twice what two models of 277,000 features took while one gave way to the other
+    available_memory                 = var.serving_memory
     available_cpu                    = "1"
     min_instance_count               = var.classify_min_instances
     max_instance_count               = var.classify_max_instances
@@ -135,7 +135,7 @@ resource "google_cloudfunctions2_function" "predict" {
   service_config {
     service_account_email            = google_service_account.predict.email
     ingress_settings                 = var.predict_ingress
-    available_memory                 = "512Mi"
+    available_memory                 = var.serving_memory
     available_cpu                    = "1"
     min_instance_count               = 0
     max_instance_count               = 10

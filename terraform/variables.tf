@@ -37,6 +37,12 @@ variable "classify_max_instances" {
   description = "The most instances of classify; each takes 40 documents at a time."
 }
 
+variable "serving_memory" {
+  type        = string
+  default     = "512Mi"
+  description = "Memory of an instance of classify or predict: about 100 MiB, and twice the model's weights while a newer one comes in."
+}
+
 variable "model_refresh_seconds" {
   type        = number
   default     = 300

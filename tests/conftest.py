@@ -143,16 +143,17 @@ def cloud(storage_emulator):
     from tests.workflow_steps import STEP
 
     client = storage.Client(project="brigade-test", credentials=AnonymousCredentials())
-    for bucket in ("ml_input", "ml_output"):
+    for bucket in ("ml_input", "ml_output", "ml_code"):
         if not client.bucket(bucket).exists():
             client.create_bucket(bucket)
     for name, content in {
-        "code/step.py": STEP,
-        "code/labels.py": "NAME = 'label '",
-        "raw/dt=2026-03-01/a.jsonl": "first\n",
-        "raw/dt=2026-03-02/b.jsonl": "second\n",
+        "ml_code/step.py": STEP,
+        "ml_code/labels.py": "NAME = 'label '",
+        "ml_input/raw/dt=2026-03-01/a.jsonl": "first\n",
+        "ml_input/raw/dt=2026-03-02/b.jsonl": "second\n",
     }.items():
-        client.bucket("ml_input").blob(name).upload_from_string(content)
+        bucket, _, path = name.partition("/")
+        client.bucket(bucket).blob(path).upload_from_string(content)
     return client
 
 

@@ -88,11 +88,11 @@ for environment in json.loads(sys.argv[2]):
 def cloud(storage_emulator) -> storage.Client:
     """The storage emulator with the template's buckets, and PROGRAM in the place of its programs."""
     client = storage.Client(project="brigade-test", credentials=AnonymousCredentials())
-    for name in ("ml_input", "ml_output"):
+    for name in ("ml_input", "ml_output", "ml_code"):
         if not client.bucket(name).exists():
             client.create_bucket(name)
     for name in ("spark_sql.py", "train_ml_model.py", "document_model.py"):
-        client.bucket("ml_input").blob(f"code/{name}").upload_from_string(PROGRAM)
+        client.bucket("ml_code").blob(name).upload_from_string(PROGRAM)
     return client
 
 

@@ -74,7 +74,7 @@ def test_a_workflow_from_a_file_that_fails_says_in_which_step(dataproc, cloud, f
 
 def test_jobs_are_submitted_listed_described_waited_for_and_killed(dataproc, cloud, tmp_path):
     running, release = tmp_path / "running", tmp_path / "release"
-    program = ["gs://ml_input/code/step.py", "--cluster=brigade-cluster", "--async"]
+    program = ["gs://ml_code/step.py", "--cluster=brigade-cluster", "--async"]
     job, _ = dataproc("jobs", "submit", "pyspark", *program, "--", "meet", str(running), str(release))
     name = job["reference"]["jobId"]
     wait_until(running.exists)

@@ -195,11 +195,11 @@ def test_a_request_id_has_letters_digits_underscores_and_hyphens(templates):
 def test_a_stand_in_that_is_told_to_stop_takes_the_job_that_runs_with_it(storage_emulator, cloud, tmp_path):
     marker = tmp_path / "pid"
     program = f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
-    cloud.bucket("ml_input").blob("code/sleep.py").upload_from_string(program)
+    cloud.bucket("ml_code").blob("sleep.py").upload_from_string(program)
     port = emulators.free_port()
     process = start_control_plane(tmp_path, storage_emulator, port)
     client = ControlPlane(f"http://127.0.0.1:{port}", tmp_path).client(dataproc_v1.JobControllerClient)
-    pyspark = {"main_python_file_uri": "gs://ml_input/code/sleep.py"}
+    pyspark = {"main_python_file_uri": "gs://ml_code/sleep.py"}
     placement = {"cluster_name": "brigade-cluster"}
     first, _, third = (client.submit_job(**WHERE, job={"placement": placement, "pyspark_job": pyspark}) for _ in "abc")
     cancelled = client.cancel_job(**WHERE, job_id=third.reference.job_id)  # it waits for one of the others

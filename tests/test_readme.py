@@ -11,7 +11,8 @@ import yaml
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```\w*\n(.*?)^```$", README, re.S | re.M)
+BY_HAND = (ROOT / "docs" / "by_hand.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```\w*\n(.*?)^```$", README + BY_HAND, re.S | re.M)
 COMMANDS = [
     line.strip()
     for block in BLOCKS

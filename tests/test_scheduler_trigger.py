@@ -33,7 +33,7 @@ CONTENT = {
         {
             "step_id": "train",
             "pyspark_job": {
-                "main_python_file_uri": "gs://ml_input/code/train_ml_model.py",
+                "main_python_file_uri": "gs://ml_code/train_ml_model.py",
                 "args": ["gs://ml_input/parquet/", "gs://ml_output/output/", "--date", "today"],
             },
         }

@@ -1,4 +1,4 @@
-"""The README's gcloud commands, each run as it stands, and the transcript that is kept of them."""
+"""The gcloud commands of README.md and docs/by_hand.md, each run as it stands, and the transcript of the latter."""
 
 import os
 import re
@@ -8,10 +8,10 @@ import requests
 
 from local import services, tutorial, workflow_templates
 from tests.conftest import ROOT
-from tests.test_readme import BLOCKS, README
+from tests.test_readme import BLOCKS, BY_HAND, README
 from tests.test_workflow_template import parsed
 
-HERE, THERE = tutorial.commands(README)
+HERE, THERE = tutorial.commands(BY_HAND)
 # What no emulator and no stand-in can answer, and why.
 NEEDS_GCP = {
     "python pubsub_gcs.py": "here Beam's DirectRunner lands the messages; --runner=DataflowRunner needs Dataflow",
@@ -31,7 +31,7 @@ ELSEWHERE = [
     command
     for command in (
         *(command for block in BLOCKS for command in in_code(block)),
-        *(code for code in re.findall(r"(?<!`)`([^`\n]+)`", README) if code.startswith("gcloud ")),
+        *(code for code in re.findall(r"(?<!`)`([^`\n]+)`", README + BY_HAND) if code.startswith("gcloud ")),
     )
     if command not in HERE + THERE
 ]
@@ -41,14 +41,14 @@ def needs_gcp(command: str) -> bool:
     return command.startswith(tuple(NEEDS_GCP))
 
 
-def test_what_the_readme_marks_is_what_needs_gcp():
+def test_what_the_page_marks_is_what_needs_gcp():
     assert [command for command in THERE if not needs_gcp(command)] == []
     assert [command for command in HERE if needs_gcp(command)] == []
     for beginning in NEEDS_GCP:
         assert any(command.startswith(beginning) for command in THERE + ELSEWHERE), beginning
 
 
-def test_the_tutorial_is_most_of_the_readme_s_gcloud_commands():
+def test_the_tutorial_is_most_of_the_gcloud_commands():
     starts = " ".join(HERE)
     for group in ("pubsub topics", "storage cp", "workflow-templates import", "instantiate", "scheduler jobs run"):
         assert f" {group}" in starts, group
@@ -60,7 +60,7 @@ def test_the_command_that_starts_the_workflow_gives_each_parameter_the_template_
     assert dict(pair.split("=", 1) for pair in values.split(",")) == workflow_templates.own_values(parsed())
 
 
-def test_the_transcript_has_the_readme_s_commands():
+def test_the_transcript_has_the_page_s_commands():
     kept = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
     blocks = re.findall(r"^```console\n\$ (.*?)^```$", kept, re.S | re.M)
     assert len(blocks) == len(HERE)
@@ -100,7 +100,7 @@ def test_an_empty_cloud_has_the_trigger_and_nothing_that_the_tutorial_creates(ca
     assert services.running(tmp_path / "up") is None
 
 
-def test_every_gcloud_command_of_the_readme_runs_here_as_it_stands(can_run, tmp_path):
+def test_every_gcloud_command_runs_here_as_it_stands(can_run, tmp_path):
     elsewhere = [command for command in ELSEWHERE if not needs_gcp(command)]
     with mock.patch.dict(os.environ):  # the services name themselves there
         found = dict(tutorial.answers(HERE + elsewhere, tmp_path))

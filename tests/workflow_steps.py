@@ -42,8 +42,8 @@ else:
 
 def step(step_id: str, *args: str, after: tuple[str, ...] = ()) -> dict:
     job = {
-        "mainPythonFileUri": "gs://ml_input/code/step.py",
-        "pythonFileUris": ["gs://ml_input/code/labels.py"],
+        "mainPythonFileUri": "gs://ml_code/step.py",
+        "pythonFileUris": ["gs://ml_code/labels.py"],
         "args": list(args),
         "properties": {
             "spark.driver.memory": "1g",
