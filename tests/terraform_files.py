@@ -10,7 +10,7 @@ the same trees as quoted templates.
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -126,7 +126,8 @@ class Configuration:
 
     def addresses(self) -> set[str]:
         """All that can be referred to."""
-        return {*self.resources, *(f"var.{name}" for name in self.variables), *(f"local.{name}" for name in self.locals)}
+        named = {f"var.{name}" for name in self.variables} | {f"local.{name}" for name in self.locals}
+        return named | self.resources.keys()
 
     def dependencies(self) -> dict[str, set[str]]:
         """Address → the addresses that it refers to, of resources, data sources and local values."""
@@ -194,8 +195,9 @@ def contents(body: Tree, file: str) -> tuple[dict[str, Tree], tuple[Block, ...]]
                 raise TerraformError(f"{file}:{node.meta.line}: {name} is there twice")
             attributes[name] = node.children[-1]
         elif node.data == "block":
-            kind, *labels = (text_of(part) for part in subtrees(node) if part.data in ("identifier", "string", "keyword"))
-            inner = contents(next(part for part in subtrees(node) if part.data == "body"), file)
+            *names, body = subtrees(node)
+            kind, *labels = (text_of(name) for name in names)
+            inner = contents(body, file)
             blocks.append(Block(kind, tuple(labels), file, node.meta.line, *inner))
     return attributes, tuple(blocks)
 
@@ -268,8 +270,7 @@ def references(block: Block, names: Iterable[str] = ()) -> list[Reference]:
     """All references of a block and of the blocks in it. names: dynamic blocks' iterators, which are none."""
     found, known = [], set(names)
     if block.kind == "dynamic":
-        iterator = block.attributes.get("iterator")
-        known.add(next(iter(identifiers(iterator))) if iterator else block.labels[0])
+        known.add(iterator_of(block))
     for name, tree in block.attributes.items():
         if (block.kind, name) not in NOT_VALUES and not (block.kind == "dynamic" and name == "iterator"):
             found += references_in(tree, block.file, known)
@@ -278,8 +279,10 @@ def references(block: Block, names: Iterable[str] = ()) -> list[Reference]:
     return found
 
 
-def identifiers(tree: Tree) -> Iterator[str]:
-    return (str(node.children[0]) for node in tree.find_data("identifier"))
+def iterator_of(block: Block) -> str:
+    """The name under which a dynamic block's contents know the member that it is made of."""
+    chosen = block.attributes.get("iterator")
+    return str(next(chosen.find_data("identifier")).children[0]) if chosen else block.labels[0]
 
 
 def references_in(tree: Tree, file: str, names: Iterable[str] = ()) -> list[Reference]:
@@ -308,8 +311,7 @@ def references_in(tree: Tree, file: str, names: Iterable[str] = ()) -> list[Refe
 
 def is_name(tree: Tree) -> bool:
     """Whether an object's key is a bare name, which stands for itself."""
-    inner = tree.children[0]
-    return isinstance(inner, Tree) and (inner.data == "keyword" or only_child(inner).data in ("identifier", "literal_value"))
+    return tree.children[0].data == "keyword" or only_child(tree.children[0]).data in ("identifier", "literal_value")
 
 
 def only_child(tree: Tree) -> Tree:

@@ -1,14 +1,13 @@
 """What a Terraform provider takes and gives, from the npm package in which its schema is published, and what of the
 project's files does not fit.
 
-HashiCorp made `@cdktf/provider-…` from each provider's own schema. In a resource's `index.d.ts`, each argument is a property
-of an interface, optional if it has a `?`, with the argument's true name in the link of its comment; nested blocks are
-interfaces of their own. What a resource gives after it was made stands in `index.js`, in `get…Attribute('name')`.
+HashiCorp made `@cdktf/provider-…` from each provider's own schema. In a resource's `index.d.ts`, each argument is a
+property of an interface, optional if it has a `?`, with the argument's true name in the link of its comment; nested
+blocks are interfaces of their own. What can be read of a resource stands in `index.js`, in `get…Attribute('name')`.
 """
 
 import base64
 import difflib
-import functools
 import hashlib
 import re
 import shutil
@@ -99,6 +98,7 @@ class Schema:
         # The package's folders, storage-bucket, data-google-project, provider; and index.d.ts and index.js of some.
         self.names: set[str] = set()
         self.texts: dict[tuple[str, str], str] = {}
+        self.places: dict[str, Place] = {}
         folders = {self.folder(block) for block in wanted} | {"provider"}
         with tarfile.open(archive) as members:
             for member in members:
@@ -118,9 +118,13 @@ class Schema:
         """The provider's version of which this is the schema."""
         return re.search(r"providers/hashicorp/\w+/([\d.]+)/docs", self.texts["provider", "d.ts"])[1]
 
-    @functools.cache
     def place(self, folder: str) -> Place:
         """What the resource takes and gives."""
+        if folder not in self.places:
+            self.places[folder] = self._place(folder)
+        return self.places[folder]
+
+    def _place(self, folder: str) -> Place:
         declared, made = self.texts[folder, "d.ts"], self.texts[folder, "js"]
         interfaces = dict(re.findall(r"^export interface (\w+)[^{\n]*\{\n(.*?)^\}", declared, re.S | re.M))
         top = re.search(r"^export interface (\w+Config) extends cdktf\.TerraformMetaArguments", declared, re.M)
@@ -151,9 +155,9 @@ def takes(interface: str, interfaces: Mapping[str, str]) -> Place:
 def gives(name: str, classes: Mapping[str, str]) -> dict[str, Place | None]:
     """What can be read of an instance of that class."""
     body = classes.get(name, "")
-    found: dict[str, Place | None] = {attribute: None for attribute in re.findall(r"\.get\w+Attribute\('(\w+)'\)", body)}
+    found: dict[str, Place | None] = dict.fromkeys(re.findall(r"\.get\w+Attribute\('(\w+)'\)", body))
     for inner, attribute in re.findall(r'= new (\S+?)\(this, "(\w+)"', body):
-        inner = re.sub(r"List$", "OutputReference", inner) if inner.endswith("List") else inner
+        inner = re.sub(r"List$", "OutputReference", inner)
         found[attribute] = Place(gives=gives(inner, classes)) if inner in classes else None
     return found
 
@@ -173,8 +177,7 @@ def problems(configuration: Configuration, schemas: Mapping[str, Schema]) -> lis
             what = {"data": "data source"}.get(block.kind, block.kind)
             found.append(f"{block.where}: expected a {what} of {schema.provider}, found {block.labels[0]}")
         else:
-            place = schema.place(schema.folder(block))
-            found += unfitting(block, place, META, META_BLOCKS)
+            found += unfitting(block, schema.place(schema.folder(block)), outermost=True)
     for block in configuration.blocks:
         for reference in references(block):
             found += unreadable(reference, configuration, schemas)
@@ -185,13 +188,13 @@ def provider_of(block: Block) -> str:
     return block.labels[0].split("_", 1)[0]
 
 
-def unfitting(block: Block, place: Place, more: set[str] = frozenset(), more_blocks: set[str] = frozenset()) -> Iterator[str]:
+def unfitting(block: Block, place: Place, outermost: bool = False) -> Iterator[str]:
     """What of a block and the blocks in it the schema does not have at this place, or wants and does not find."""
     name = block.labels[0] if block.labels else block.kind
     for argument in block.attributes:
         if argument in place.blocks:
             yield f"{block.where}: {name}: expected {argument} as a block, found an argument"
-        elif argument not in place.arguments and argument not in more:
+        elif argument not in place.arguments and not (outermost and argument in META):
             yield f"{block.where}: {name}: {unknown('argument', argument, place)}"
     given: dict[str, int] = {}
     for inner in block.blocks:
@@ -204,7 +207,7 @@ def unfitting(block: Block, place: Place, more: set[str] = frozenset(), more_blo
                 yield from unfitting(content, place.blocks[kind][2])
         elif kind in place.arguments:
             yield f"{inner.where}: {name}: expected {kind} as an argument, found a block"
-        elif kind not in more_blocks:
+        elif not (outermost and kind in META_BLOCKS):
             yield f"{inner.where}: {name}: {unknown('block', kind, place)}"
     for argument, (required, _) in place.arguments.items():
         if required and argument not in block.attributes:
@@ -223,9 +226,7 @@ def unknown(what: str, name: str, place: Place) -> str:
     return f"expected an {what} such as {', '.join(near)}; found {name}"
 
 
-def unreadable(
-    reference: Reference, configuration: Configuration, schemas: Mapping[str, Schema]
-) -> Iterator[str]:
+def unreadable(reference: Reference, configuration: Configuration, schemas: Mapping[str, Schema]) -> Iterator[str]:
     """The reference's first attribute that its resource does not have."""
     block = configuration.resources.get(reference.address)
     schema = schemas.get(provider_of(block)) if block else None

@@ -3,19 +3,14 @@
     values = Values(configuration, {"project_id": "my-project"})
     values.instances("google_storage_bucket.input")[None].get("name")    "my-project-ml-input"
 
-What only the cloud knows (a URI, a number) becomes its own reference in angle brackets, `<google_….uri>`, so that it can
-stand in a text; what the provider derives from a resource's arguments, such as a service account's e-mail address, is
-derived here too. An expression with something that is not there raises TerraformError.
+What only the cloud knows (a URI, a number) becomes its own reference in angle brackets, `<google_….uri>`, so that it
+can stand in a text; what the provider derives from a resource's arguments, such as a service account's e-mail address,
+is derived here too. An expression with something that is not there raises TerraformError.
 """
 
-import functools
-import hashlib
-import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import yaml
 from lark import Token, Tree
 
 from tests.terraform_files import (
@@ -24,11 +19,13 @@ from tests.terraform_files import (
     Configuration,
     TerraformError,
     is_name,
+    iterator_of,
     only_child,
     subtrees,
     text_of,
     unescape,
 )
+from tests.terraform_functions import FUNCTIONS, OPERATORS, Set, as_text
 
 # What the provider makes of a resource's arguments: type → attribute → template of arguments and {project}.
 ACCOUNT = "{account_id}@{project}.iam.gserviceaccount.com"
@@ -60,6 +57,7 @@ class Values:
 
     def __init__(self, configuration: Configuration, variables: Mapping[str, object], folder: Path = FOLDER):
         self.configuration, self.given, self.folder = configuration, variables, folder
+        self.computed: dict[str, object] = {}  # address → what was asked for already
 
     def variable(self, name: str) -> object:
         block = self.configuration.variables.get(name)
@@ -71,18 +69,29 @@ class Values:
             raise TerraformError(f"{block.where}: var.{name} has no default and no value")
         return self.value(block.attributes["default"], {})
 
-    @functools.cache
+    def refusals(self, name: str) -> list[str]:
+        """The error messages of the variable's validations that its value does not pass."""
+        rules = [Body(self, block, {}) for block in self.configuration.variables[name].inside("validation")]
+        return [rule.get("error_message") for rule in rules if not rule.get("condition")]
+
     def local(self, name: str) -> object:
         if name not in self.configuration.locals:
             raise TerraformError(f"local.{name}: expected a local value's name")
-        return self.value(self.configuration.locals[name][1], {})
+        address = f"local.{name}"
+        if address not in self.computed:
+            self.computed[address] = self.value(self.configuration.locals[name][1], {})
+        return self.computed[address]
 
     def output(self, name: str) -> object:
         return self.value(self.configuration.outputs[name].attributes["value"], {})
 
-    @functools.cache
     def instances(self, address: str) -> dict[object, "Body"]:
         """Key → one instance of a resource or data source; the key is None without for_each or count."""
+        if address not in self.computed:
+            self.computed[address] = self._instances(address)
+        return self.computed[address]
+
+    def _instances(self, address: str) -> dict[object, "Body"]:
         block = self.configuration.resources.get(address)
         if block is None:
             raise TerraformError(f"{address}: expected a resource's address")
@@ -249,7 +258,7 @@ class Values:
 
 
 class Names:
-    """The beginning of a reference that is no value yet: `var`, `data`, `data.google_project`, `google_storage_bucket`."""
+    """The beginning of a reference that is no value yet: `var`, `data.google_project`, `google_storage_bucket`."""
 
     def __init__(self, values: Values, parts: tuple[str, ...]):
         self.values, self.parts = values, parts
@@ -265,7 +274,7 @@ class Names:
         if len(parts) < (3 if parts[0] == "data" else 2):
             return Names(self.values, parts)
         instances = self.values.instances(".".join(parts))
-        return instances[None] if None in instances else instances
+        return instances.get(None, instances)
 
 
 class Body:
@@ -289,8 +298,8 @@ class Body:
             return self.inside(name)
         rule = DERIVED.get(self.block.labels[0] if self.block.labels else "", {}).get(name)
         if rule:
-            arguments = {"project": self.values.variable("project_id")}
-            return rule.format_map(arguments | {key: self.get(key) for key in self.block.attributes if f"{{{key}}}" in rule})
+            arguments = {key: self.get(key) for key in self.block.attributes if f"{{{key}}}" in rule}
+            return rule.format_map({"project": self.values.variable("project_id")} | arguments)
         return Unknown(f"<{self.path}.{name}>")
 
     @property
@@ -302,7 +311,7 @@ class Body:
         found = [Body(self.values, block, self.scope, self) for block in self.block.inside(name)]
         for block in self.block.inside("dynamic"):
             if block.labels[0] == name:
-                iterator = next((str(t) for t in block.attributes.get("iterator", Tree("", [])).scan_values(bool)), name)
+                iterator = iterator_of(block)
                 (content,) = block.inside("content")
                 content = Block(name, (), content.file, content.line, content.attributes, content.blocks)
                 for key, value in pairs_of(self.values.value(block.attributes["for_each"], self.scope)):
@@ -341,71 +350,3 @@ def pairs_of(value: object) -> list[tuple[object, object]]:
     if isinstance(value, Set):
         return [(member, member) for member in value]
     return list(enumerate(value))
-
-
-class Set(list):
-    """A set, in Terraform's order."""
-
-
-def set_of(members: list) -> Set:
-    return Set(sorted(set(members)))
-
-
-def as_text(value: object) -> str:
-    if isinstance(value, bool) or value is None:
-        return json.dumps(value)
-    if isinstance(value, (str, int, float)):
-        return str(value)
-    raise TerraformError(f"expected something to put into a text, found {type(value).__name__}")
-
-
-def merged(*maps: Mapping) -> dict:
-    return {key: value for one in maps for key, value in (one or {}).items()}
-
-
-OPERATORS: dict[str, Callable] = {
-    "==": lambda left, right: left == right(),
-    "!=": lambda left, right: left != right(),
-    "<": lambda left, right: left < right(),
-    ">": lambda left, right: left > right(),
-    "<=": lambda left, right: left <= right(),
-    ">=": lambda left, right: left >= right(),
-    "&&": lambda left, right: left and right(),
-    "||": lambda left, right: left or right(),
-    "+": lambda left, right: left + right(),
-    "-": lambda left, right: left - right(),
-    "*": lambda left, right: left * right(),
-    "/": lambda left, right: left / right(),
-    "%": lambda left, right: left % right(),
-}
-
-FUNCTIONS: dict[str, Callable] = {
-    "abs": abs,
-    "basename": lambda path: path.rsplit("/", 1)[-1],
-    "concat": lambda *lists: [member for one in lists for member in one],
-    "contains": lambda members, one: one in members,
-    "format": lambda form, *values: re.sub(r"%[sdv]", "%s", form) % tuple(map(as_text, values)),
-    "join": lambda between, members: between.join(map(as_text, members)),
-    "jsondecode": json.loads,
-    "jsonencode": lambda value: json.dumps(value, separators=(",", ":")),
-    "keys": lambda one: sorted(one),
-    "length": len,
-    "lower": str.lower,
-    "max": max,
-    "md5": lambda text: hashlib.md5(text.encode()).hexdigest(),
-    "merge": merged,
-    "min": min,
-    "replace": lambda text, old, new: text.replace(old, new),
-    "setunion": lambda *sets: set_of([member for one in sets for member in one]),
-    "split": lambda between, text: text.split(between),
-    "toset": set_of,
-    "tolist": list,
-    "tonumber": lambda value: value if isinstance(value, (int, float)) else json.loads(value),
-    "tostring": as_text,
-    "trimprefix": str.removeprefix,
-    "trimsuffix": str.removesuffix,
-    "trimspace": str.strip,
-    "upper": str.upper,
-    "values": lambda one: [one[key] for key in sorted(one)],
-    "yamldecode": yaml.safe_load,
-}
