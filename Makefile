@@ -19,7 +19,7 @@ MODELS ?= .local/bench-models
 # What a caller's shell has set must reach neither Spark nor Python here.
 unexport PYTHONPATH SPARK_HOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
-.PHONY: help setup demo test test-spark35 test-airflow lint format up down tutorial reconcile bench bench-landing bench-convert bench-train bench-serve clean lock
+.PHONY: help setup demo test test-spark35 test-airflow lint lint-terraform format up down tutorial reconcile bench bench-landing bench-convert bench-train bench-serve clean lock
 
 help: ## prints this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,12 @@ test-airflow: setup ## runs the Airflow DAG against the stand-ins, with Airflow 
 
 lint: setup ## checks style and formatting
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+lint-terraform: setup ## checks Terraform's formatting, and by checkov Terraform, Dockerfile, workflows and forgotten secrets
+	@bash local/setup.sh checkov
+	@if command -v terraform >/dev/null; then terraform fmt -check -diff -recursive terraform; \
+		else echo "terraform is not on PATH: its formatting is not checked" >&2; fi
+	@.venv-checkov/bin/checkov --config-file=terraform/checkov.yaml --directory=.
 
 format: setup ## formats the code
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
@@ -93,11 +99,12 @@ bench-serve: setup ## serving: next to a plain scikit-learn function, and under 
 	@$(PY) -m benchmarks.serving document --data='$(DATA)' --models='$(MODELS)'
 
 lock: LOCK := --python-version 3.11 --universal --no-emit-index-url -q
-lock: ## pins requirements.in into requirements.txt, the project's and the DAG's
+lock: ## pins requirements.in into requirements.txt: the project's, the DAG's and checkov's
 	@.venv/bin/uv pip compile requirements.in -o requirements.txt $(LOCK)
 	@.venv/bin/uv pip compile airflow/requirements.in -o airflow/requirements.txt $(LOCK)
+	@.venv/bin/uv pip compile terraform/requirements.in -o terraform/requirements.txt $(LOCK)
 
 clean: ## removes all that was made here: .venv, .local, caches
 	@[ ! -x $(PY) ] || $(PY) -m local.services down
-	@rm -rf .venv .venv-airflow .venv-spark35 .local .pytest_cache .ruff_cache .hypothesis spark-warehouse artifacts
+	@rm -rf .venv .venv-airflow .venv-checkov .venv-spark35 .local .pytest_cache .ruff_cache .hypothesis spark-warehouse artifacts
 	@find . -name __pycache__ -prune -exec rm -rf {} +

@@ -112,10 +112,6 @@ class Configuration:
         """Name → the block that it stands in, and its expression."""
         return {name: (block, tree) for block in self.of_kind("locals") for name, tree in block.attributes.items()}
 
-    def resources_of(self, kind: str) -> list[Block]:
-        """The resources of that type."""
-        return [block for block in self.of_kind("resource") if block.labels[0] == kind]
-
     def required_providers(self) -> dict[str, Tree]:
         """Local name → the expression with its source and version."""
         found = {}

@@ -105,9 +105,10 @@ class Values:
         return {None: Body(self, block, {})}
 
     def all_of(self, kind: str) -> Iterator["Body"]:
-        """Every instance of the resources of that type."""
-        for block in self.configuration.resources_of(kind):
-            yield from self.instances(block.address).values()
+        """Every instance of the resources and data sources of that type."""
+        for address, block in self.configuration.resources.items():
+            if block.labels[0] == kind:
+                yield from self.instances(address).values()
 
     # ------------------------------------------------------------------------------------------ expressions
 

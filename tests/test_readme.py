@@ -11,6 +11,7 @@ import yaml
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
+PORTUGUESE = (ROOT / "README.pt-BR.md").read_text("utf-8")
 BY_HAND = (ROOT / "docs" / "by_hand.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```\w*\n(.*?)^```$", README + BY_HAND, re.S | re.M)
 COMMANDS = [
@@ -107,6 +108,36 @@ def test_every_make_target_of_the_readme_is_in_the_makefile():
     targets = set(re.findall(r"^  make (\S+)", helped, re.M))
     assert targets >= {"help", "setup", "demo", "test", "lint", "format", "up", "down", "clean"}
     assert set(re.findall(r"make (?:-s )?([a-z][\w-]+)", " ".join(re.findall(r"`[^`]+`", README)))) <= targets
+
+
+def without_words(language: str, block: str) -> list[str]:
+    """What of a code block no translation may touch: all but comments, the tree's descriptions, the picture's words."""
+    if language == "mermaid":
+        return [word for word in re.split(r"[\s\[\](){}]+|<br>", block) if re.search(r"^[A-Z]$|\W", word)]
+    if block.startswith("publisher.py "):
+        return re.findall(r"^\S+", block, re.M)
+    return [re.sub(r"(^|\s+)#\s.*$", "", line) for line in block.splitlines()]
+
+
+def of_every_language(text: str) -> dict[str, list]:
+    """What two languages have in common, and its order where that is no matter of grammar."""
+    fences = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
+    prose = fences.sub("", text)
+    command = r"(?<!`)`(\S+|(?:make|gcloud|python|spark-submit|git|terraform|benchmarks\S+) [^`\n]+)`"
+    return {
+        "code blocks": [(fence[1], *without_words(*fence.groups())) for fence in fences.finditer(text)],
+        "commands": sorted(set(re.findall(command, prose))),
+        "links": sorted(set(re.findall(r"\]\((?!README|#)([^)]+)\)", prose))),
+        "sections": re.findall(r"^(#+) ", prose, re.M),
+        "table rows": [row.count("|") for row in re.findall(r"^\|.*$", prose, re.M)],
+        "figures": sorted(figure.rstrip(".,") for figure in re.findall(r"(?<!\w)\.?\d[\d.,]*", prose)),
+    }
+
+
+@pytest.mark.parametrize("what", of_every_language(README))
+def test_the_portuguese_readme_is_the_same_document(what):
+    assert of_every_language(PORTUGUESE)[what] == of_every_language(README)[what]
+    assert of_every_language(README)[what]
 
 
 def test_the_reasons_of_dead_letters_are_the_readme_s():

@@ -69,7 +69,7 @@ def test_every_value_is_of_the_type_that_its_provider_takes(configuration, schem
         # too often, not to be set, of no provider
         ("storage.tf", "  versioning {", "  versioning {\n enabled = false\n}\n  versioning {", "one block", "found 2"),
         ("storage.tf", "  location  ", '  self_link = "x"\n  location  ', "self_link", "can only be read"),
-        ("storage.tf", 'google_storage_bucket" "logs', 'google_storage_buckets" "logs', "resource of google", "buckets"),
+        ("storage.tf", 'google_storage_bucket" "logs', 'google_storage_buckets" "logs', "of google", "_buckets"),
         ("versions.tf", 'data "google_project"', 'data "google_projet"', "a data source of google", "google_projet"),
         ("storage.tf", '"google_storage_bucket" "logs"', '"aws_s3_bucket" "logs"', "a provider whose", "found aws_s3"),
         # read: an attribute that is not there, one that is there in another block
