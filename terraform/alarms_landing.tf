@@ -95,7 +95,7 @@ resource "google_monitoring_alert_policy" "landing_dead_letters" {
     content   = <<-EOT
       Each is a line with its reason:
 
-          gcloud storage cat '${local.dead_letter_uri}/dt=*/*.jsonl' | head | jq -r '[.reason, .detail, .messageId] | @tsv'
+          gcloud storage cat 'gs://${local.input_bucket}/dead_letter/dt=*/*.jsonl' | head | jq -r '[.reason, .detail, .messageId] | @tsv'
 
       Mostly the publisher sends what is no event. When that is mended, `python publisher.py --replay` publishes them again (README, "Operating it").
     EOT
@@ -137,9 +137,9 @@ resource "google_monitoring_alert_policy" "nothing_landed" {
     content   = <<-EOT
       - Is anything published? If not, that is all there is to it: look at the publisher. [The topic](${local.console}/cloudpubsub/topic/detail/${google_pubsub_topic.documents.name}?project=${var.project_id})
       - Does landing run? `gcloud dataflow jobs list --status=active --region=${var.region} --project=${var.project_id}` If there is no `${local.landing_job}`: `make gcp-landing PROJECT=${var.project_id}`
-      - It runs, and messages arrive: then all of them are dead letters. `gcloud storage ls '${local.dead_letter_uri}/**' | tail -3`
+      - It runs, and messages arrive: then all of them are dead letters. `gcloud storage ls 'gs://${local.input_bucket}/dead_letter/**' | tail -3`
 
-      The last files that landed: `gcloud storage ls '${local.landed_uri}/**' | tail -3`
+      The last files that landed: `gcloud storage ls 'gs://${local.input_bucket}/input/**' | tail -3`
 
       Landing that runs elsewhere than on Dataflow reports no counters; switch this alarm off then.
     EOT
