@@ -10,8 +10,8 @@ On this machine, after `make up` and the lines that it prints:
     SCHEDULE_ANCHOR=2026-01-05 python scheduler/main.py --dry_run
     SCHEDULE_ANCHOR=2026-01-05 python scheduler/main.py --next 3
 On GCP:
-    gcloud functions deploy retrain-trigger --gen2 --runtime=python312 --source=scheduler --trigger-http --timeout=180s \\
-        --entry-point=trigger --set-env-vars=WORKFLOW_TEMPLATE=…,MODELS_URI=…,SCHEDULE_ANCHOR=2026-01-05
+    gcloud functions deploy retrain-trigger --gen2 --runtime=python312 --source=scheduler --trigger-http \\
+        --timeout=180s --entry-point=trigger --set-env-vars=WORKFLOW_TEMPLATE=…,MODELS_URI=…,SCHEDULE_ANCHOR=2026-01-05
     python scheduler/create_job.py --project=P --region=R --trigger_url=URL --service_account=ACCOUNT
 """
 
