@@ -10,6 +10,7 @@ locals {
 
   models_uri = "gs://${local.output_bucket}/output/"
 
+  landing_job   = "brigade-landing" # the Dataflow job, which `make gcp-landing` starts
   template_name = "brigade-retrain"
   template      = "projects/${var.project_id}/regions/${var.region}/workflowTemplates/${local.template_name}"
 

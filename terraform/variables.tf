@@ -105,3 +105,9 @@ variable "log_days" {
   default     = 90
   description = "How long the pipeline's logs are kept in their bucket, in days."
 }
+
+variable "alert_email" {
+  type        = string
+  default     = null
+  description = "Whom alarms are sent to by e-mail, beside the topic ml_alerts. Null: nobody."
+}
