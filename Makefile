@@ -16,10 +16,20 @@ EMPTY ?=
 # Where `make bench-serve` keeps the models that it trains
 MODELS ?= .local/bench-models
 
+# `make gcp-…`: the Google Cloud project and region; YES=1 answers Terraform's question, BUCKETS=A,B are removed with their
+# data, UPDATE=1 updates the running job, which grows to MAX_WORKERS machines
+PROJECT ?=
+REGION ?= us-central1
+YES ?=
+BUCKETS ?=
+UPDATE ?=
+MAX_WORKERS ?= 2
+
 # What a caller's shell has set must reach neither Spark nor Python here.
 unexport PYTHONPATH SPARK_HOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
-.PHONY: help setup demo test test-spark35 test-airflow lint lint-terraform format up down tutorial reconcile bench bench-landing bench-convert bench-train bench-serve clean lock
+.PHONY: help setup demo test test-spark35 test-airflow lint lint-terraform format up down tutorial reconcile bench bench-landing bench-convert bench-train bench-serve preflight gcp-plan gcp-up gcp-landing gcp-demo gcp-down \
+	clean lock
 
 help: ## prints this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +107,25 @@ bench-serve: setup ## serving: next to a plain scikit-learn function, and under 
 	@$(PY) -m benchmarks.serving mutated
 	@$(PY) -m benchmarks.serving pubsub
 	@$(PY) -m benchmarks.serving document --data='$(DATA)' --models='$(MODELS)'
+
+preflight: setup ## finds what would stop the pipeline on Google Cloud: PROJECT=P, and REGION=R if not us-central1
+	@exec $(PY) -m gcp.preflight --project='$(PROJECT)' --region='$(REGION)'
+
+gcp-plan: setup ## shows what gcp-up would create or change in PROJECT=P
+	@exec $(PY) -m gcp.resources plan --project='$(PROJECT)' --region='$(REGION)'
+
+gcp-up: setup ## creates everything in PROJECT=P, after Terraform's question; YES=1 answers it
+	@exec $(PY) -m gcp.resources up --project='$(PROJECT)' --region='$(REGION)' $(if $(YES),--yes)
+
+gcp-landing: setup ## starts landing in PROJECT=P as a Dataflow job; UPDATE=1 replaces the running one's code; MAX_WORKERS=N
+	@exec $(PY) -m gcp.landing --project='$(PROJECT)' --region='$(REGION)' --max_workers='$(MAX_WORKERS)' \
+		$(if $(UPDATE),--update)
+
+gcp-demo: setup ## publishes documents in PROJECT=P and watches them come back classified; trains first if no model serves
+	@exec $(PY) -m gcp.demo --project='$(PROJECT)' --region='$(REGION)'
+
+gcp-down: setup ## ends landing and removes everything from PROJECT=P but the data; BUCKETS=P-ml-input,… removes these too
+	@exec $(PY) -m gcp.resources down --project='$(PROJECT)' --region='$(REGION)' --buckets='$(BUCKETS)' $(if $(YES),--yes)
 
 lock: LOCK := --python-version 3.11 --universal --no-emit-index-url -q
 lock: ## pins requirements.in into requirements.txt: the project's, the DAG's and checkov's

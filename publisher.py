@@ -1,7 +1,8 @@
 """PUBLISH: files, standard input or generated documents → Pub/Sub. It also replays dead letters.
 
 What enters: tables (CSV, TSV) with a text and a label column; JSON lines, rows of that kind or whole events,
-which go out byte for byte; made-up business mail (`--generate`); or the dead letters of the landing job.
+which go out byte for byte; made-up business mail (`--generate`); or dead letters, of landing from its folder, of
+classification from their subscription.
 What leaves: a message for each, the event of the README, counted when the server has acknowledged it. The
 same file again gives the same eventIds, so publishing twice adds no document.
 
@@ -55,6 +56,10 @@ GIVE_UP_SECONDS = 120  # a message that the server has not taken by then has fai
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 RESERVED = {"self", "topic", "data", "ordering_key", "retry", "timeout"}  # what PublisherClient.publish takes
 LEDGER_LINES = 1000
+SUBSCRIPTION = re.compile(r"projects/[^/]+/subscriptions/[^/]+")
+# What classification, and Pub/Sub when it gives a message up, add to the original attributes.
+DEAD_LETTER_ATTRIBUTES = re.compile(r"reason|detail|originalMessageId|CloudPubSubDeadLetterSource\w+")
+HOLD_SECONDS, QUIET_SECONDS = 600, 10  # the longest that Pub/Sub allows; after which a subscription counts as empty
 TRANSIENT = (exceptions.Aborted, exceptions.Cancelled, exceptions.TooManyRequests, exceptions.ServerError)
 
 
@@ -552,6 +557,103 @@ def replay(
             ledger.write()
 
 
+class DeadLetterSubscription:
+    """The dead letters that wait in a subscription. Each stays there until it is published again.
+
+    Use as a context: what was pulled and not published again goes back when it is left.
+    """
+
+    def __init__(self, name: str):
+        self.name, self.client = name, pubsub.SubscriberClient()
+        self.held: dict[str, str] = {}  # messageId → what acknowledges it
+        self.taken: deque[str] = deque()  # of what the topic has taken; filled by the publishing client's threads
+        self.settled: set[str] = set()
+
+    def __enter__(self) -> "DeadLetterSubscription":
+        return self
+
+    def __exit__(self, *failure) -> None:
+        with self.client:
+            self.settle()
+            self.hold(list(self.held.values()), 0)
+
+    def letters(self) -> Iterator[pubsub_v1.PubsubMessage]:
+        """Each message once, however often Pub/Sub brings it, until no other one comes. Raises CannotGoOn."""
+        quiet_since = time.monotonic()
+        while time.monotonic() < quiet_since + QUIET_SECONDS:
+            new, again = {}, []
+            for one in self.pull():
+                message_id = one.message.message_id
+                if message_id in self.settled:
+                    again.append(one.ack_id)
+                    continue
+                if message_id not in self.held:
+                    new[message_id] = one.message
+                self.held[message_id] = one.ack_id
+            self.acknowledge(again)
+            self.hold([self.held[message_id] for message_id in new], HOLD_SECONDS)
+            yield from new.values()
+            self.settle()
+            if new:
+                quiet_since = time.monotonic()
+
+    def pull(self) -> list:
+        try:
+            request = {"subscription": self.name, "max_messages": 500}
+            return list(self.client.pull(request=request, timeout=5).received_messages)
+        except exceptions.DeadlineExceeded:
+            return []
+        except exceptions.NotFound:
+            raise CannotGoOn(f"{self.name} does not exist; see: gcloud pubsub subscriptions list") from None
+
+    def settle(self) -> None:
+        """Acknowledges what the topic has taken since the last time."""
+        taken = [self.taken.popleft() for _ in range(len(self.taken))]
+        self.acknowledge([self.held.pop(message_id) for message_id in taken])
+        self.settled.update(taken)
+
+    def acknowledge(self, ack_ids: list[str]) -> None:
+        for start in range(0, len(ack_ids), 500):
+            self.client.acknowledge(subscription=self.name, ack_ids=ack_ids[start : start + 500])
+
+    def hold(self, ack_ids: list[str], seconds: int) -> None:
+        """Lets Pub/Sub bring them again no earlier than in so many seconds."""
+        for start in range(0, len(ack_ids), 500):
+            request = {"subscription": self.name, "ack_ids": ack_ids[start : start + 500]}
+            self.client.modify_ack_deadline(request=request | {"ack_deadline_seconds": seconds})
+
+
+def replay_subscription(
+    name: str, reason: str | None, outlet: Outlet, rate: float | None, limit: int | None, counts: Counter
+) -> None:
+    """Sends the original bytes and attributes of each dead letter in the subscription, and acknowledges it then."""
+    sent: set[str] = set()
+
+    def due(subscription: DeadLetterSubscription) -> Iterator[tuple[str, str, bytes, dict[str, str]]]:
+        for message in subscription.letters():
+            told = dict(message.attributes)
+            origin = told.get("originalMessageId") or message.message_id
+            if told.get("replayOf") in sent:  # of this run, and no event this time either: it would go round and round
+                counts.update(read=1, skipped_already_sent=1)
+            elif reason and told.get("reason") != reason:
+                counts.update(read=1, skipped_other_reason=1)
+            elif not message.data and told.get("reason") == "too_large":  # its bytes were left out
+                counts.update(read=1, unreadable=1)
+            else:
+                sent.add(origin)
+                kept = {key: value for key, value in told.items() if not DEAD_LETTER_ATTRIBUTES.fullmatch(key)}
+                yield message.message_id, origin, message.data, kept
+
+    with DeadLetterSubscription(name) as subscription:
+        try:
+            for message_id, origin, data, attributes in paced(itertools.islice(due(subscription), limit), rate):
+                taken = lambda _, message_id=message_id: subscription.taken.append(message_id)  # noqa: E731
+                outlet.send(data, attributes | {"replayOf": origin}, taken)
+                counts["read"] += 1
+        finally:
+            outlet.close()
+
+
 # -------------------------------------------------------------------------------------------- the three moves
 
 
@@ -566,6 +668,7 @@ examples:
   publisher.py mails.csv --hold_out=0.2 --hold_out_file=test.jsonl --dry_run > train.jsonl
   publisher.py --generate=5000 --seed=7 --rate=200 --topic=projects/P/topics/topic-brigade
   publisher.py --replay=gs://ml_input/dead_letter --reason=empty_payload --topic=projects/P/topics/T
+  publisher.py --replay=projects/P/subscriptions/sub-brigade-dead-letter --topic=projects/P/topics/T
 """
 
 
@@ -592,7 +695,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--malformed", type=how_many, metavar="K", help="and K broken messages (default: 1 %% of N)")
     add("--hold_out", type=positive(float), metavar="FRACTION", help="keep documents back, by their text")
     add("--hold_out_file", metavar="URI", help="where those go at the end, as events in JSON lines")
-    add("--replay", metavar="URI", help="publish the dead letters in this folder or file again, each once")
+    add("--replay", metavar="URI", help="publish the dead letters in this folder, file or subscription again")
     add("--reason", metavar="CODE", help="only the dead letters with this reason")
     add("--rate", type=positive(float), metavar="R", help="messages per second (default: no limit)")
     add("--limit", type=positive(int), metavar="N", help="read N documents at most; replay: send N")
@@ -670,7 +773,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         messages, noise = what_to_publish(flags)
         outlet = StandardOutput(flags.topic or "") if flags.dry_run else Topic(flags.topic)
-        if flags.replay:
+        if flags.replay and SUBSCRIPTION.fullmatch(flags.replay):
+            replay_subscription(flags.replay, flags.reason, outlet, flags.rate, flags.limit, counts)
+        elif flags.replay:
             replay(flags.replay, flags.reason, outlet, flags.rate, flags.limit, counts)
         else:
             hold_out = flags.hold_out or 0.0

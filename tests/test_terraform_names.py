@@ -4,26 +4,19 @@ Nothing is listed here twice: names come from the Terraform files, and each plac
 thing is read as it stands.
 """
 
-import ast
-import importlib.metadata
 import re
-import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
-import functions_framework
 import pytest
 import yaml
-from google.auth import environment_vars
 
-from tests import terraform_files as terraform
+from gcp import commands, demo, landing, resources
 from tests.conftest import ROOT
-from tests.terraform_values import Body, Values
+from tests.terraform_project import CONFIGURATION, PROJECT, TEMPLATE_TEXT, VALUES, here, known_or, named, only
+from tests.terraform_values import Values
 from tests.test_readme import BY_HAND, program
 
-CONFIGURATION = terraform.parse(terraform.read())
-PROJECT, ELSEWHERE = "brigade-p", "europe-west4"
-VALUES = Values(CONFIGURATION, {"project_id": PROJECT})
+ELSEWHERE = "europe-west4"
 # Where people and programs name things: documents, settings, and all programs but tests and benchmarks.
 WRITTEN = [
     path
@@ -31,30 +24,6 @@ WRITTEN = [
     for path in sorted(ROOT.glob(pattern))
     if path.is_file() and path.relative_to(ROOT).parts[0] not in ("tests", "benchmarks")
 ]
-FUNCTIONS = {body.get("name"): body for body in VALUES.all_of("google_cloudfunctions2_function")}
-JOB = next(VALUES.all_of("google_cloud_scheduler_job"))
-TEMPLATE_TEXT = (ROOT / "workflow_template.yaml").read_text("utf-8")
-# The lines of the template that are comments until a larger cluster is wanted.
-LARGER = re.sub(
-    r"^( *)# ((?:numInstances|machineTypeUri|diskConfig|secondaryWorkerConfig|autoscalingConfig)\b"
-    r"|  +(?:numInstances|preemptibility|diskConfig|bootDiskSizeGb|policyUri)\b)",
-    r"\1\2",
-    TEMPLATE_TEXT.replace("        numInstances: 0\n", ""),
-    flags=re.M,
-)
-each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
-
-
-def named(kind: str, argument: str = "name") -> set[str]:
-    """The names that the resources of that type have."""
-    return {body.get(argument) for body in VALUES.all_of(kind)}
-
-
-def only(body: Body, *path: str) -> Body:
-    """The one block inside blocks that `path` leads to."""
-    for name in path:
-        (body,) = body.inside(name)
-    return body
 
 
 def words(pattern: str) -> Iterator[tuple[str, str]]:
@@ -64,39 +33,20 @@ def words(pattern: str) -> Iterator[tuple[str, str]]:
             yield str(path.relative_to(ROOT)), found
 
 
-def here(text: str) -> str:
-    """A value of docs/by_hand.md with the project and the buckets that Terraform would give it."""
-    text = re.sub(r"\bml_(input|output|code)\b", rf"{PROJECT}-ml-\1", text)
-    return re.sub(r"(projects/|=|@|^)P\b", rf"\1{PROJECT}", text)
-
-
-def deployments() -> dict[str, dict[str, str]]:
-    """Function → flag → value, of the `gcloud functions deploy` commands of docs/by_hand.md."""
-    commands = re.findall(r"^gcloud functions deploy (.*)$", re.sub(r"\\\n\s*", "", BY_HAND), re.M)
-    found = {}
-    for name, *flags in map(shlex.split, commands):
-        pairs = (flag.removeprefix("--").partition("=")[::2] for flag in flags)
-        found[name] = {flag: value for flag, value in pairs}
-    return found
-
-
-# ------------------------------------------------------------------------------------------------------ names
-
-
 @pytest.mark.parametrize(
-    ("pattern", "kinds"),
+    ("pattern", "kind"),
     [
-        (r"\btopic-brigade(?:-[a-z]+)*", ["google_pubsub_topic"]),
-        (r"\bsub-(?:brigade|ml)(?:-[a-z]+)*", ["google_pubsub_subscription"]),
-        (r"\bml_alerts\b", ["google_pubsub_topic"]),
-        (r"\bworkflow-templates (?:import|instantiate) ([\w-]+)", ["google_dataproc_workflow_template"]),
-        (r"/workflowTemplates/([a-z][\w-]+)", ["google_dataproc_workflow_template"]),
-        (r"/subnetworks/([a-z][\w-]+)", ["google_compute_subnetwork"]),
-        (r"\bgcloud functions (?:deploy|describe) ([\w-]+)", ["google_cloudfunctions2_function"]),
+        (r"\btopic-brigade(?:-[a-z]+)*", "google_pubsub_topic"),
+        (r"\bsub-(?:brigade|ml)(?:-[a-z]+)*", "google_pubsub_subscription"),
+        (r"\bml_alerts\b", "google_pubsub_topic"),
+        (r"\bworkflow-templates (?:import|instantiate) ([\w-]+)", "google_dataproc_workflow_template"),
+        (r"/workflowTemplates/([a-z][\w-]+)", "google_dataproc_workflow_template"),
+        (r"/subnetworks/([a-z][\w-]+)", "google_compute_subnetwork"),
+        (r"\bgcloud functions (?:deploy|describe) ([\w-]+)", "google_cloudfunctions2_function"),
     ],
 )
-def test_what_is_written_names_what_terraform_makes(pattern, kinds):
-    made, found = set().union(*map(named, kinds)), list(words(pattern))
+def test_what_is_written_names_what_terraform_makes(pattern, kind):
+    made, found = named(kind), list(words(pattern))
     assert found and [(path, name) for path, name in found if name not in made] == []
 
 
@@ -110,7 +60,7 @@ def test_every_service_account_that_is_written_is_one_that_terraform_makes():
 
 def test_every_bucket_that_is_written_is_one_that_terraform_makes():
     made = {name.removeprefix(f"{PROJECT}-ml-") for name in named("google_storage_bucket")}
-    found = [(path, a or b) for path, (a, b) in words(r"gs://ml_(\w+)|[>}P…]-ml-([a-z]+)\b")]
+    found = [(path, a or b) for path, (a, b) in words(r"\bml_(?!alerts\b)(\w+)|(?<!sub-)\bml-([a-z]+)\b(?!@)")]
     assert found and [(path, name) for path, name in found if name not in made] == []
 
 
@@ -134,273 +84,41 @@ def test_everything_bears_the_project_s_name():
         assert body.get("name").startswith(f"{PROJECT}-ml-")
 
 
-# ------------------------------------------------------------------------------------- functions and programs
+def test_the_commands_of_make_know_terraform_s_outputs_and_names():
+    asked = {name for module in (demo, landing) for name in module.OUTPUTS}
+    assert asked <= CONFIGURATION.outputs.keys()
+    assert VALUES.variable("region") == commands.REGION
+    assert VALUES.local("landing_job") == commands.LANDING_JOB
+    assert f"--job_name={commands.LANDING_JOB}" in BY_HAND
 
 
-def source(function: Body) -> Path:
-    """The folder that is zipped into the function."""
-    address = re.fullmatch(r"google_storage_bucket_object\.(\w+)", object_of(function))
-    return zipped(VALUES.instances(f"data.archive_file.{address[1]}")[None])
-
-
-def zipped(archive: Body) -> Path:
-    return (terraform.FOLDER / archive.get("source_dir")).resolve()
-
-
-def object_of(function: Body) -> str:
-    block = only(function, "build_config", "source", "storage_source").block
-    (reference,) = terraform.references_in(block.attributes["object"], block.file)
-    return reference.address
-
-
-def modules(folder: Path) -> dict[str, ast.Module]:
-    return {path.stem: ast.parse(path.read_text("utf-8")) for path in folder.glob("*.py")}
-
-
-def names_read(folder: Path) -> set[str]:
-    """The environment variables that the folder's get_env reads."""
-    functions = [
-        node
-        for tree in modules(folder).values()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.name == "get_env"
-    ]
-    texts = [node.value for function in functions for node in ast.walk(function) if isinstance(node, ast.Constant)]
-    return {text for text in texts if isinstance(text, str) and re.fullmatch(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+", text)}
-
-
-def names_read_by_libraries() -> set[str]:
-    """What functions-framework and google-auth read."""
-    folder = Path(functions_framework.__file__).parent
-    texts = [path.read_text("utf-8") for path in folder.rglob("*.py")]
-    framework = {name for text in texts for name in re.findall(r"""environ[^"']*["']([A-Z_]+)["']""", text)}
-    return framework | {value for name, value in vars(environment_vars).items() if name.isupper()}
-
-
-def environment(function: Body) -> dict[str, str]:
-    return only(function, "service_config").get("environment_variables")
-
-
-def environment_read(function: Body, monkeypatch, **changes: str) -> object:
-    """What the function's own get_env makes of the environment that Terraform gives it."""
-    folder = source(function)
-    for name in names_read(folder):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in {**environment(function), **changes}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.syspath_prepend(folder)
-    (module,) = (name for name, tree in modules(folder).items() if any(is_get_env(node) for node in tree.body))
-    return program(f"{folder.name}/{module}.py").get_env()
-
-
-def is_get_env(node: ast.AST) -> bool:
-    return isinstance(node, ast.FunctionDef) and node.name == "get_env"
-
-
-@each_function
-def test_a_function_s_entry_point_is_in_its_folder_and_takes_http(function):
-    entry_point = only(function, "build_config").get("entry_point")
-    (found,) = (
-        node
-        for node in modules(source(function))["main"].body
-        if isinstance(node, ast.FunctionDef) and node.name == entry_point
-    )
-    assert "functions_framework.http" in [ast.unparse(decorator) for decorator in found.decorator_list]
-
-
-@each_function
-def test_a_function_s_zip_has_what_it_imports(function):
-    folder = source(function)
-    (archive,) = (body for body in VALUES.all_of("archive_file") if zipped(body) == folder)
-    left_out = {path for pattern in archive.get("excludes") for path in folder.glob(pattern)}
-    files = {path.name for path in folder.iterdir() if path.is_file()} - {path.name for path in left_out}
-    assert {"main.py", "requirements.txt"} <= files
-    assert [name for name in files if not name.endswith((".py", ".txt"))] == []
-    imported = {
-        alias
-        for tree in modules(folder).values()
-        for node in ast.walk(tree)
-        for alias in imports(node)
-        if (ROOT / f"{alias}.py").exists() or (folder / f"{alias}.py").exists()
+def test_gcp_down_keeps_the_buckets_that_terraform_would_not_empty():
+    labels = {body.block.labels[1]: body for body in VALUES.all_of("google_storage_bucket")}
+    assert {name: f"{PROJECT}-ml-{name}" for name in labels} == {
+        name: body.get("name") for name, body in labels.items()
     }
-    assert imported and {f"{name}.py" for name in imported} <= files
+    kept = {body.get("name") for body in labels.values() if body.block.attributes.get("force_destroy") is None}
+    assert {f"{PROJECT}-{name}" for name in resources.DATA_BUCKETS} == kept
 
 
-def imports(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name.split(".")[0] for alias in node.names]
-    return [node.module.split(".")[0]] if isinstance(node, ast.ImportFrom) and node.module else []
+def test_landing_understands_what_make_gcp_landing_tells_it():
+    given = landing.job_flags(PROJECT, [str(VALUES.output(name)) for name in landing.OUTPUTS], 3, False)
+    own, beam = program("pubsub_gcs.py").parse_arguments(given)
+    assert own.input_subscription.rsplit("/", 1)[1] in named("google_pubsub_subscription")
+    known = beam.get_all_options()
+    assert known["subnetwork"].rsplit("/", 1)[1] in named("google_compute_subnetwork")
+    assert known["service_account_email"] == VALUES.output("landing_service_account")
+    template = yaml.safe_load(here(TEMPLATE_TEXT))
+    assert f"{own.output_path.rstrip('/')}/" == template["jobs"][0]["pysparkJob"]["args"][0]
 
 
-@each_function
-def test_a_function_is_given_only_variables_that_something_reads(function):
-    assert environment(function).keys() - names_read(source(function)) - names_read_by_libraries() == set()
-
-
-@each_function
-def test_a_function_understands_the_environment_that_terraform_gives_it(function, monkeypatch):
-    read = environment_read(function, monkeypatch)
-    assert read.models_uri == f"gs://{VALUES.output('output_bucket')}/output/"
-
-
-def test_classify_is_told_both_topics_and_the_trigger_its_template(monkeypatch):
-    read = environment_read(FUNCTIONS["classify"], monkeypatch)
-    topics = (read.result_topic, read.dead_letter_topic)
-    assert {topic.removeprefix(f"projects/{PROJECT}/topics/") for topic in topics} <= named("google_pubsub_topic")
-    assert len(set(topics)) == 2
-    trigger = environment_read(FUNCTIONS["retrain-trigger"], monkeypatch)
-    assert trigger.template == VALUES.output("workflow_template")
-    assert trigger.template.endswith(f"/{next(VALUES.all_of('google_dataproc_workflow_template')).get('name')}")
-    assert f"{trigger.anchor}" == VALUES.variable("schedule_anchor")
-
-
-def test_the_functions_own_defaults_are_the_variables_defaults(monkeypatch):
-    told = environment_read(FUNCTIONS["predict"], monkeypatch)
-    left_out = environment_read(FUNCTIONS["predict"], monkeypatch, MODEL_REFRESH_SECONDS="", MODEL_PIN="")
-    assert (told.refresh_seconds, told.pin) == (left_out.refresh_seconds, left_out.pin)
-
-
-@pytest.mark.parametrize("name", deployments())
-def test_the_commands_by_hand_deploy_the_function_that_terraform_makes(name):
-    function, flags = FUNCTIONS[name], deployments()[name]
-    service, build = only(function, "service_config"), only(function, "build_config")
-    assert flags["runtime"] == build.get("runtime")
-    assert flags["entry-point"] == build.get("entry_point")
-    assert ROOT / flags["source"] == source(function)
-    assert here(flags["service-account"]) == service.get("service_account_email")
-    assert int(flags.get("min-instances", 0)) == service.get("min_instance_count")
-    assert int(flags.get("timeout", "60s").removesuffix("s")) == service.get("timeout_seconds")
-    given = dict(pair.split("=", 1) for pair in here(flags["set-env-vars"]).split(","))
-    assert given.items() <= environment(function).items()
-    assert "no-allow-unauthenticated" in flags
-
-
-def test_all_functions_are_deployed_by_hand_too_and_by_the_same_identities():
-    flags = deployments()
-    assert flags.keys() == FUNCTIONS.keys()
-    push = only(VALUES.instances("google_pubsub_subscription.classify")[None], "push_config", "oidc_token")
-    assert here(flags["classify"]["trigger-service-account"]) == push.get("service_account_email")
-    assert flags["classify"]["trigger-topic"] == VALUES.instances("google_pubsub_topic.documents")[None].get("name")
-
-
-def test_there_is_one_python_runtime_and_the_packages_know_it():
-    (runtime,) = {only(function, "build_config").get("runtime") for function in FUNCTIONS.values()}
-    assert {found for _, found in words(r"\bpython3\d\d\b(?!-template)")} == {runtime}
-    version = f"{runtime.removeprefix('python')[0]}.{runtime.removeprefix('python')[1:]}"
-    images = {found for _, found in words(r"\bFROM (?:--\S+ )?(?:\S*/)?python:(\d\.\d+)")}
-    assert images <= {version}
-    known = importlib.metadata.metadata("numpy").get_all("Classifier")  # it is built for each version of Python
-    assert f"Programming Language :: Python :: {version}" in known
-
-
-# --------------------------------------------------------------------------------------------- when, and waits
-
-
-def test_the_scheduler_job_is_the_one_that_create_job_makes(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "scheduler")
-    create_job = program("scheduler/create_job.py")
-    plain = create_job.parse_arguments([f"--project={PROJECT}", "--region=us-central1", "--trigger_url=http://x/"])
-    made = create_job.build_job(
-        plain.name, plain.schedule or create_job.WEEKLY, plain.time_zone, plain.retries, plain.deadline_seconds, {}
-    )
-    retry, wanted = only(JOB, "retry_config"), made["retry_config"]
-    assert [JOB.get(field) for field in ("name", "schedule", "time_zone")] == [
-        made[field] for field in ("name", "schedule", "time_zone")
-    ]
-    assert JOB.get("attempt_deadline") == f"{made['attempt_deadline'].seconds}s"
-    assert retry.get("retry_count") == wanted["retry_count"]
-    for field in ("min_backoff_duration", "max_backoff_duration"):
-        assert retry.get(field) == f"{wanted[field].seconds}s"
-    assert only(JOB, "http_target").get("http_method") == "POST"
-
-
-def test_the_job_s_schedule_is_that_of_the_commands_by_hand():
-    (command,) = re.findall(r"gcloud scheduler jobs create http .*", re.sub(r"\\\n\s*", "", BY_HAND))
-    flags = dict(flag.split("=", 1) for flag in shlex.split(command) if "=" in flag)
-    assert (flags["--schedule"], flags["--time-zone"]) == (JOB.get("schedule"), JOB.get("time_zone"))
-    retry = only(JOB, "retry_config")
-    assert (int(flags["--max-retry-attempts"]), flags["--min-backoff"]) == (
-        retry.get("retry_count"),
-        retry.get("min_backoff_duration"),
-    )
-
-
-def test_who_waits_for_an_answer_waits_as_long_as_it_may_take():
-    push = VALUES.instances("google_pubsub_subscription.classify")[None]
-    assert only(FUNCTIONS["classify"], "service_config").get("timeout_seconds") <= push.get("ack_deadline_seconds")
-    trigger = only(FUNCTIONS["retrain-trigger"], "service_config").get("timeout_seconds")
-    assert JOB.get("attempt_deadline") == f"{trigger}s"
-
-
-def test_the_subscription_by_hand_is_terraform_s():
-    (command,) = re.findall(r"gcloud pubsub subscriptions create .*", re.sub(r"\\\n\s*", "", BY_HAND))
-    landing = VALUES.instances("google_pubsub_subscription.landing")[None]
-    words_ = shlex.split(command)
-    assert landing.get("name") in words_ and f"--topic={landing.get('topic')}" in words_
-    assert f"--ack-deadline={landing.get('ack_deadline_seconds')}" in words_
-    days = int(landing.get("message_retention_duration").removesuffix("s")) // 86400
-    assert f"--message-retention-duration={days}d" in words_
-    assert ("--retain-acked-messages" in words_) == landing.get("retain_acked_messages")
-
-
-# ------------------------------------------------------------------------------------------- workflow template
-
-
-def snake(name: str) -> str:
-    """mainPythonFileUri → main_python_file_uri, machineTypeUri → machine_type: Terraform's name of a field."""
-    text = re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", name)
-    return {"machine_type_uri": "machine_type", "policy_uri": "policy"}.get(text, text)
-
-
-def leaves(value: object, path: tuple = ()) -> Iterator[tuple[tuple, str]]:
-    """(path, text) of each value; a block is a list with one member."""
-    if isinstance(value, dict):
-        is_map = bool(path) and path[-1] in ("labels", "properties")
-        for name, inner in value.items():
-            yield from leaves(inner, (*path, name if is_map else snake(name)))
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from leaves(inner, path if len(value) == 1 and isinstance(inner, dict) else (*path, number))
-    else:
-        yield path, str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def template_made(tmp_path: Path, text: str) -> tuple[dict, dict]:
-    """(what the text says, what Terraform makes of it), as path → value."""
-    folder = tmp_path / "terraform"
-    folder.mkdir()
-    (tmp_path / "workflow_template.yaml").write_text(text, "utf-8")
-    values = Values(CONFIGURATION, {"project_id": PROJECT}, folder)
-    (body,) = values.all_of("google_dataproc_workflow_template")
-    wanted = dict(leaves(yaml.safe_load(here(text))))
-    return wanted, dict(leaves(body.everything()))
-
-
-@pytest.mark.parametrize("text", [TEMPLATE_TEXT, LARGER], ids=["one machine", "a larger cluster"])
-def test_the_workflow_template_is_made_of_all_that_its_file_says(tmp_path, text):
-    wanted, made = template_made(tmp_path, text)
-    workers = ("placement", "managed_cluster", "config", "worker_config", "num_instances")
-    if wanted[workers] == "0":  # a cluster without workers has no such block
-        del wanted[workers]
-    assert {path: (value, made.get(path)) for path, value in wanted.items() if made.get(path) != value} == {}
-    assert "ml_" not in str({path: value for path, value in made.items() if "args" in path or "uri" in path[-1:]})
-
-
-def test_the_programs_that_the_workflow_runs_are_uploaded_under_their_names():
-    text = here(TEMPLATE_TEXT)
-    code = VALUES.output("code_bucket")
-    run = set(re.findall(rf"gs://{code}/(\S+\.py)", text))
-    uploaded = {body.get("name"): body for body in VALUES.instances("google_storage_bucket_object.programs").values()}
-    assert uploaded.keys() == run
-    for name, body in uploaded.items():
-        assert body.get("bucket") == code
-        assert (terraform.FOLDER / body.get("source")).resolve().name == name
-        assert (terraform.FOLDER / body.get("source")).is_file()
-
-
-def test_the_machines_of_the_workflow_are_those_that_may_do_its_work():
-    config = only(next(VALUES.all_of("google_dataproc_workflow_template")), "placement", "managed_cluster", "config")
-    machines = only(config, "gce_cluster_config")
-    assert machines.get("service_account") == VALUES.output("spark_service_account")
-    assert machines.get("subnetwork") == VALUES.output("subnetwork")
-    assert {config.get("staging_bucket"), config.get("temp_bucket")} == {VALUES.output("temp_bucket")}
+def test_what_is_removed_after_a_while_lies_where_the_programs_put_it():
+    flags = landing.job_flags(PROJECT, [str(VALUES.output(name)) for name in landing.OUTPUTS], 3, False)
+    dead_letters = next(flag.split("=")[1] for flag in flags if flag.startswith("--dead_letter_path="))
+    convert = yaml.safe_load(here(TEMPLATE_TEXT))["jobs"][0]["pysparkJob"]["args"]
+    written = {dead_letters.rstrip("/"), convert[convert.index("--quarantine_path") + 1].rstrip("/")}
+    rules = VALUES.instances("google_storage_bucket.input")[None].inside("lifecycle_rule")
+    prefixes = {prefix for rule in rules for prefix in known_or(only(rule, "condition"), "matches_prefix")}
+    assert {f"gs://{VALUES.output('input_bucket')}/{prefix.rstrip('/')}" for prefix in prefixes} == written
+    suffixes = {suffix for rule in rules for suffix in known_or(only(rule, "condition"), "matches_suffix")}
+    assert suffixes and all(f'{suffix}"' in (ROOT / "pubsub_gcs.py").read_text("utf-8") for suffix in suffixes)

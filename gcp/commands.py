@@ -1,0 +1,266 @@
+"""How the programs of this room run others: each command is shown first, as a line that can be copied.
+
+`gcloud`, `terraform` and this project's own programs do the work; nothing goes through a shell. Terraform keeps the
+state of each project in a workspace of that name.
+"""
+
+import argparse
+import json
+import logging
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+TERRAFORM = ROOT / "terraform"
+REGION = "us-central1"
+LANDING_JOB = "brigade-landing"
+PROJECT_ID = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
+REGION_NAME = re.compile(r"[a-z]+(-[a-z]+)+\d+")
+LINES_OF_AN_ERROR = 3
+STANDARD_ERROR = 2  # the file descriptor
+
+
+class Failed(Exception):
+    """Something ended otherwise than it should; the message says what was expected, found, and what to do."""
+
+
+class WrongArguments(Exception):
+    """What the caller asked for cannot be; the message says what was expected and found. Exit status 2."""
+
+
+class Terminated(KeyboardInterrupt):
+    """Somebody ended this program by SIGTERM."""
+
+
+def say(text: str = "") -> None:
+    """A line for people."""
+    print(text, file=sys.stderr, flush=True)
+
+
+shown_lines: set[str] = set()
+
+
+def show(command: Sequence[str], extra: Mapping[str, str] | None = None) -> None:
+    """The command as a line to copy; once, if it is run again and again to see how far something is."""
+    line = as_line(command, extra)
+    if line not in shown_lines:
+        say(f"$ {line}")
+    shown_lines.add(line)
+
+
+def as_line(command: Sequence[str], extra: Mapping[str, str] | None = None) -> str:
+    """The command as it is typed in the project's folder."""
+    settings = [f"{name}={shlex.quote(value)}" for name, value in (extra or {}).items()]
+    return " ".join([*settings, shlex.join(command)])
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's, and `extra`. What would change what a command does, unseen, is left out: gcloud's questions,
+    which nobody could answer when its output is read, and arguments of Terraform that the shown line does not have."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TF_WORKSPACE", "TF_CLI_ARGS"))}
+    return kept | {"CLOUDSDK_CORE_DISABLE_PROMPTS": "1"} | dict(extra or {})
+
+
+def run(command: Sequence[str], extra: Mapping[str, str] | None = None) -> None:
+    """Shows the command, runs it with this terminal, and returns when it has done its work. Raises Failed.
+
+    What it writes goes to standard error: standard output is for the summary alone.
+    """
+    show(command, extra)
+    status = wait(start(command, extra, stdout=STANDARD_ERROR))
+    if status:
+        raise Failed(f"{name_of(command)} ended with status {status}")
+
+
+def ask(
+    command: Sequence[str],
+    extra: Mapping[str, str] | None = None,
+    *,
+    shown: bool = True,
+    errors: int | None = subprocess.PIPE,
+) -> str:
+    """Shows the command, runs it, and returns what it wrote to standard output.
+
+    errors: where its standard error goes: PIPE, of which a failure is told; None, this terminal; STDOUT, into what is
+    returned. Raises Failed.
+    """
+    if shown:
+        show(command, extra)
+    process = start(command, extra, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
+    with process:
+        output, messages = process.communicate()
+    if process.returncode:
+        told = "see above" if errors is None else reason(messages or output)
+        raise Failed(f"{name_of(command)} ended with status {process.returncode}: {told}")
+    return output
+
+
+def start(command: Sequence[str], extra: Mapping[str, str] | None = None, **streams) -> subprocess.Popen:
+    try:
+        return subprocess.Popen(command, env=environment(extra), cwd=ROOT, **streams)
+    except OSError as error:
+        raise Failed(f"cannot run {command[0]}: {error.strerror}; make preflight says what is missing") from None
+
+
+def wait(process: subprocess.Popen) -> int:
+    """The exit status. A Ctrl-C at the terminal reaches the command as well: it is left the time to end what it is at,
+    since a Terraform that is killed may lose what it has just created."""
+    interruption = None
+    while True:
+        try:
+            status = process.wait()
+            break
+        except Terminated as signalled:  # to this process alone
+            interruption = signalled
+            process.send_signal(signal.SIGINT)
+        except KeyboardInterrupt as signalled:
+            interruption = signalled
+    if interruption:
+        raise interruption
+    return status
+
+
+def name_of(command: Sequence[str]) -> str:
+    """The words of a command before its flags: `terraform apply`, `gcloud storage rm`."""
+    words = [Path(command[0]).name]
+    for word in command[1:]:
+        if word.startswith("-chdir"):
+            continue
+        if not re.fullmatch(r"[a-z][\w.-]*(/[\w.]+)?", word) or len(words) > 4:
+            break
+        words.append(word)
+    return " ".join(words)
+
+
+def reason(messages: str) -> str:
+    """The first lines of a program's own error, without frames and empty lines."""
+    lines = [line.strip(" │╷╵") for line in messages.splitlines()]
+    lines = [line for line in lines if line]
+    first = next((at for at, line in enumerate(lines) if re.match(r"(ERROR|Error)\b", line)), 0)
+    return " ".join(lines[first : first + LINES_OF_AN_ERROR]) or "it said nothing"
+
+
+def ask_json(command: Sequence[str], extra: Mapping[str, str] | None = None, *, shown: bool = True) -> object:
+    """What the command answers as JSON. Raises Failed."""
+    answer = ask(command, extra, shown=shown)
+    try:
+        return json.loads(answer.strip() or "null")
+    except json.JSONDecodeError:
+        raise Failed(f"{name_of(command)}: expected JSON, found {answer[:60]!r}") from None
+
+
+def python(program: str, *arguments: str) -> list[str]:
+    """A command that runs a program of this project with the Python that runs this one."""
+    own = Path(sys.executable)
+    return [str(own.relative_to(ROOT)) if own.is_relative_to(ROOT) else str(own), program, *arguments]
+
+
+# ------------------------------------------------------------------------------------------------------ Terraform
+
+
+class Terraform:
+    """Terraform in its folder, always with the project's own workspace, whichever another terminal has selected."""
+
+    def __init__(self, project: str, folder: Path | None = None):
+        self.project, self.folder = project, folder or TERRAFORM
+        self.workspace = {"TF_WORKSPACE": project}
+
+    def command(self, *arguments: str) -> list[str]:
+        folder = self.folder.relative_to(ROOT) if self.folder.is_relative_to(ROOT) else self.folder
+        return ["terraform", f"-chdir={folder}", *arguments]
+
+    def prepare(self) -> None:
+        """Fetches the providers, and makes the project's workspace if there is none."""
+        if not self.folder.is_dir():
+            raise Failed(f"expected Terraform's files in {self.folder}, found no such folder")
+        run(self.command("init", "-input=false"))
+        run(self.command("workspace", "select", "-or-create", self.project))
+
+    def run(self, *arguments: str) -> None:
+        run(self.command(*arguments), self.workspace)
+
+    def variables(self, region: str) -> list[str]:
+        return [f"-var=project_id={self.project}", f"-var=region={region}"]
+
+    def outputs(self) -> dict[str, object]:
+        """What Terraform has said of what it created, by name; nothing before the first `make gcp-up`."""
+        found = ask_json(self.command("output", "-json"), self.workspace) or {}
+        return {name: output["value"] for name, output in found.items()}
+
+    def state(self) -> dict:
+        """The state, or {} when there is none."""
+        return ask_json(self.command("state", "pull"), self.workspace) or {}
+
+
+def needed(outputs: Mapping[str, object], names: Sequence[str], project: str) -> list[str]:
+    """The named outputs, in this order. Raises Failed when Terraform has not said them."""
+    if missing := [name for name in names if not outputs.get(name)]:
+        raise Failed(
+            f"expected Terraform's outputs of {project}, found no {', '.join(missing)}; create everything first: "
+            f"make gcp-up PROJECT={project}"
+        )
+    return [str(outputs[name]) for name in names]
+
+
+def check_home(outputs: Mapping[str, object], project: str, region: str) -> None:
+    """Raises Failed when the workspace's state is of another project or region: Terraform would move everything, and
+    buckets move by being removed."""
+    for name, setting, wanted in (("project_id", "PROJECT", project), ("region", "REGION", region)):
+        found = outputs.get(name)
+        if found and found != wanted:
+            raise Failed(f"{project} was created with {setting}={found}, found {setting}={wanted}; use {found}")
+
+
+# ------------------------------------------------------------------------------------------------------- arguments
+
+
+def parser(program: str, description: str) -> argparse.ArgumentParser:
+    """Arguments that all programs of this room have."""
+    arguments = argparse.ArgumentParser(
+        prog=program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    arguments.add_argument("--project", default="", metavar="P", help="the Google Cloud project's id")
+    arguments.add_argument("--region", default=REGION, metavar="R", help=f"default: {REGION}")
+    arguments.add_argument("--json", action="store_true", help="end with a line of JSON on standard output")
+    return arguments
+
+
+def parse(arguments: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments, whose project may be missing but not malformed. Exits with status 2."""
+    flags = arguments.parse_args(argv)
+    if flags.project and not PROJECT_ID.fullmatch(flags.project):
+        form = "6 to 30 lower-case letters, digits and hyphens, beginning with a letter"
+        arguments.exit(2, f"PROJECT: expected a project's id, {form}; found {flags.project!r}\n")
+    if not REGION_NAME.fullmatch(flags.region):
+        arguments.exit(2, f"REGION: expected a region such as {REGION}, found {flags.region!r}\n")
+    return flags
+
+
+def finish(work: Callable[[], dict], as_json: bool, program: str) -> int:
+    """Does the work; returns its exit status. What fails is told in one line; what `work` returns is the summary."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, terminated)
+    try:
+        summary = work()
+    except WrongArguments as problem:
+        say(f"{program}: {problem}")
+        return 2
+    except Failed as problem:
+        say(f"{program}: {problem}")
+        return 1
+    except KeyboardInterrupt:
+        say(f"{program}: stopped")
+        return 130
+    if as_json:
+        print(json.dumps(summary), flush=True)
+    return 0 if summary.get("ok", True) else 1
+
+
+def terminated(number, frame):
+    raise Terminated

@@ -1,0 +1,226 @@
+"""Everything that the pipeline needs on Google Cloud, by Terraform: look at the plan, create it, remove it.
+
+    make gcp-plan PROJECT=P                             what would be created or changed
+    make gcp-up PROJECT=P                               creates it, after Terraform's own question; YES=1 answers it
+    make gcp-down PROJECT=P                             ends landing and removes everything but the data
+    make gcp-down PROJECT=P BUCKETS=P-ml-input          and this bucket with all that is in it
+
+What `down` keeps is written down in Terraform's state, so that a later `up` goes on with it.
+"""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Sequence
+
+from gcp import preflight
+from gcp.commands import (
+    LANDING_JOB,
+    Failed,
+    Terraform,
+    WrongArguments,
+    ask,
+    ask_json,
+    check_home,
+    finish,
+    parse,
+    parser,
+    run,
+    say,
+)
+from gcp.dataflow import active_jobs, current_state, has_ended
+from gcp.google_checks import FREE, api_is_off, bucket_owner
+
+DATA_BUCKETS = ("ml-input", "ml-output", "ml-logs")
+POLL_SECONDS = 10.0
+DRAIN_SECONDS = 1800.0
+STORAGE_PRICE = "$0.020 a GB a month in us-central1, https://cloud.google.com/storage/pricing"
+
+
+# ----------------------------------------------------------------------------------------------------- plan and up
+
+
+def plan(project: str, region: str) -> dict:
+    """Shows what `up` would do."""
+    preflight.require_tools()
+    terraform = Terraform(project)
+    terraform.prepare()
+    check_home(terraform.outputs(), project, region)
+    terraform.run("plan", "-input=false", *terraform.variables(region))
+    say(f"nothing was changed; create it with: make gcp-up PROJECT={project}")
+    return {"project": project, "region": region}
+
+
+def up(project: str, region: str, yes: bool) -> dict:
+    """Creates everything, or brings it up to date."""
+    if not preflight.report(preflight.checks(project, region)):
+        raise Failed("nothing was created: see above what is missing")
+    terraform = Terraform(project)
+    terraform.prepare()
+    check_home(terraform.outputs(), project, region)
+    terraform.run("apply", *["-auto-approve", "-input=false"] * yes, *terraform.variables(region))
+    say(f"{project} is up; start landing with: make gcp-landing PROJECT={project}")
+    return {"project": project, "region": region}
+
+
+# ------------------------------------------------------------------------------------------------------------ down
+
+
+def managed(state: dict) -> dict[str, dict]:
+    """The resources of a state, by address, without what Terraform only looked up."""
+    found = {}
+    for resource in state.get("resources", []):
+        if resource["mode"] != "managed":
+            continue
+        module = f"{resource['module']}." if resource.get("module") else ""
+        name = f"{module}{resource['type']}.{resource['name']}"
+        for instance in resource["instances"]:
+            key = instance.get("index_key")
+            index = "" if key is None else f"[{key}]" if isinstance(key, int) else f'["{key}"]'
+            about = {"type": resource["type"], "name": name, "dependencies": instance.get("dependencies", [])}
+            found[f"{name}{index}"] = about | {"attributes": instance.get("attributes", {})}
+    return found
+
+
+def buckets_of(state: dict, names: Collection[str]) -> dict[str, str]:
+    """{bucket: its address in the state} for those of the named buckets that are in it."""
+    return {
+        about["attributes"]["name"]: address
+        for address, about in managed(state).items()
+        if about["type"] == "google_storage_bucket" and about["attributes"].get("name") in names
+    }
+
+
+def targets(state: dict, kept: Collection[str]) -> list[str]:
+    """The addresses of what is to go so that the kept addresses stay.
+
+    Terraform removes with a target whatever depends on it. So what a kept one depends on stays too; the state has the
+    dependencies of each resource, and theirs.
+    """
+    resources = managed(state)
+    staying = {name for address in kept for name in resources[address]["dependencies"]}
+    return [address for address, about in resources.items() if address not in kept and about["name"] not in staying]
+
+
+def named_buckets(text: str, project: str) -> list[str]:
+    """The buckets of BUCKETS=…; raises WrongArguments for one that is none of the project's data buckets."""
+    names = [name for name in re.split(r"[,\s]+", text) if name]
+    own = [f"{project}-{name}" for name in DATA_BUCKETS]
+    for name in names:
+        if name not in own:
+            raise WrongArguments(f"BUCKETS: expected some of {', '.join(own)}, found {name}; nothing was removed")
+    return list(dict.fromkeys(names))
+
+
+def check_no_training(project: str, region: str) -> None:
+    """Raises Failed while a cluster of the pipeline runs: its network could not be removed."""
+    command = ["gcloud", "dataproc", "clusters", "list", f"--project={project}", f"--region={region}"]
+    try:
+        found = ask_json([*command, "--filter=labels.app=brigade", "--format=json"]) or []
+    except Failed as problem:
+        if api_is_off(str(problem)):
+            return
+        raise
+    if found:
+        name = found[0]["clusterName"]
+        raise Failed(
+            f"a training runs on cluster {name}; wait for its end, or end it with: "
+            f"gcloud dataproc clusters delete {name} --project={project} --region={region}"
+        )
+
+
+def drain(project: str, region: str, seconds: float) -> list[str]:
+    """Ends landing so that nothing it has read is lost, and waits for it; returns the ids of the jobs. Raises Failed
+    when a job does not end."""
+    jobs = active_jobs(project, region)
+    draining = [job["id"] for job in jobs if job["state"] == "Draining"]
+    for job in [job["id"] for job in jobs if job["id"] not in draining]:
+        command = ["gcloud", "dataflow", "jobs", "drain", job, f"--project={project}", f"--region={region}"]
+        answer = ask(command, errors=subprocess.STDOUT)
+        if "Failed to drain" in answer:  # which gcloud says with exit status 0
+            raise Failed(" ".join(answer.split())[:300])
+    end = time.monotonic() + seconds
+    for job in [job["id"] for job in jobs]:
+        while not has_ended(state := current_state(project, region, job)):
+            if time.monotonic() > end:
+                raise Failed(
+                    f"{LANDING_JOB} has not ended within {seconds:g} s and nothing was removed; look at "
+                    f"https://console.cloud.google.com/dataflow/jobs/{region}/{job}?project={project}, or throw away "
+                    f"what it has not written: gcloud dataflow jobs cancel {job} --project={project} --region={region}"
+                )
+            time.sleep(POLL_SECONDS)
+        say(f"{LANDING_JOB} {job}: {state.removeprefix('JOB_STATE_').lower()}")
+    return [job["id"] for job in jobs]
+
+
+def down(project: str, region: str, bucket_names: str, yes: bool, drain_seconds: float) -> dict:
+    """Removes everything but the data buckets that are not named."""
+    named = named_buckets(bucket_names, project)
+    preflight.require_tools()
+    terraform = Terraform(project)
+    terraform.prepare()
+    outputs, state = terraform.outputs(), terraform.state()
+    if not managed(state):
+        raise Failed(
+            f"expected what was created in {project}, found nothing in Terraform's state here ({terraform.folder}, "
+            f"workspace {project}); use the folder, or the backend, that `make gcp-up` was called with"
+        )
+    check_home(outputs, project, str(outputs.get("region") or region))
+    region = str(outputs.get("region") or region)
+    buckets = buckets_of(state, [f"{project}-{name}" for name in DATA_BUCKETS])
+    if absent := [name for name in named if name not in buckets]:
+        raise Failed(f"expected {', '.join(absent)} in Terraform's state of {project}, found none; nothing was removed")
+    check_no_training(project, region)
+    drained = drain(project, region, drain_seconds)
+    going = targets(state, buckets.values())
+    approval = ["-auto-approve", "-input=false"] * yes
+    if going:
+        chosen = [f"-target={address}" for address in going] if buckets else []
+        terraform.run("destroy", *approval, *terraform.variables(region), *chosen)
+    for name in named:
+        if bucket_owner(name) != FREE:
+            run(["gcloud", "storage", "rm", "--recursive", f"gs://{name}"])
+        # The bucket is gone with all versions of its objects; Terraform need not look for it any more.
+        terraform.run("state", "rm", buckets.pop(name))
+    if named and not buckets:  # what the buckets needed
+        terraform.run("destroy", "-auto-approve", "-input=false", *terraform.variables(region))
+    say_what_is_left(project, sorted(buckets))
+    return {"project": project, "drained": drained, "removed": len(going), "kept": sorted(buckets), "emptied": named}
+
+
+def say_what_is_left(project: str, kept: Sequence[str]) -> None:
+    say()
+    if kept:
+        say(f"left, with all their data: {', '.join(f'gs://{name}' for name in kept)}")
+        say(f"  what they cost: {STORAGE_PRICE}; how much there is: gcloud storage du -s -r gs://{kept[0]}")
+        say(f"  go on with them: make gcp-up PROJECT={project}")
+        say(f"  remove them too: make gcp-down PROJECT={project} BUCKETS={','.join(kept)}")
+    else:
+        say(f"nothing of the pipeline is left in {project}; its APIs stay on, which costs nothing")
+    say("Google's services keep some of their own, for cents: the repository gcf-artifacts, the buckets gcf-v2-… and")
+    say(f"  dataproc-…; an empty project is removed whole with: gcloud projects delete {project}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser("gcp.resources", __doc__)
+    arguments.add_argument("action", choices=("plan", "up", "down"))
+    arguments.add_argument("--yes", action="store_true", help="up, down: answer Terraform's question")
+    arguments.add_argument("--buckets", default="", metavar="A,B", help="down: remove these with all their data, too")
+    arguments.add_argument(
+        "--drain_seconds", type=float, default=DRAIN_SECONDS, metavar="S", help=f"down: default {DRAIN_SECONDS:g}"
+    )
+    flags = parse(arguments, argv)
+    program = f"gcp-{flags.action}"
+    if not flags.project:
+        return preflight.without_project(program)
+    work = {
+        "plan": lambda: plan(flags.project, flags.region),
+        "up": lambda: up(flags.project, flags.region, flags.yes),
+        "down": lambda: down(flags.project, flags.region, flags.buckets, flags.yes, flags.drain_seconds),
+    }
+    return finish(work[flags.action], flags.json, program)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
