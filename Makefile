@@ -93,9 +93,12 @@ bench-serve: setup ## serving: next to a plain scikit-learn function, and under 
 	@$(PY) -m benchmarks.serving document --data='$(DATA)' --models='$(MODELS)'
 
 lock: LOCK := --python-version 3.11 --universal --no-emit-index-url -q
-lock: ## pins requirements.in into requirements.txt, the project's and the DAG's
+lock: ## pins requirements.in into requirements.txt, the project's and the DAG's, and with hashes those of the images
 	@.venv/bin/uv pip compile requirements.in -o requirements.txt $(LOCK)
 	@.venv/bin/uv pip compile airflow/requirements.in -o airflow/requirements.txt $(LOCK)
+	@.venv/bin/uv pip compile cloud_function/requirements.txt -o docker/serve.txt -c requirements.txt --generate-hashes $(LOCK)
+	@.venv/bin/uv pip compile docker/landing.in -o docker/landing.txt -c requirements.txt --generate-hashes $(LOCK)
+	@.venv/bin/uv pip compile docker/build.in -o docker/build.txt --generate-hashes $(LOCK)
 
 clean: ## removes all that was made here: .venv, .local, caches
 	@[ ! -x $(PY) ] || $(PY) -m local.services down
