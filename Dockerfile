@@ -34,6 +34,14 @@ RUN pip install --no-cache-dir --require-hashes --only-binary=:all: --requiremen
 # One image launches the template and runs on the workers, so that both have the same packages:
 # https://docs.cloud.google.com/dataflow/docs/guides/templates/configuring-flex-templates
 #
+#   gcloud dataflow flex-template run brigade-landing --project=P --region=us-central1 \
+#       --template-file-gcs-location=gs://P-ml-code/templates/landing.json --temp-location=gs://P-ml-temp/dataflow \
+#       --staging-location=gs://P-ml-temp/dataflow/staging --enable-streaming-engine --disable-public-ips \
+#       --service-account-email=brigade-landing@P.iam.gserviceaccount.com \
+#       --subnetwork=regions/us-central1/subnetworks/brigade \
+#       --parameters=input_subscription=projects/P/subscriptions/sub-brigade,output_path=gs://P-ml-input/input \
+#       --parameters=sdk_container_image=IMAGE
+#
 # It runs as root: Dataflow mounts folders of root's into a worker's container and expects it to write there, and the
 # launcher writes its log below /var/log. Both run on machines of this job alone, as brigade-landing.
 FROM base AS landing
