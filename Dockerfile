@@ -73,8 +73,8 @@ COPY cloud_function/document_model.py cloud_function/events.py cloud_function/ma
 # Compiled here, since the function's user cannot write beside them: a cold start has that to do no more.
 RUN pip check && python -m compileall -q . && MODELS_URI=/models python -c "import main"
 USER 10001:10001
-# Which function this container is: predict, or classify.
-ENV FUNCTION_TARGET=predict PORT=8080
+# Which function this container is: predict, or classify. The server keeps a socket of its own in HOME.
+ENV FUNCTION_TARGET=predict PORT=8080 HOME=/tmp
 EXPOSE 8080
 # For docker run; Cloud Run has probes of its own. Unhealthy also means that no model serves yet.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \

@@ -87,6 +87,11 @@ def test_the_function_does_not_run_as_root_and_only_the_dataflow_image_does():
     assert "# It runs as root: Dataflow" in (ROOT / "Dockerfile").read_text()
 
 
+def test_the_servers_own_socket_has_a_place_where_the_functions_user_may_write():
+    """gunicorn makes it below HOME; the user has none, and each start would log an error."""
+    assert "--no-create-home" in " ".join(STAGES["serve"].all("RUN")) and environment("serve")["HOME"] == "/tmp"
+
+
 def test_every_package_is_checked_by_its_hash_and_no_other_door_is_open():
     runs = [text for stage in STAGES.values() for text in stage.all("RUN")]
     installs = [part for text in runs for part in text.split("&&") if "pip install" in part]
