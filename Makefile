@@ -128,10 +128,13 @@ gcp-down: setup ## ends landing and removes everything from PROJECT=P but the da
 	@exec $(PY) -m gcp.resources down --project='$(PROJECT)' --region='$(REGION)' --buckets='$(BUCKETS)' $(if $(YES),--yes)
 
 lock: LOCK := --python-version 3.11 --universal --no-emit-index-url -q
-lock: ## pins requirements.in into requirements.txt: the project's, the DAG's and checkov's
+lock: ## pins requirements.in into requirements.txt, the project's, the DAG's and checkov's, and with hashes those of the images
 	@.venv/bin/uv pip compile requirements.in -o requirements.txt $(LOCK)
 	@.venv/bin/uv pip compile airflow/requirements.in -o airflow/requirements.txt $(LOCK)
 	@.venv/bin/uv pip compile terraform/requirements.in -o terraform/requirements.txt $(LOCK)
+	@.venv/bin/uv pip compile cloud_function/requirements.txt -o docker/serve.txt -c requirements.txt --generate-hashes $(LOCK)
+	@.venv/bin/uv pip compile docker/landing.in -o docker/landing.txt -c requirements.txt --generate-hashes $(LOCK)
+	@.venv/bin/uv pip compile docker/build.in -o docker/build.txt --generate-hashes $(LOCK)
 
 clean: ## removes all that was made here: .venv, .local, caches
 	@[ ! -x $(PY) ] || $(PY) -m local.services down

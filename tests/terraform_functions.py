@@ -1,6 +1,5 @@
-"""Terraform's own operators and functions, as far as the project's files use them."""
+"""Terraform's own operators, and its functions as far as the project's files use them."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -41,7 +40,7 @@ def first_match(pattern: str, text: str) -> str | list:
 
 def formatted_date(form: str, timestamp: str) -> str:
     try:
-        return datetime.fromisoformat(timestamp).strftime({"EEE": "%a", "YYYY-MM-DD": "%Y-%m-%d"}[form])
+        return datetime.fromisoformat(timestamp).strftime({"EEE": "%a"}[form])
     except (ValueError, KeyError):
         raise TerraformError(f"formatdate: expected a timestamp and a known form, found {timestamp}, {form}") from None
 
@@ -64,33 +63,13 @@ OPERATORS: dict[str, Callable] = {
 
 FUNCTIONS: dict[str, Callable] = {
     "alltrue": all,
-    "basename": lambda path: path.rsplit("/", 1)[-1],
     "concat": lambda *lists: [member for one in lists for member in one],
-    "contains": lambda members, one: one in members,
     "formatdate": formatted_date,
-    "format": lambda form, *values: re.sub(r"%[sdv]", "%s", form) % tuple(map(as_text, values)),
     "join": lambda between, members: between.join(map(as_text, members)),
-    "jsondecode": json.loads,
-    "jsonencode": lambda value: json.dumps(value, separators=(",", ":")),
-    "keys": lambda one: sorted(one),
-    "length": len,
-    "lower": str.lower,
-    "max": max,
-    "md5": lambda text: hashlib.md5(text.encode()).hexdigest(),
     "merge": merged,
-    "min": min,
     "regex": first_match,
     "replace": lambda text, old, new: text.replace(old, new),
-    "setunion": lambda *sets: set_of([member for one in sets for member in one]),
-    "split": lambda between, text: text.split(between),
     "toset": set_of,
-    "tolist": list,
-    "tonumber": lambda value: value if isinstance(value, (int, float)) else json.loads(value),
     "tostring": as_text,
-    "trimprefix": str.removeprefix,
-    "trimsuffix": str.removesuffix,
-    "trimspace": str.strip,
-    "upper": str.upper,
-    "values": lambda one: [one[key] for key in sorted(one)],
     "yamldecode": yaml.safe_load,
 }

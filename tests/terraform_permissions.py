@@ -33,11 +33,6 @@ THINGS = {
 AGENTS = {
     "gcp-sa-pubsub": "Pub/Sub service agent",
     "gcp-sa-monitoring-notification": "Monitoring notification service agent",
-    "gcp-sa-cloudscheduler": "Cloud Scheduler service agent",
-    "dataflow-service-producer-prod": "Dataflow service agent",
-    "dataproc-accounts": "Dataproc service agent",
-    "gcf-admin-robot": "Cloud Functions service agent",
-    "serverless-robot-prod": "Cloud Run service agent",
 }
 ROLE_TOO_BROAD = re.compile(r"roles/(owner|editor|viewer)|.*(\.admin|Admin)")
 PERMISSION_TOO_BROAD = re.compile(r".*\*.*|.*\.(setIamPolicy|actAs)|iam\.serviceAccountKeys\..*")

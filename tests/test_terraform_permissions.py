@@ -29,8 +29,10 @@ def broken(name: str, old: str, new: str) -> terraform.Configuration:
 
 
 def test_security_md_has_every_grant_and_no_other(configuration):
-    derived, documented = permissions.grants(configuration), permissions.documented(DOCUMENT)
-    assert sorted(documented) == derived, "python -m tests.terraform_permissions prints the table as it is to be"
+    derived, documented = set(permissions.grants(configuration)), permissions.documented(DOCUMENT).keys()
+    how = "python -m tests.terraform_permissions prints the table as it is to be"
+    assert derived - documented == set(), how
+    assert documented - derived == set(), how
 
 
 def test_every_row_of_security_md_says_why():
@@ -80,9 +82,9 @@ def test_a_grant_that_changes_changes_its_row(configuration, old, new, row):
 
 
 def test_a_condition_is_part_of_its_row(configuration):
-    (row,) = (row for row in permissions.grants(configuration) if ", if " in row.on)
+    (row,) = (row for row in permissions.grants(configuration) if "gcf-v2-sources" in row.on)
     assert row.on.startswith("project, if resource.name.startsWith(")
-    assert row not in permissions.grants(broken("permissions.tf", "gcf-v2-sources-", ""))
+    assert row not in permissions.grants(broken("permissions.tf", "gcf-v2-sources-", "sources-"))
 
 
 def test_a_grant_that_a_variable_switches_on_is_a_row_that_names_it(configuration):
