@@ -66,12 +66,14 @@ class Place:
 
     arguments: name → (required, TypeScript's type). blocks: name → (required, repeatable, what may stand inside).
     gives: name → what can be read inside, or a plain value's type: string, number, bool, list, set, map, numbers.
-    is_set: whether the block is a member of a set, which has no order.
+    choices: argument → the values that its description lists as the possible ones. is_set: whether the block is a
+    member of a set, which has no order.
     """
 
     arguments: dict[str, tuple[bool, str]] = field(default_factory=dict)
     blocks: dict[str, tuple[bool, bool, "Place"]] = field(default_factory=dict)
     gives: dict[str, "Place | str"] = field(default_factory=dict)
+    choices: dict[str, list[str]] = field(default_factory=dict)
     is_set: bool = False
 
 
@@ -160,6 +162,9 @@ def takes(interface: str, interfaces: Mapping[str, str]) -> Place:
             place.blocks[name] = (not optional, bool(block[2]), takes(block[1], interfaces))
         else:
             place.arguments[name] = (not optional, kind)
+            listed = re.search(r'Possible values: (\["\w.*?\]|[A-Z_]+(?:, [A-Z_]+)+)', comment)
+            if listed:
+                place.choices[name] = re.findall(r"\w+", listed[1])
     return place
 
 
@@ -256,7 +261,8 @@ def unreadable(reference: Reference, configuration: Configuration, schemas: Mapp
 
 
 def wrong_types(configuration: Configuration, schemas: Mapping[str, Schema], values: Values) -> list[str]:
-    """Each argument whose value, with these variables, is of another type than its provider takes."""
+    """Each argument whose value, with these variables, is of another type than its provider takes, or none of the
+    values that it takes."""
     found = []
     for address, block in configuration.resources.items():
         schema = schemas[provider_of(block)]
@@ -272,6 +278,9 @@ def mistyped(body: Body, place: Place) -> Iterator[str]:
         value, wanted = body.get(name), KINDS.get(kind, (dict,) if kind.startswith("{") else (object,))
         if not (value is None or isinstance(value, (Unknown, *wanted))) or (bool not in wanted and value is True):
             yield f"{body.block.where}: {name}: expected {kind.split(' |')[0]}, found {value!r}"
+        choices = place.choices.get(name)
+        if choices and isinstance(value, str) and not isinstance(value, Unknown) and value not in choices:
+            yield f"{body.block.where}: {name}: expected one of {', '.join(choices)}; found {value}"
     for name, (_, _, inner) in place.blocks.items():
         for block in body.inside(name):
             yield from mistyped(block, inner)

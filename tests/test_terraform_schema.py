@@ -39,7 +39,7 @@ def test_every_argument_and_block_is_one_that_its_provider_knows_and_none_is_mis
     assert schema.problems(configuration, schemas) == []
 
 
-def test_every_value_is_of_the_type_that_its_provider_takes(configuration, schemas):
+def test_every_value_is_one_that_its_provider_takes(configuration, schemas):
     values = Values(configuration, {"project_id": "my-project"})
     assert schema.wrong_types(configuration, schemas, values) == []
 
@@ -92,9 +92,11 @@ def test_what_a_provider_would_refuse_is_noticed(schemas, name, old, new, expect
         ("network.tf", "subnetworks = false", 'subnetworks = "no"', "expected boolean, found 'no'"),
         ("training.tf", "main_python_file_uri = jobs", "main_python_file_uri = [jobs", "expected string, found ["),
         ("training.tf", "labels      = local.workflow.labels", "labels      = local.workflow.jobs", "expected {"),
+        ("functions.tf", '"ALLOW_INTERNAL_ONLY"', '"INTERNAL_ONLY"', "expected one of ALLOW_ALL, ALLOW_INTERNAL_ONLY"),
+        ("network.tf", '"AUTO_ONLY"', '"AUTO"', "expected one of MANUAL_ONLY, AUTO_ONLY; found AUTO"),
     ],
 )  # fmt: skip
-def test_a_value_of_another_type_is_noticed(schemas, name, old, new, found):
+def test_a_value_that_its_provider_does_not_take_is_noticed(schemas, name, old, new, found):
     files = terraform.changed(FILES, name, old, new)
     if new.endswith("[jobs"):
         files = terraform.changed(files, name, "mainPythonFileUri\n", "mainPythonFileUri]\n")
