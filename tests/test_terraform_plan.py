@@ -28,9 +28,12 @@ class Workplace:
 
     def __init__(self, folder: Path, files: dict[str, str], environment: dict[str, str]):
         self.folder = folder / "terraform"
-        shutil.copytree(terraform.FOLDER, self.folder, ignore=lambda _, names: [n for n in names if n[0] == "."])
+        self.folder.mkdir()
+        for path in terraform.FOLDER.glob("*.json"):
+            shutil.copy(path, self.folder)
         for name, text in files.items():
-            (self.folder / name).write_text(text, "utf-8")
+            if name != "backend.tf":  # somebody's own, like the variables' values
+                (self.folder / name).write_text(text, "utf-8")
         for path in ROOT.iterdir():
             if path.name[0] != "." and path.name != "terraform":
                 (folder / path.name).symlink_to(path)
