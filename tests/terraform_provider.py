@@ -86,13 +86,20 @@ def block_of(place: Place) -> object:
         block.attributes[-1].computed = name in ("id", "project") and not required
     for name in sorted(computed(place)):
         block.attributes.add(name=name, type=type_of(place, name), computed=True)
-    for name, (required, repeatable, inner) in place.blocks.items():
-        given = place.gives.get(name)
-        inner = Place(inner.arguments, inner.blocks, given.gives if isinstance(given, Place) else {})
-        nesting = ALONE if name == "timeouts" else IN_A_SET if isinstance(given, Place) and given.is_set else IN_A_LIST
+    for name, (required, repeatable, _) in place.blocks.items():
+        inner = inside(place, name)
+        nesting = ALONE if name == "timeouts" else IN_A_SET if inner.is_set else IN_A_LIST
         bounds = {} if name == "timeouts" else {"min_items": int(required), "max_items": 0 if repeatable else 1}
         block.block_types.add(type_name=name, block=block_of(inner), nesting=nesting, **bounds)
     return block
+
+
+def inside(place: Place, name: str) -> Place:
+    """What may stand and what can be read in a block."""
+    taken, given = place.blocks[name][2], place.gives.get(name)
+    if not isinstance(given, Place):  # of a provider, which gives nothing
+        return taken
+    return Place(taken.arguments, taken.blocks, given.gives, is_set=given.is_set)
 
 
 def computed(place: Place) -> set[str]:
@@ -123,11 +130,9 @@ def completed(place: Place, value: dict | None, missing: Callable[[str, Place | 
     for name in computed(place) | ({"id", "project"} & place.arguments.keys()):
         if found.get(name) in (None, UNKNOWN):
             found[name] = missing(name, place.gives.get(name, "string"))
-    for name, (_, _, inner) in place.blocks.items():
-        given = place.gives.get(name)
-        inner = Place(inner.arguments, inner.blocks, given.gives if isinstance(given, Place) else {})
+    for name in place.blocks:
         if isinstance(found.get(name), list):
-            found[name] = [completed(inner, member, missing) for member in found[name]]
+            found[name] = [completed(inside(place, name), member, missing) for member in found[name]]
     return found
 
 
