@@ -28,7 +28,7 @@ MAX_WORKERS ?= 2
 # What a caller's shell has set must reach neither Spark nor Python here.
 unexport PYTHONPATH SPARK_HOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
-.PHONY: help setup demo test test-spark35 test-airflow lint format up down tutorial reconcile bench bench-landing bench-convert bench-train bench-serve preflight gcp-plan gcp-up gcp-landing gcp-demo gcp-down \
+.PHONY: help setup demo test test-spark35 test-airflow lint lint-terraform format up down tutorial reconcile bench bench-landing bench-convert bench-train bench-serve preflight gcp-plan gcp-up gcp-landing gcp-demo gcp-down \
 	clean lock
 
 help: ## prints this list
@@ -56,6 +56,12 @@ test-airflow: setup ## runs the Airflow DAG against the stand-ins, with Airflow 
 
 lint: setup ## checks style and formatting
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+lint-terraform: setup ## checks Terraform's formatting, and by checkov Terraform, Dockerfile, workflows and forgotten secrets
+	@bash local/setup.sh checkov
+	@if command -v terraform >/dev/null; then terraform fmt -check -diff -recursive terraform; \
+		else echo "terraform is not on PATH: its formatting is not checked" >&2; fi
+	@.venv-checkov/bin/checkov --config-file=terraform/checkov.yaml --directory=.
 
 format: setup ## formats the code
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
@@ -122,11 +128,15 @@ gcp-down: setup ## ends landing and removes everything from PROJECT=P but the da
 	@exec $(PY) -m gcp.resources down --project='$(PROJECT)' --region='$(REGION)' --buckets='$(BUCKETS)' $(if $(YES),--yes)
 
 lock: LOCK := --python-version 3.11 --universal --no-emit-index-url -q
-lock: ## pins requirements.in into requirements.txt, the project's and the DAG's
+lock: ## pins requirements.in into requirements.txt, the project's, the DAG's and checkov's, and with hashes those of the images
 	@.venv/bin/uv pip compile requirements.in -o requirements.txt $(LOCK)
 	@.venv/bin/uv pip compile airflow/requirements.in -o airflow/requirements.txt $(LOCK)
+	@.venv/bin/uv pip compile terraform/requirements.in -o terraform/requirements.txt $(LOCK)
+	@.venv/bin/uv pip compile cloud_function/requirements.txt -o docker/serve.txt -c requirements.txt --generate-hashes $(LOCK)
+	@.venv/bin/uv pip compile docker/landing.in -o docker/landing.txt -c requirements.txt --generate-hashes $(LOCK)
+	@.venv/bin/uv pip compile docker/build.in -o docker/build.txt --generate-hashes $(LOCK)
 
 clean: ## removes all that was made here: .venv, .local, caches
 	@[ ! -x $(PY) ] || $(PY) -m local.services down
-	@rm -rf .venv .venv-airflow .venv-spark35 .local .pytest_cache .ruff_cache .hypothesis spark-warehouse artifacts
+	@rm -rf .venv .venv-airflow .venv-checkov .venv-spark35 .local .pytest_cache .ruff_cache .hypothesis spark-warehouse artifacts
 	@find . -name __pycache__ -prune -exec rm -rf {} +

@@ -891,8 +891,11 @@ def main(argv: list[str] | None = None) -> int:
     summary = {"runner": runner, "output": arguments.output_path, "dead_letters": arguments.dead_letter_path}
     if not local:  # the job goes on in the cloud; with its start this command has done its work
         pickle_by_value(sys.modules[__name__])  # workers import nothing of this folder
+        CLIENTS.clear()  # globals go along, and the client that looked at the bucket cannot be pickled
         result = pipeline.run()
-        print(json.dumps(summary | {"job": getattr(result, "job_id", str)(), "state": result.state}))
+        # A Flex Template's launcher has the graph written to a file: the job starts after this process has ended.
+        job = result.job_id() if getattr(result, "has_job", False) else None
+        print(json.dumps(summary | {"job": job, "state": result.state}))
         return 0
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)

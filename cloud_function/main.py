@@ -23,21 +23,19 @@ On GCP:
 import functools
 import json
 import logging
-import math
-import os
 import re
 import sys
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 
 import flask
 import functions_framework
 import orjson
+from environment import get_env
 from events import (
     MAX_DEAD_LETTER_BYTES,
     MAX_ID,
@@ -51,7 +49,7 @@ from events import (
     where_json_ends,
     with_member,
 )
-from model_files import model_and_run, models_at, one_line
+from model_files import one_line
 from model_store import ModelStore, NoModel, ServedModel
 
 log = logging.getLogger("cloud_function")
@@ -61,62 +59,11 @@ MAX_BODY_BYTES = 10_000_000
 MAX_PUSH_BYTES = 20 << 20  # Pub/Sub's largest message, 10 MB, as base64 with its attributes
 MAX_LABELS = 20  # in a log line
 PUBLISH_SECONDS = 30.0
-TOPIC = re.compile(r"projects/[^/\s]+/topics/[A-Za-z][\w.~+%-]{2,254}")
 TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}.*")  # W3C Trace Context
 CLOUD_TRACE = re.compile(r"([0-9a-fA-F]{32})(?:/([0-9]{1,20}))?(?:;.*)?")  # its span is a decimal number
 
 
-# --------------------------------------------------------------------------------------- environment and logs
-
-
-class SettingError(Exception):
-    """An environment variable is missing or wrong; the message says which, what was expected and found."""
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What the functions are told. Topics are full names, `projects/P/topics/T`, or None."""
-
-    project: str | None
-    models_uri: str
-    refresh_seconds: float
-    pin: str | None
-    result_topic: str | None
-    dead_letter_topic: str | None
-
-
-def get_env() -> Environment:
-    """The environment, read and checked. Raises SettingError."""
-    read = {name: value.strip() for name, value in os.environ.items()}
-    uri, project = read.get("MODELS_URI", ""), read.get("GOOGLE_CLOUD_PROJECT") or None
-    try:
-        models_at(uri)
-    except ValueError as error:
-        raise SettingError(f"MODELS_URI: {error}") from error
-    try:
-        seconds = float(read.get("MODEL_REFRESH_SECONDS") or 300)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        found = read["MODEL_REFRESH_SECONDS"]
-        raise SettingError(f"MODEL_REFRESH_SECONDS: expected a number of seconds above 0, found {found!r}")
-    pin = read.get("MODEL_PIN") or None
-    if pin:
-        try:
-            model_and_run(pin)
-        except ValueError as error:
-            raise SettingError(f"MODEL_PIN: {error}") from error
-    topics = {}
-    for name in ("RESULT_TOPIC", "DEAD_LETTER_TOPIC"):
-        topic = read.get(name) or None
-        if topic and "/" not in topic:
-            if not project:
-                raise SettingError(f"GOOGLE_CLOUD_PROJECT: expected the project of {name}={topic}, found ''")
-            topic = f"projects/{project}/topics/{topic}"
-        if topic and not TOPIC.fullmatch(topic):
-            raise SettingError(f"{name}: expected projects/P/topics/T or a topic's name, found {topic!r}")
-        topics[name] = topic
-    return Environment(project, uri, seconds, pin, topics["RESULT_TOPIC"], topics["DEAD_LETTER_TOPIC"])
+# ------------------------------------------------------------------------------------------------------- logs
 
 
 class JsonLines(logging.Formatter):
@@ -263,6 +210,8 @@ def serving(entry: LogEntry) -> ServedModel:
     """The model that answers this request, to its end. Raises NoModel."""
     served = STORE.current()
     entry.fields |= {"model": served.name, "runId": served.manifest.run_id}
+    if (days := served.age_days(datetime.now(UTC))) is not None:
+        entry.fields["modelAgeDays"] = days  # what the alarm for five weeks without a new model reads
     entry.step("model")
     return served
 

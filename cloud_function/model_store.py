@@ -63,6 +63,13 @@ class ServedModel:
         """The `model` member of a response."""
         return {"name": self.name, "runId": self.manifest.run_id, "trainedAt": self.manifest.created_at}
 
+    def age_days(self, now: datetime) -> int | None:
+        """Whole days since it was trained; None if its manifest does not say when in RFC 3339."""
+        try:
+            return (now - datetime.fromisoformat(self.manifest.created_at)).days
+        except (ValueError, TypeError, OverflowError):  # TypeError: no offset
+            return None
+
 
 class ModelStore:
     """The model to serve, from any number of threads.

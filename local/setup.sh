@@ -3,6 +3,7 @@
 #   setup.sh            .venv
 #   setup.sh spark35    .venv-spark35: the same with the Spark of Dataproc image 2.3
 #   setup.sh airflow    .venv-airflow: Airflow alone, which wants much in other versions
+#   setup.sh checkov    .venv-checkov: checkov alone, for the same reason
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -90,6 +91,7 @@ requirements=requirements.txt change=
 case "${1:-}" in
   spark35) change='s/^pyspark==.*/pyspark==3.5.3/; s/^py4j==.*/py4j==0.10.9.7/' ;;
   airflow) requirements=airflow/requirements.txt ;;
+  checkov) requirements=terraform/requirements.txt ;;
 esac
 "$venv/bin/uv" pip install -q --python "$venv/bin/python" -r <(sed "$change" "$requirements")
 touch "$venv/installed"

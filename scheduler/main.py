@@ -10,8 +10,8 @@ On this machine, after `make up` and the lines that it prints:
     SCHEDULE_ANCHOR=2026-01-05 python scheduler/main.py --dry_run
     SCHEDULE_ANCHOR=2026-01-05 python scheduler/main.py --next 3
 On GCP:
-    gcloud functions deploy trigger --gen2 --runtime=python312 --source=scheduler --trigger-http --timeout=180s \\
-        --entry-point=trigger --set-env-vars=WORKFLOW_TEMPLATE=…,MODELS_URI=…,SCHEDULE_ANCHOR=2026-01-05
+    gcloud functions deploy retrain-trigger --gen2 --runtime=python312 --source=scheduler --trigger-http \\
+        --timeout=180s --entry-point=trigger --set-env-vars=WORKFLOW_TEMPLATE=…,MODELS_URI=…,SCHEDULE_ANCHOR=2026-01-05
     python scheduler/create_job.py --project=P --region=R --trigger_url=URL --service_account=ACCOUNT
 """
 
@@ -268,18 +268,28 @@ def trigger(request: flask.Request) -> flask.typing.ResponseReturnValue:
     Statuses: 400 for any other query, 405 for any other method than POST, 500 for a wrong setting, 503 when
     storage or Dataproc fails, so that Cloud Scheduler calls again.
     """
+    answer, status = answer_to(request)
+    # One line of JSON, as Cloud Logging reads it: its level and fields are what alarms and a look back need.
+    severity = "INFO" if status < 400 else "WARNING" if status < 500 else "ERROR"
+    message = answer.get("error") or f"{answer['decision']}: {answer['reason']}"
+    line = {"severity": severity, "message": message, "logger": log.name, "status": status}
+    print(json.dumps(line | answer), file=sys.stderr, flush=True)
+    return answer, status, {"Allow": "POST"} if status == 405 else {}
+
+
+def answer_to(request: flask.Request) -> tuple[dict, int]:
+    """The answer to a call, and its status."""
     try:
         flags = flags_of(request)
     except ValueError as error:
         return {"error": str(error)}, 400
     if request.method != "POST" and not (request.method == "GET" and flags["dry_run"]):
-        return {"error": f"expected POST, or GET with dry_run=1, found {request.method}"}, 405, {"Allow": "POST"}
+        return {"error": f"expected POST, or GET with dry_run=1, found {request.method}"}, 405
     try:
-        return run(get_env(), moment_of_call(request.headers.get("X-CloudScheduler-ScheduleTime", "")), **flags)
+        now = moment_of_call(request.headers.get("X-CloudScheduler-ScheduleTime", ""))
+        return run(get_env(), now, **flags), 200
     except (*SETTING_ERRORS, *SERVICE_ERRORS) as error:
-        line = failure(error)
-        log.error(line)
-        return {"error": line}, 500 if isinstance(error, SETTING_ERRORS) else 503
+        return {"error": failure(error)}, 500 if isinstance(error, SETTING_ERRORS) else 503
 
 
 def flags_of(request: flask.Request) -> dict[str, bool]:

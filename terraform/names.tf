@@ -8,10 +8,9 @@ locals {
   temp_bucket   = "${var.project_id}-ml-temp"
   logs_bucket   = "${var.project_id}-ml-logs"
 
-  landed_uri      = "gs://${local.input_bucket}/input"
-  dead_letter_uri = "gs://${local.input_bucket}/dead_letter"
-  models_uri      = "gs://${local.output_bucket}/output/"
+  models_uri = "gs://${local.output_bucket}/output/"
 
+  landing_job   = "brigade-landing" # the Dataflow job, which `make gcp-landing` starts
   template_name = "brigade-retrain"
   template      = "projects/${var.project_id}/regions/${var.region}/workflowTemplates/${local.template_name}"
 

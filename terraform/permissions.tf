@@ -162,6 +162,12 @@ resource "google_pubsub_topic_iam_member" "monitoring_notifies" {
   depends_on = [google_monitoring_notification_channel.alerts]
 }
 
+resource "google_storage_bucket_iam_member" "logs_writer" {
+  bucket = google_storage_bucket.logs.name
+  role   = "roles/storage.objectCreator"
+  member = google_logging_project_sink.logs.writer_identity # an identity of this sink's own
+}
+
 # --- making the functions' images
 
 resource "google_project_iam_member" "build_logs" {

@@ -75,6 +75,14 @@ resource "google_dataproc_workflow_template" "retrain" {
           }
         }
 
+        dynamic "autoscaling_config" {
+          for_each = try([local.cluster.config.autoscalingConfig], [])
+
+          content {
+            policy = autoscaling_config.value.policyUri
+          }
+        }
+
         software_config {
           image_version = local.cluster.config.softwareConfig.imageVersion
           properties    = local.cluster.config.softwareConfig.properties
@@ -150,6 +158,7 @@ resource "google_cloud_scheduler_job" "retrain" {
   retry_config {
     retry_count          = 3
     min_backoff_duration = "60s"
+    max_backoff_duration = "1800s"
   }
 
   depends_on = [google_cloud_run_v2_service_iam_member.scheduler_calls_trigger]

@@ -65,18 +65,33 @@ variable "predict_invokers" {
   type        = set(string)
   default     = []
   description = "Who may call predict, such as serviceAccount:app@my-project.iam.gserviceaccount.com."
+
+  validation {
+    condition     = alltrue([for member in var.predict_invokers : !can(regex("all(Authenticated)?Users", member))])
+    error_message = "Expected people and accounts by name, not allUsers or allAuthenticatedUsers."
+  }
 }
 
 variable "publishers" {
   type        = set(string)
   default     = []
   description = "Who may publish documents, such as serviceAccount:intake@my-project.iam.gserviceaccount.com."
+
+  validation {
+    condition     = alltrue([for member in var.publishers : !can(regex("all(Authenticated)?Users", member))])
+    error_message = "Expected people and accounts by name, not allUsers or allAuthenticatedUsers."
+  }
 }
 
 variable "operators" {
   type        = set(string)
   default     = []
   description = "Who may promote and withdraw models, such as group:ml-operators@example.com."
+
+  validation {
+    condition     = alltrue([for member in var.operators : !can(regex("all(Authenticated)?Users", member))])
+    error_message = "Expected people and accounts by name, not allUsers or allAuthenticatedUsers."
+  }
 }
 
 variable "dead_letter_days" {
@@ -89,4 +104,10 @@ variable "log_days" {
   type        = number
   default     = 90
   description = "How long the pipeline's logs are kept in their bucket, in days."
+}
+
+variable "alert_email" {
+  type        = string
+  default     = null
+  description = "Whom alarms are sent to by e-mail, beside the topic ml_alerts. Null: nobody."
 }

@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import model_files
@@ -89,6 +90,23 @@ def test_the_newest_promoted_model_serves_and_predicts_as_it_was_trained(place):
     served = ModelStore(place.uri).current()
     assert served.about() == {"name": NEW, "runId": "run-1", "trainedAt": "2026-03-02T02:10:00Z"}
     assert served.model.predict(TEXTS[0]) == tiny_model(seed=2).predict(TEXTS[0])
+
+
+@pytest.mark.parametrize(
+    ("created", "days"),
+    [
+        ("2026-01-05T02:10:00Z", 34),
+        ("2026-01-05T02:09:59Z", 35),  # whole ones
+        ("2026-01-05T04:10:00.5+02:00", 34),
+        ("2026-02-09T02:11:00Z", -1),  # a clock that is behind
+        ("2026-01-05T02:10:00", None),
+        ("yesterday", None),
+    ],
+)
+def test_a_model_s_age_is_in_whole_days_and_unknown_without_a_moment(tmp_path, created, days):
+    write_model(tmp_path, OLD, createdAt=created)
+    now = datetime(2026, 2, 9, 2, 9, 59, 500_000, tzinfo=UTC)
+    assert ModelStore(str(tmp_path)).current().age_days(now) == days
 
 
 def test_a_uri_means_the_same_with_and_without_a_trailing_slash(place):

@@ -47,6 +47,7 @@ def test_a_command_of_the_readme_is_understood_by_its_program(command):
     arguments = [argument.replace("--topic=…", "--topic=projects/brigade-p/topics/t-1") for argument in arguments]
     arguments = ["--project=brigade-p" if argument == "--project=P" else argument for argument in arguments]
     arguments = [argument.replace("=URL", "=https://trigger.example/") for argument in arguments]
+    arguments = [argument.replace("gs://P-", "gs://brigade-p-") for argument in arguments]
     if script.startswith("benchmarks/"):
         assert (ROOT / script).exists()
         return
@@ -95,9 +96,16 @@ def test_the_template_s_image_and_packages_are_those_of_the_requirements():
         assert re.search(rf"^{re.escape(package)}( |$)", lines, re.M), f"{package} is not in requirements.txt"
 
 
+def test_the_tutorial_on_gcp_has_at_most_fifteen_commands():
+    block = README.split("\n## On GCP\n")[1].split("```")[1]
+    commands = [line for line in block.splitlines() if line and not line.startswith("#")]
+    assert commands[0].startswith("gcloud auth") and commands[-1].startswith("gcloud projects delete")
+    assert 10 <= len(commands) <= 15 and not any(line.startswith(" ") for line in commands)
+
+
 def test_every_room_of_the_readme_s_tree_is_there():
     tree = next(block for block in BLOCKS if "WHEN" in block)
-    rooms = re.findall(r"^(\S+) {2,}", tree, re.M)
+    rooms = [room for rooms in re.findall(r"^(\S.*?) {2,}", tree, re.M) for room in rooms.split(", ")]
     assert len(rooms) >= 10
     for room in rooms:
         assert (ROOT / room).exists(), room

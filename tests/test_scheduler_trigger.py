@@ -388,6 +388,38 @@ def test_a_refusal_is_one_line(at, dataproc):
     assert "\n" not in answer.json["error"]
 
 
+# --------------------------------------------------------------------------------------------------- its log
+
+
+def test_each_call_is_one_line_of_json_with_the_decision(at, dataproc, capsys):
+    answers = [at("2026-01-12T02:00:00Z").json, at("2026-01-12T02:00:00Z", "?dry_run=1", "GET").json]
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    common = {"severity": "INFO", "logger": "scheduler", "status": 200}
+    started = "start: the period 2026-01-05 to 2026-02-01 has no model yet"
+    waits = "skip: the period 2026-01-05 to 2026-02-01 waits: a workflow is running"
+    assert lines == [common | {"message": started} | answers[0], common | {"message": waits} | answers[1]]
+
+
+def test_the_severity_of_its_line_follows_the_status(at, dataproc, monkeypatch, capsys):
+    dataproc.client.delete_workflow_template(name=TEMPLATE)
+    answers = [
+        at("2026-01-12T02:00:00Z"),
+        at("2026-01-12T02:00:00Z", "?other=1"),
+        at("2026-01-12T02:00:00Z", "", "PUT"),
+    ]
+    monkeypatch.setenv("SCHEDULE_ANCHOR", "2026-01-06")
+    answers.append(at("2026-01-12T02:00:00Z"))
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["severity"], line["status"]) for line in lines] == [
+        ("ERROR", 503),
+        ("WARNING", 400),
+        ("WARNING", 405),
+        ("ERROR", 500),
+    ]
+    assert [line["message"] for line in lines] == [answer.json["error"] for answer in answers]
+    assert answers[2].headers["Allow"] == "POST"
+
+
 # ---------------------------------------------------------------------------------------------------- by hand
 
 

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import sys
+from datetime import UTC, datetime, timedelta
 
 import events
 import pytest
@@ -201,6 +202,8 @@ def test_a_prediction_is_one_line_with_trace_model_label_and_steps(client, entri
     milliseconds = entry.pop("milliseconds")
     assert set(milliseconds) == {"read", "model", "predict", "total"}
     assert milliseconds["total"] >= max(milliseconds.values()) > 0
+    now, trained = datetime.now(UTC), datetime(2026, 1, 5, 2, 10, tzinfo=UTC)
+    assert entry.pop("modelAgeDays") in ((now - trained).days, (now - timedelta(minutes=5) - trained).days)
     assert entry == {
         "severity": "INFO",
         "message": "predicted",

@@ -16,6 +16,11 @@ HERE, THERE = tutorial.commands(BY_HAND)
 NEEDS_GCP = {
     "python pubsub_gcs.py": "here Beam's DirectRunner lands the messages; --runner=DataflowRunner needs Dataflow",
     "gcloud dataflow": "there is no emulator of Dataflow",
+    "gcloud auth": "there is nobody to log in as",
+    "gcloud projects": "there is no emulator of projects",
+    "gcloud billing": "there is no emulator of billing",
+    "gcloud services": "there is no emulator of Google's list of APIs",
+    "gcloud logging": "there is no emulator of Cloud Logging",
     "gcloud functions": "functions-framework runs the functions here; deploying them needs Cloud Build and Cloud Run",
     "TRIGGER_URL=": "it asks `gcloud functions`; here `make up` exports the address",
     "python scheduler/create_job.py": "it names a service account and an address that a deployed trigger has",
@@ -38,7 +43,7 @@ ELSEWHERE = [
 
 
 def needs_gcp(command: str) -> bool:
-    return command.startswith(tuple(NEEDS_GCP))
+    return command.startswith(tuple(NEEDS_GCP)) or "--project=P " in command + " "  # the reader's own project
 
 
 def test_what_the_page_marks_is_what_needs_gcp():
