@@ -94,7 +94,11 @@ def ask(
         show(command, extra)
     process = start(command, extra, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
     with process:
-        output, messages = process.communicate()
+        try:
+            output, messages = process.communicate()
+        except KeyboardInterrupt:
+            process.terminate()  # it only looks, or starts what goes on without it
+            raise
     if process.returncode:
         told = "see above" if errors is None else reason(messages or output)
         raise Failed(f"{name_of(command)} ended with status {process.returncode}: {told}")

@@ -23,5 +23,11 @@ def current_state(project: str, region: str, job: str) -> str:
     return ask([*command, "--format=value(currentState)"]).strip()
 
 
+def log_command(project: str) -> str:
+    """The command that shows what went wrong in landing."""
+    job = f'resource.type="dataflow_step" resource.labels.job_name="{LANDING_JOB}" severity>=WARNING'
+    return f"gcloud logging read '{job}' --project={project} --limit=20"
+
+
 def has_ended(state: str) -> bool:
     return state.removeprefix("JOB_STATE_") in ENDED

@@ -27,7 +27,7 @@ from gcp.commands import (
     python,
     say,
 )
-from gcp.dataflow import active_jobs, current_state, has_ended
+from gcp.dataflow import active_jobs, current_state, has_ended, log_command
 from gcp.google_checks import MAX_WORKERS
 
 OUTPUTS = ("region", "landing_subscription", "input_bucket", "temp_bucket", "landing_service_account", "subnetwork")
@@ -84,7 +84,7 @@ def land(project: str, region: str, max_workers: int, update: bool) -> dict:
     job = json.loads(lines[-1])["job"] if lines else ""
     say(f"{LANDING_JOB} {job} is submitted; watch it: {watch}/{job}?project={project}")
     wait_until_running(project, region, job)
-    say(f"its log: gcloud dataflow logs list {job} --project={project} --region={region} --importance=warning")
+    say(f"its log: {log_command(project)}")
     say(f"next: make gcp-demo PROJECT={project}")
     return {"project": project, "job": job, "started": True}
 
@@ -94,10 +94,7 @@ def wait_until_running(project: str, region: str, job: str) -> None:
     end = time.monotonic() + START_SECONDS
     while (state := current_state(project, region, job)) != "JOB_STATE_RUNNING":
         if has_ended(state) or time.monotonic() > end:
-            raise Failed(
-                f"{LANDING_JOB} {job}: expected it to run, found {state}; see why: "
-                f"gcloud dataflow logs list {job} --project={project} --region={region}"
-            )
+            raise Failed(f"{LANDING_JOB} {job}: expected it to run, found {state}; see why: {log_command(project)}")
         time.sleep(POLL_SECONDS)
     say(f"{LANDING_JOB} {job} runs; its machines need some minutes to come up")
 

@@ -117,7 +117,7 @@ def check_no_training(project: str, region: str) -> None:
     """Raises Failed while a cluster of the pipeline runs: its network could not be removed."""
     command = ["gcloud", "dataproc", "clusters", "list", f"--project={project}", f"--region={region}"]
     try:
-        found = ask_json([*command, "--filter=labels.app=brigade", "--format=json"]) or []
+        found = ask_json([*command, "--filter=labels.app = brigade", "--format=json"]) or []
     except Failed as problem:
         if api_is_off(str(problem)):
             return

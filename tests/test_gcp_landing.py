@@ -103,7 +103,7 @@ def test_a_job_that_does_not_come_to_run_is_told(created, capsys):
     created.answer("^gcloud dataflow jobs describe", "JOB_STATE_FAILED\n")
     assert landing.main([f"--project={P}"]) == 1
     told = capsys.readouterr().err
-    assert f"expected it to run, found JOB_STATE_FAILED; see why: gcloud dataflow logs list {JOB}" in told
+    assert "expected it to run, found JOB_STATE_FAILED; see why: gcloud logging read" in told
 
 
 def test_a_job_that_cannot_be_submitted_is_asked_for_no_state(created, capsys):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -159,12 +160,11 @@ def test_what_cannot_be_known_stops_nothing(google, capfd):
     assert "403" in unknown["permissions"]
 
 
-def test_quota_that_is_in_use_may_be_the_pipeline_s_own(google, capfd):
+def test_quota_that_is_in_use_may_be_the_pipeline_s_own(google):
     region = google.region(ENOUGH | {"CPUS": 9}, usage=2)
     google.answers[f"/compute/v1/projects/{P}/regions/us-central1"] = (200, region)
-    status, found, _ = run(capfd)
-    assert (status, found["quota"]["state"]) == (0, UNKNOWN)
-    assert "CPUS: 2 of 9 in use, 8 needed" in found["quota"]["found"]
+    (found,) = google_checks.quota(P, "us-central1")
+    assert (found.state, found.found.split(";")[0]) == (UNKNOWN, "in us-central1: CPUS: 2 of 9 in use, 8 needed")
 
 
 def test_a_project_that_is_not_there_leaves_the_rest_unknown_and_unasked(google, capfd):
@@ -176,13 +176,12 @@ def test_a_project_that_is_not_there_leaves_the_rest_unknown_and_unasked(google,
     assert not [path for path, _ in google.asked if "/services" in path or "/storage/" in path]
 
 
-def test_a_login_that_google_does_not_take_any_more_is_told(google, capfd):
+def test_a_login_that_google_does_not_take_any_more_is_told(google):
     google.answers["/token"] = (400, {"error": "invalid_grant", "error_description": "Token has been revoked."})
-    status, found, told = run(capfd)
-    assert status == 1
-    assert found["application-default login"]["state"] == MISSING
-    assert found["application-default login"]["todo"] == "gcloud auth application-default login"
-    assert found["permissions"]["found"] == "not looked at: see application-default login"
+    credentials, found = google_checks.application_default(online=True)
+    assert (credentials, found.state, found.todo) == (None, MISSING, "gcloud auth application-default login")
+    (permitted,) = google_checks.permissions(P, credentials)
+    assert (permitted.state, permitted.found) == (UNKNOWN, "not looked at: see application-default login")
 
 
 def test_offline_what_can_be_checked_is_and_the_rest_says_why_not(google, capfd, monkeypatch):
@@ -254,3 +253,23 @@ def test_a_project_that_cannot_be_one_is_refused_in_one_line():
     first = done.stderr.splitlines()[0]
     assert first.startswith("PROJECT: expected a project's id, 6 to 30") and first.endswith("found 'My_Project'")
     assert re.search(r"Error 2$", done.stderr.strip())
+
+
+def test_every_command_of_gcloud_that_is_run_or_named_exists():
+    if shutil.which("gcloud") is None:
+        pytest.skip("the Google Cloud CLI is not installed")
+    root = subprocess.run(["gcloud", "info", "--format=value(installation.sdk_root)"], capture_output=True, text=True)
+    tree = runpy.run_path(f"{root.stdout.strip()}/data/cli/gcloud_completions.py")["STATIC_COMPLETION_CLI_TREE"]
+    found = set()
+    for file in (ROOT / "gcp").glob("*.py"):
+        text = re.sub(r'"\s*,?\s*f?"', " ", file.read_text("utf-8"))  # a list of words, or a text in two pieces
+        for words in re.findall(r"gcloud ((?:[a-z-]+ ?)+)", text):
+            path, node = [], tree
+            for word in words.split():
+                if word not in node.get("commands", {}):
+                    break
+                path, node = [*path, word], node["commands"][word]
+            if path:  # else it is a sentence about gcloud
+                found.add(" ".join(path))
+                assert "commands" not in node or not node["commands"], f"gcloud {words}: no command after {path}"
+    assert {"dataflow jobs drain", "storage rm", "scheduler jobs run", "auth application-default login"} <= found
