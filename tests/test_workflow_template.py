@@ -13,7 +13,16 @@ from local import workflow_templates, workflows
 from tests.conftest import ROOT
 from tests.test_readme import program
 
-TEMPLATE = yaml.safe_load((ROOT / "workflow_template.yaml").read_text("utf-8"))
+TEXT = (ROOT / "workflow_template.yaml").read_text("utf-8")
+TEMPLATE = yaml.safe_load(TEXT)
+# With the lines that are comments until a larger cluster is wanted.
+LARGER = re.sub(
+    r"^( *)# ((?:numInstances|machineTypeUri|diskConfig|secondaryWorkerConfig|autoscalingConfig|serviceAccount)\b"
+    r"|  +(?:numInstances|preemptibility|diskConfig|bootDiskSizeGb|policyUri)\b)",
+    r"\1\2",
+    TEXT.replace("        numInstances: 0\n", ""),
+    flags=re.M,
+)
 # A value for each parameter that is not the template's own, and some that the parameter's validation refuses.
 OTHER = {
     "INPUT": ("gs://other-in/landed", ["/local/path", "gs://", "s3://bucket/input"]),
@@ -131,15 +140,7 @@ def test_one_machine_is_enough_and_an_idle_cluster_goes():
 
 
 def test_the_commented_lines_for_a_larger_cluster_are_fields_that_dataproc_knows():
-    text = (ROOT / "workflow_template.yaml").read_text("utf-8")
-    larger = re.sub(
-        r"^( *)# ((?:numInstances|machineTypeUri|diskConfig|secondaryWorkerConfig|autoscalingConfig|serviceAccount)\b"
-        r"|  +(?:numInstances|preemptibility|diskConfig|bootDiskSizeGb|policyUri)\b)",
-        r"\1\2",
-        text.replace("        numInstances: 0\n", ""),
-        flags=re.M,
-    )
-    message = json_format.ParseDict(yaml.safe_load(larger), workflows.new(dataproc_v1.WorkflowTemplate))
+    message = json_format.ParseDict(yaml.safe_load(LARGER), workflows.new(dataproc_v1.WorkflowTemplate))
     config = message.placement.managed_cluster.config
     assert (config.worker_config.num_instances, config.worker_config.disk_config.boot_disk_size_gb) == (2, 100)
     spot = dataproc_v1.InstanceGroupConfig.Preemptibility.SPOT
