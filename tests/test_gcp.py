@@ -297,6 +297,7 @@ def test_who_is_interrupted_lets_terraform_write_down_what_it_created(cloud_of, 
     (os.killpg if whom == "all" else os.kill)(process.pid, number)
     _, messages = process.communicate(timeout=60)
     assert process.returncode == 130 and "gcp-up: stopped" in messages
+    assert "Interrupt received" in messages  # Terraform was told, not killed
     assert names(ONE) >= {"needed", "counted"}
     (commands.TERRAFORM / "slow.tf").unlink()
     assert up() == 0 and names(ONE) == EVERYTHING  # the state is not locked
