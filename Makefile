@@ -28,8 +28,8 @@ MAX_WORKERS ?= 2
 # What a caller's shell has set must reach neither Spark nor Python here.
 unexport PYTHONPATH SPARK_HOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
-.PHONY: help setup demo test test-spark35 test-airflow lint lint-terraform format up down tutorial reconcile bench bench-landing bench-convert bench-train bench-serve preflight gcp-plan gcp-up gcp-landing gcp-demo gcp-down \
-	clean lock
+.PHONY: help setup demo test test-spark35 test-airflow lint lint-terraform format up down tutorial reconcile bench \
+	bench-landing bench-convert bench-train bench-serve preflight gcp-plan gcp-up gcp-landing gcp-demo gcp-down lock clean
 
 help: ## prints this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

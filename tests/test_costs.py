@@ -6,9 +6,10 @@ import re
 import pytest
 import yaml
 
-from gcp import costs
+from gcp import costs, landing
 from tests.conftest import ROOT
 
+TERRAFORM = ROOT / "terraform"
 PAGE = (ROOT / "docs" / "costs.md").read_text("utf-8")
 MILLION = (1_000_000, 1500)
 
@@ -80,3 +81,10 @@ def test_a_number_that_makes_no_sense_is_refused(flag, capsys):
     with pytest.raises(SystemExit) as ended:
         costs.main([flag])
     assert ended.value.code == 2 and "expected numbers above 0" in capsys.readouterr().err or "many" in flag
+
+
+def test_the_machine_of_landing_and_the_number_of_alarms_are_those_that_are_created():
+    assert any(line.what.startswith(f"an {landing.MACHINE} ") for line in costs.LANDING)
+    conditions = sum(len(re.findall(r"^  conditions \{", path.read_text(), re.M)) for path in TERRAFORM.glob("*.tf"))
+    counted = [amount for line in costs.AT_REST for amount, unit in line.factors if unit == "conditions"]
+    assert counted == [conditions] * 2
