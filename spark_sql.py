@@ -794,8 +794,10 @@ class Run:
             return self.cache(number_copies(contested(keys)).where("copy > 1").select("id")), nothing
         void = self.spark.createDataFrame(voided, "file STRING, run STRING").withColumn("gone", F.lit(True))
         index = self.table.index().join(F.broadcast(void), ["file", "run"], "left")
-        touched = keys.select("eventId").unionAll(index.where("gone").select("eventId")).distinct()
-        old = self.cache(index.join(touched, "eventId", "left_semi"))
+        touched = self.cache(keys.select("eventId").unionAll(index.where("gone").select("eventId")).distinct())
+        # The index is of all runs, and stays where it is when a few events are compared with it.
+        known = F.broadcast(touched) if touched.count() <= ROWS_A_TASK else touched
+        old = self.cache(index.join(known, "eventId", "left_semi"))
         names = ["eventId", "publishTime", "messageId", "file", "hash", "id", "dt"]
         contenders = keys.select(*names, F.lit(True).alias("new"))
         contenders = contenders.unionAll(old.where("gone IS NULL").select(*names, F.lit(False).alias("new")))
