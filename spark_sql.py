@@ -659,18 +659,18 @@ class Run:
             log.info("nothing new below %s", self.input_path)
             return counts | {"rows": self.table.manifest["rows"]}
         log.info("%d files to convert", counts["files"])
-        counts["lines"] = self.stage(files)
-        log.info("%d lines read, %.1f s", counts["lines"], time.monotonic() - began)
-        staged = self.spark.read.schema(self.staged_schema).parquet(f"{self.staging}/rows")
-        reasons = F.count(F.lit(1)), F.count("_row.reason")
-        found, counts["quarantined"] = staged.agg(*reasons).first()
+        lines = self.read(files)
+        staged = self.stage(lines)
+        keys, found, counts["quarantined"] = self.identify(staged)
+        # Of QUERY it is known; of another query only the lines themselves tell.
+        counts["lines"] = found if self.query == QUERY else lines.count()
         if found != counts["lines"]:
             raise ConversionError(
                 f"expected one row of the query for each of {counts['lines']} lines, found {found}: it must neither "
                 "drop nor multiply rows. To quarantine a line let its eventId or dt be null"
             )
+        log.info("%d lines read, %.1f s", counts["lines"], time.monotonic() - began)
         self.expect(self.table.manifest["rows"] + found)
-        keys = self.identify(staged)
         losers, removed = self.judge(keys, voided)
         counts["duplicates"] = losers.count()
         counts["converted"] = found - counts["quarantined"] - counts["duplicates"]
@@ -738,8 +738,8 @@ class Run:
         void = known.join(files, "file", "left_semi").select("file", "run")
         return files, [list(row) for row in void.collect()]
 
-    def stage(self, files: DataFrame) -> int:
-        """Reads the files and stages the query's rows by day, those without a reason; returns the number of lines."""
+    def read(self, files: DataFrame) -> DataFrame:
+        """The lines of the files (`value`, `file`) that are not blank."""
         # As text, not as JSON: a line that is a JSON array would become several rows, a blank line none at all. The
         # dt=… folders are only where landing puts files; `dt` follows from the event, whatever folder it lies in.
         times = files.agg(F.min("modified"), F.max("modified"), F.count("file")).first()
@@ -752,25 +752,39 @@ class Run:
         about = [F.col(f"_metadata.{column}").alias(name) for name, column in about.items()]
         # What has landed or changed since the files were listed waits for the next run.
         lines = lines.select("value", *about).join(F.broadcast(files), ["file", "size", "modified"], "left_semi")
-        read = Observation("read")
-        lines = lines.where(begins_visibly("value") | F.col("value").rlike(r"[^\s\ufeff]")).select("value", "file")
-        lines = lines.observe(read, F.count(F.lit(1)).alias("lines"))
-        rows = run_query(parse_lines(lines, self.schema), self.query, self.schema)
-        self.staged_schema = rows.schema
-        staging = rows.write.option("compression", "uncompressed").option("parquet.enable.dictionary", "false")
-        staging = staging.option("parquet.block.size", 16 * MIB)
-        staging.option("parquet.enable.dictionary#_row.file", "true").parquet(f"{self.staging}/rows")
-        return read.get["lines"]
+        return lines.where(begins_visibly("value") | F.col("value").rlike(r"[^\s\ufeff]")).select("value", "file")
 
-    def identify(self, staged: DataFrame) -> DataFrame:
-        """Writes what tells the staged events apart to the index, and returns it; `id` is the row's number in this run.
+    def stage(self, lines: DataFrame) -> DataFrame:
+        """The query's rows of the lines, those of a day together; they wait in the files of Spark's shuffle.
+
+        So they are parsed once, however often they are read, and written once before they are parquet. DataFrames made
+        of the same one would each parse again: only an RDD keeps its shuffle. One that a lost machine takes with it is
+        made again by Spark, with the same `_row.id`s, since those follow from the files.
+        """
+        rows = self.by_day(run_query(parse_lines(lines, self.schema), self.query, self.schema))
+        session, shuffled = self.spark._jsparkSession, rows._jdf.queryExecution().toRdd()
+        return DataFrame(session.internalCreateDataFrame(shuffled, rows._jdf.schema(), False), self.spark)
+
+    def by_day(self, rows: DataFrame) -> DataFrame:
+        # Many partitions, so that hardly two days share one: Spark joins small ones again, but it splits a large one
+        # between two tasks wherever it is full, and leaves a few rows of a day to one of them.
+        self.spark.conf.set("spark.sql.shuffle.partitions", CONVERTING["spark.sql.shuffle.partitions"])
+        rows.createOrReplaceTempView("events")  # the hint in SQL: PySpark 3.5 cannot name columns in it
+        return self.spark.sql("SELECT /*+ REBALANCE(dt) */ * FROM events")
+
+    def identify(self, staged: DataFrame) -> tuple[DataFrame, int, int]:
+        """Writes what tells the staged events apart to the index, and returns it, where `id` is the row's number in
+        this run; and how many rows are staged, and how many of them are no event.
 
         Until a manifest names the run, nobody looks at it.
         """
         about = [F.col(f"_row.{name}").alias(name) for name in ("publishTime", "messageId", "file", "hash", "id")]
-        keys = staged.where("_row.reason IS NULL").select("eventId", *about, "dt", F.lit(self.id).alias("run"))
+        seen = Observation("staged")
+        keys = staged.observe(seen, F.count(F.lit(1)).alias("rows"), F.count("_row.reason").alias("quarantined"))
+        keys = keys.where("_row.reason IS NULL").select("eventId", *about, "dt", F.lit(self.id).alias("run"))
         keys.write.parquet(f"{self.bookkeeping}/index/{self.id}")
-        return self.spark.read.schema(keys.schema).parquet(f"{self.bookkeeping}/index/{self.id}")
+        keys = self.spark.read.schema(keys.schema).parquet(f"{self.bookkeeping}/index/{self.id}")
+        return keys, seen.get["rows"], seen.get["quarantined"]
 
     def judge(self, keys: DataFrame, voided: list[list[str]]) -> tuple[DataFrame, DataFrame]:
         """The `id`s of staged rows that lose against another row of their eventId; and the rows of the table that have
@@ -780,8 +794,10 @@ class Run:
             return self.cache(number_copies(contested(keys)).where("copy > 1").select("id")), nothing
         void = self.spark.createDataFrame(voided, "file STRING, run STRING").withColumn("gone", F.lit(True))
         index = self.table.index().join(F.broadcast(void), ["file", "run"], "left")
-        touched = keys.select("eventId").unionAll(index.where("gone").select("eventId")).distinct()
-        old = self.cache(index.join(touched, "eventId", "left_semi"))
+        touched = self.cache(keys.select("eventId").unionAll(index.where("gone").select("eventId")).distinct())
+        # The index is of all runs, and stays where it is when a few events are compared with it.
+        known = F.broadcast(touched) if touched.count() <= ROWS_A_TASK else touched
+        old = self.cache(index.join(known, "eventId", "left_semi"))
         names = ["eventId", "publishTime", "messageId", "file", "hash", "id", "dt"]
         contenders = keys.select(*names, F.lit(True).alias("new"))
         contenders = contenders.unionAll(old.where("gone IS NULL").select(*names, F.lit(False).alias("new")))
@@ -805,12 +821,14 @@ class Run:
             for day in {*added, *shrunk} & {*partitions}
         }
         fresh = staged.where("_row.reason IS NULL")
+        few = losers.count() <= ROWS_A_TASK  # so few that each task can know them all, and the rows stay where they are
+        losers = F.broadcast(losers) if few else losers
         rows = fresh.join(losers, F.col("_row.id") == losers.id, "left_anti").drop("_row")
         old = [self.table.rows_of(names) for names in replaced.values() if names]
         if old:
             old = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), old)
             rows = rows.unionByName(old.join(removed, ["eventId", "dt"], "left_anti"), allowMissingColumns=True)
-        self.write(rows)
+        self.write(rows if few and not old else self.by_day(rows))
         for day, names in replaced.items():
             for name in names:
                 del partitions[day][name]
@@ -822,11 +840,7 @@ class Run:
         return {day: files for day, files in sorted(partitions.items()) if files}
 
     def write(self, rows: DataFrame) -> None:
-        # Many partitions, so that hardly two days share one: Spark joins small ones again, but it splits a large one
-        # between two tasks wherever it is full, and leaves a few rows of a day to one of them.
-        self.spark.conf.set("spark.sql.shuffle.partitions", CONVERTING["spark.sql.shuffle.partitions"])
-        rows.createOrReplaceTempView("events")  # the hint in SQL: PySpark 3.5 cannot name columns in it
-        rows = self.spark.sql("SELECT /*+ REBALANCE(dt) */ * FROM events").sortWithinPartitions("dt", "eventId")
+        rows = rows.sortWithinPartitions("dt", "eventId")
         writing = rows.write.mode("append").partitionBy("dt").option("compression", "snappy")
         for name in ("eventId", "docId", "messageId", "payload"):  # no two alike: a dictionary is tried in vain
             writing = writing.option(f"parquet.enable.dictionary#{name}", "false")

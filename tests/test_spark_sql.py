@@ -328,7 +328,9 @@ def test_what_is_no_event_is_quarantined_with_its_file_and_reason(converted):
     }
 
 
-def test_the_numbers_are_those_of_a_recount_in_plain_python(spark, tmp_path):
+@pytest.mark.parametrize("rows_a_task", [spark_sql.ROWS_A_TASK, 20])  # with fewer than there are duplicates
+def test_the_numbers_are_those_of_a_recount_in_plain_python(spark, tmp_path, monkeypatch, rows_a_task):
+    monkeypatch.setattr(spark_sql, "ROWS_A_TASK", rows_a_task)
     choose = random.Random(4)
     kinds = [
         *(line, line, line, lambda one: line(one)[:-9], lambda one: f"[{line(one)}]", lambda one: ""),
@@ -353,7 +355,8 @@ def test_the_numbers_are_those_of_a_recount_in_plain_python(spark, tmp_path):
     found = numbers(counts)
     assert found[0] == sum(map(bool, lines))
     assert found[1:] == [len(set(ids)), len(ids) - len(set(ids)), bad]
-    assert min(found) > 10
+    assert min(found) > 20
+    assert len(list(tmp_path.glob("parquet/dt=*/*.parquet"))) == 1  # all are of one day
 
 
 def test_a_full_run_replaces_what_the_first_wrote_and_a_trailing_slash_changes_nothing(spark, tmp_path, capsys):
