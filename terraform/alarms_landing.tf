@@ -60,7 +60,7 @@ resource "google_monitoring_alert_policy" "landing_lag" {
 
       - It failed: `make gcp-landing PROJECT=${var.project_id}` starts it again; Pub/Sub has kept what it had not acknowledged.
       - Writing is tried again and again: is the bucket there, and may `${google_service_account.landing.email}` write to it?
-      - It is busy and at its largest number of workers: start it with a higher `--max_num_workers`.
+      - It is busy and at its largest number of workers: `make gcp-landing PROJECT=${var.project_id} UPDATE=1 MAX_WORKERS=5`.
     EOT
 
     links {
