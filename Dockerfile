@@ -68,8 +68,8 @@ FROM base AS serve
 RUN useradd --system --uid=10001 --user-group --no-create-home --shell=/usr/sbin/nologin brigade
 COPY --from=serve-packages /packages /usr/local
 WORKDIR /function
-COPY cloud_function/document_model.py cloud_function/events.py cloud_function/main.py cloud_function/model_commands.py \
-    cloud_function/model_files.py cloud_function/model_store.py ./
+COPY cloud_function/document_model.py cloud_function/environment.py cloud_function/events.py cloud_function/main.py \
+    cloud_function/model_commands.py cloud_function/model_files.py cloud_function/model_store.py ./
 # Compiled here, since the function's user cannot write beside them: a cold start has that to do no more.
 RUN pip check && python -m compileall -q . && MODELS_URI=/models python -c "import main"
 USER 10001:10001

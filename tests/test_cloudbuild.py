@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 from google.cloud.devtools import cloudbuild_v1
-from test_images import PINNED, STAGES
 
 from tests.conftest import ROOT
+from tests.terraform_project import FUNCTIONS, only
+from tests.test_images import PINNED, STAGES
 
 CONFIGURATION = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text())
 STEPS = {step["id"]: step for step in CONFIGURATION["steps"]}
@@ -138,28 +139,17 @@ def settings(call: list[str]) -> list[str]:
 
 def test_a_services_settings_are_terraforms(tmp_path):
     call = changes(Run(tmp_path, _RELEASE="true", _SERVICES="classify").all())[-1]
-    (threads,) = re.findall(r"^  threads = (\d+)", TERRAFORM["functions.tf"], re.M)
-    variables = dict(
-        re.findall(r'variable "(\w+)" \{\n  type .*\n  default +=\s"?([^"\n]+)', TERRAFORM["variables.tf"])
-    )
+    function = only(FUNCTIONS["classify"], "service_config")
     assert {
-        f"--concurrency={threads}",
-        f"--memory={variables['serving_memory']}",
-        f"--max-instances={variables['classify_max_instances']}",
-        "--timeout=60",
-        "--cpu=1",
+        f"--concurrency={function.get('max_instance_request_concurrency')}",
+        f"--memory={function.get('available_memory')}",
+        f"--max-instances={function.get('max_instance_count')}",
+        f"--timeout={function.get('timeout_seconds')}",
+        f"--cpu={function.get('available_cpu')}",
+        "--ingress=internal",
     } < set(call)
-    topics = dict(re.findall(r'topic" "(\w+)" \{\n  name +=\s"([\w-]+)"', TERRAFORM["pubsub.tf"]))
-    assert set(settings(call)) == {
-        "FUNCTION_TARGET=classify",
-        f"THREADS={threads}",
-        "GOOGLE_CLOUD_PROJECT=brigade-p",
-        "MODELS_URI=gs://brigade-p-ml-output/output/",
-        f"MODEL_REFRESH_SECONDS={variables['model_refresh_seconds']}",
-        f"RESULT_TOPIC={topics['classified']}",
-        f"DEAD_LETTER_TOPIC={topics['dead_letter']}",
-    }
-    assert 'output_bucket = "${var.project_id}-ml-output"' in TERRAFORM["names.tf"]
+    given = {name: value for name, value in function.get("environment_variables").items() if value}
+    assert set(settings(call)) == {f"{name}={value}" for name, value in given.items()} | {"FUNCTION_TARGET=classify"}
 
 
 @pytest.mark.parametrize(
