@@ -566,7 +566,7 @@ class DeadLetterSubscription:
     def __init__(self, name: str):
         self.name, self.client = name, pubsub.SubscriberClient()
         self.held: dict[str, str] = {}  # messageId → what acknowledges it
-        self.taken: deque[str] = deque()  # of what the topic has taken; filled by the publishing client's threads
+        self.taken: deque[str] = deque()  # messageIds of what the topic has taken, not acknowledged yet
         self.settled: set[str] = set()
 
     def __enter__(self) -> "DeadLetterSubscription":
@@ -605,6 +605,10 @@ class DeadLetterSubscription:
             return []
         except exceptions.NotFound:
             raise CannotGoOn(f"{self.name} does not exist; see: gcloud pubsub subscriptions list") from None
+
+    def published(self, message_id: str, _: str) -> None:
+        """The topic has taken it. Called in threads of the publishing client's."""
+        self.taken.append(message_id)
 
     def settle(self) -> None:
         """Acknowledges what the topic has taken since the last time."""
@@ -647,8 +651,7 @@ def replay_subscription(
     with DeadLetterSubscription(name) as subscription:
         try:
             for message_id, origin, data, attributes in paced(itertools.islice(due(subscription), limit), rate):
-                taken = lambda _, message_id=message_id: subscription.taken.append(message_id)  # noqa: E731
-                outlet.send(data, attributes | {"replayOf": origin}, taken)
+                outlet.send(data, attributes | {"replayOf": origin}, partial(subscription.published, message_id))
                 counts["read"] += 1
         finally:
             outlet.close()
