@@ -29,13 +29,14 @@ import sys
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import reduce
 from urllib.parse import unquote
 
 from pyspark.errors import AnalysisException, ParseException
-from pyspark.sql import Column, DataFrame, Observation, SparkSession, Window
+from pyspark.sql import DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
 
 log = logging.getLogger("spark_sql")
@@ -140,120 +141,125 @@ def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
     `_row.reason` is null for a line that is an event of the schema, and else says why it is none, by the codes of
     landing's dead letters.
     """
-    spark = lines.sparkSession
     # from_json stops at the end of the first object, and what stands behind it would be lost: so a member is added at
     # the end of the line, which the first object has only if it is the whole line. A value that nobody can foresee.
     mark = uuid.uuid4().hex
-    fields = with_landing(schema)
+    fields = f"{with_landing(schema)}, {CORRUPT} STRING, {END} STRING"
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT}
     options |= {"allowSingleQuotes": "false", "allowNonNumericNumbers": "false"}  # which are no JSON
     # Both by bytes: Spark's functions for characters would go through every line once more.
-    trimmed = F.expr(r"rtrim(translate(value, '\r\t', '  '))")
-    marked = F.when(F.col("value").endswith("}"), with_member(F.col("value"), END, mark)).otherwise(
-        with_member(trimmed, END, mark)
-    )
-    parsed = lines.withColumn("event", F.from_json(marked, f"{fields}, {CORRUPT} STRING, {END} STRING", options))
+    trimmed = r"rtrim(translate(value, '\r\t', '  '))"
+    marked = f"if(endswith(value, '}}'), {with_member('value', mark)}, {with_member(trimmed, mark)})"
+    parsed = lines.withColumn("event", F.from_json(F.expr(marked), fields, options))
     names = parsed.select("event.*").columns[:-2]
-    broken = F.col("event").isNull() | F.coalesce(F.col(f"event.{END}") != mark, F.lit(True))
-    broken |= F.col(f"event.{CORRUPT}").isNotNull()
-    time_of = moment("event.eventTimestamp") if "eventTimestamp" in names else F.lit(None).cast("timestamp")
-    # Of broken lines only: is it one object by the same rules, but with fields of other types?
-    is_json = F.coalesce(F.from_json(marked, "MAP<STRING, STRING>", options)[END] == mark, F.lit(False))
-    reason = F.when(broken & F.col("value").rlike(r"^\s*\{\s*\}\s*$"), "missing_field")
-    reason = reason.when(broken, F.when(is_json, "wrong_type").otherwise("malformed_json"))
-    reason = reason.when(~is_utf8(spark), "not_utf8")
-    sound = ~broken & is_utf8(spark)
+    whole = f"coalesce(event.{END} = '{mark}' AND event.{CORRUPT} IS NULL, false)"
+    # One object by the same rules, but with fields of other types.
+    pairs = ", ".join(f"'{name}', '{value}'" for name, value in options.items())
+    is_json = f"from_json({marked}, 'MAP<STRING, STRING>', map({pairs}))['{END}'] = '{mark}'"
+    time_of = moment("event.eventTimestamp") if "eventTimestamp" in names else "CAST(NULL AS TIMESTAMP)"
+    utf8 = is_utf8(lines.sparkSession)
+    sound = [whole, utf8]
+    reasons = {
+        rf"NOT {whole} AND value RLIKE r'^\s*\{{\s*\}}\s*$'": "missing_field",
+        f"NOT {whole} AND {is_json}": "wrong_type",
+        f"NOT {whole}": "malformed_json",
+        f"NOT {utf8}": "not_utf8",
+    }
     if schema == EVENT:
         texts, payload = ("eventId", "doc.docId", "doc.payload"), "event.doc.payload"
-        for name in texts:
-            reason = reason.when(has_other_type(f"event.{name}", name), "wrong_type")
-        missing = reduce(Column.__or__, (F.col(f"event.{name}").isNull() for name in (*texts, "eventTimestamp")))
-        missing |= (F.col("event.eventId") == "") | (F.col("event.doc.docId") == "")
-        blank = ~F.col(payload).rlike(r"(?U)[^\s\x1c-\x1f]")  # what Python's str.strip leaves empty
-        reason = reason.when(missing, "missing_field")
-        reason = reason.when(time_of.isNull(), "bad_timestamp").when(blank, "empty_payload")
-        sound &= ~missing & time_of.isNotNull() & begins_visibly(payload)
-        sound &= ~reduce(Column.__or__, (could_have_other_type(f"event.{name}") for name in texts))
+        other_type = " OR ".join(has_other_type(f"event.{name}", name) for name in texts)
+        missing = " OR ".join(f"event.{name} IS NULL" for name in (*texts, "eventTimestamp"))
+        missing = f"({missing} OR event.eventId = '' OR event.doc.docId = '')"
+        sound += [f"NOT {missing}", f"{time_of} IS NOT NULL", begins_visibly(payload)]
+        sound += [f"NOT ({could_have_other_type(f'event.{name}')})" for name in texts]
+        reasons |= {
+            other_type: "wrong_type",
+            missing: "missing_field",
+            f"{time_of} IS NULL": "bad_timestamp",
+            rf"NOT {payload} RLIKE r'(?U)[^\s\x1c-\x1f]'": "empty_payload",  # what Python's str.strip leaves empty
+        }
     # Nearly all lines are sound, which is cheap to see; only of the others it is asked what they are.
-    sound = F.coalesce(sound, F.lit(False))
-    reason = F.when(sound, F.lit(None)).otherwise(reason)
+    sound = f"coalesce({' AND '.join(sound)}, false)"
+    cases = " ".join(f"WHEN {condition} THEN '{reason}'" for condition, reason in reasons.items())
     published = moment("event.pubsub.publishTime")
-    row = F.struct(  # as ROW has it
-        F.monotonically_increasing_id().alias("id"),
-        "file",
-        F.xxhash64("value").alias("hash"),
-        reason.alias("reason"),
-        F.when(sound, F.lit(None)).otherwise(F.col("value")).alias("line"),
-        published.alias("publishTime"),
-        F.col("event.pubsub.messageId").alias("messageId"),
+    return parsed.selectExpr(
+        f"""struct(
+            monotonically_increasing_id() AS id,
+            file,
+            xxhash64(value) AS hash,
+            CASE WHEN {sound} THEN NULL {cases} END AS reason,
+            if({sound}, NULL, value) AS line,
+            {published} AS publishTime,
+            event.pubsub.messageId AS messageId
+        ) AS _row""",  # as ROW has it
+        *(f"event.`{name}`" for name in names),
+        "value AS line",
+        f"{time_of} AS eventTime",
+        f"{published} AS publishTime",
     )
-    columns = [F.col(f"event.`{name}`").alias(name) for name in names]
-    return parsed.select(
-        row.alias("_row"), *columns, F.col("value").alias("line"), time_of.alias("eventTime"),
-        published.alias("publishTime"),
-    )  # fmt: skip
 
 
 def with_landing(schema: str) -> str:
     return schema if re.search(r"(?i)\bpubsub\s", schema) else f"{schema}, {LANDING}"
 
 
-def with_member(text: Column, name: str, value: str) -> Column:
-    """A JSON object's text with one more member at its end: in the place of its last byte, which should be a brace."""
-    opened = text.cast("binary").substr(F.lit(1), F.octet_length(text) - 1).cast("string")
-    return F.concat(opened, F.lit(f',"{name}":"{value}"}}'))
+# SQL in texts from here on: hundreds of Column objects take half a second, one call to Java for each.
 
 
-def moment(column: str) -> Column:
+def with_member(text: str, value: str) -> str:
+    """A JSON object's text with END as one more member: in the place of its last byte, which should be a brace."""
+    opened = f"CAST(substr(CAST({text} AS BINARY), 1, octet_length({text}) - 1) AS STRING)"
+    return f"""concat({opened}, ',"{END}":"{value}"}}')"""
+
+
+def moment(column: str) -> str:
     """A column of RFC 3339 texts as timestamps; null for any other text, and outside the years 1 to 9999 in UTC."""
     # The cast alone would take a bare date, a year or an hour of today too. RFC 3339 allows a small t and z, Spark
     # takes the large ones only; upper() costs more than all else here.
     small = f"contains({column}, 't') OR contains({column}, 'z')"
-    time_of = F.expr(f"try_cast(if({small}, upper({column}), {column}) AS TIMESTAMP)")
-    years = F.expr("TIMESTAMP'0001-01-01T00:00:00Z'"), F.expr("TIMESTAMP'9999-12-31T23:59:59.999999Z'")
-    return F.when(F.col(column).rlike(RFC3339) & time_of.between(*years), time_of)
+    time_of = f"try_cast(if({small}, upper({column}), {column}) AS TIMESTAMP)"
+    years = "TIMESTAMP'0001-01-01T00:00:00Z' AND TIMESTAMP'9999-12-31T23:59:59.999999Z'"
+    return f"if({column} RLIKE r'{RFC3339}' AND {time_of} BETWEEN {years}, {time_of}, NULL)"
 
 
-def begins_visibly(column: str) -> Column:
+def begins_visibly(column: str) -> str:
     """Whether a text begins with a visible character of ASCII; by bytes, which is cheaper than an expression."""
-    return F.col(column).between("!", "~")
+    return f"{column} BETWEEN '!' AND '~'"
 
 
-def is_utf8(spark: SparkSession) -> Column:
+def is_utf8(spark: SparkSession) -> str:
     """Whether a line's bytes are UTF-8; Spark would read others as U+FFFD."""
-    if spark.version.startswith("3."):
-        return F.encode("value", "UTF-8") == F.col("value").cast("binary")
-    return F.expr("is_valid_utf8(value)")
+    before_4 = spark.version.startswith("3.")
+    return "(encode(value, 'UTF-8') = CAST(value AS BINARY))" if before_4 else "is_valid_utf8(value)"
 
 
-def has_other_type(column: str, path: str) -> Column:
+def has_other_type(column: str, path: str) -> str:
     """Whether a field that was read as text is something else in the JSON: a number, a boolean, an array, an object.
 
     Spark gives their JSON as text. Only a text that could be one is looked at again.
     """
     *outer, name = path.split(".")
-    other = F.lit(False)
+    cases = []
     for kind, condition in other_types(column).items():
-        read = F.from_json("value", f"{outer[0]} STRUCT<{name}: {kind}>" if outer else f"{name} {kind}")
-        other = F.when(condition, reduce(Column.getField, path.split("."), read).isNotNull()).otherwise(other)
-    return other
+        field = f"{outer[0]} STRUCT<{name}: {kind}>" if outer else f"{name} {kind}"
+        cases.append(f"WHEN {condition} THEN from_json(value, '{field}').{path} IS NOT NULL")
+    return f"CASE {' '.join(cases)} ELSE false END"
 
 
-def could_have_other_type(column: str) -> Column:
-    return reduce(Column.__or__, other_types(column).values())
+def could_have_other_type(column: str) -> str:
+    return " OR ".join(other_types(column).values())
 
 
-def other_types(column: str) -> dict[str, Column]:
+def other_types(column: str) -> dict[str, str]:
     """The types that a field read as text could have in the JSON, and whether its text looks like one of them.
 
     By comparisons of bytes first: a regular expression would make a Java string of every payload.
     """
-    text = F.col(column)
     return {
-        "MAP<STRING, STRING>": text.startswith("{") & text.endswith("}"),
-        "ARRAY<STRING>": text.startswith("[") & text.endswith("]"),
-        "BOOLEAN": text.isin("true", "false"),
-        "DOUBLE": text.between("-", ":") & text.rlike(r"^-?\d[\d.eE+-]*\z"),
+        "MAP<STRING, STRING>": f"startswith({column}, '{{') AND endswith({column}, '}}')",
+        "ARRAY<STRING>": f"startswith({column}, '[') AND endswith({column}, ']')",
+        "BOOLEAN": f"{column} IN ('true', 'false')",
+        "DOUBLE": rf"{column} BETWEEN '-' AND ':' AND {column} RLIKE r'^-?\d[\d.eE+-]*\z'",
     }
 
 
@@ -654,15 +660,17 @@ class Run:
         began = time.monotonic()
         self.expect(self.table.manifest["rows"])
         files, voided = self.files_to_read()
-        counts = {"files": files.count(), "lines": 0, "converted": 0, "duplicates": 0, "quarantined": 0, "replaced": 0}
-        if not counts["files"]:
+        number, *times = files.agg(F.count("file"), F.min("modified"), F.max("modified")).first()
+        counts = {"files": number, "lines": 0, "converted": 0, "duplicates": 0, "quarantined": 0, "replaced": 0}
+        if not number:
             log.info("nothing new below %s", self.input_path)
             return counts | {"rows": self.table.manifest["rows"]}
-        log.info("%d files to convert", counts["files"])
-        lines = self.read(files)
-        staged = self.stage(lines)
+        log.info("%d files to convert", number)
+        lines = self.read(files, number, times)
+        staged, counts["lines"] = self.stage(lines)
         keys, found, counts["quarantined"] = self.identify(staged)
-        counts["lines"] = lines.count()  # from the files once more: the sums have to fail if parsing loses a line
+        if found != counts["lines"]:  # parsing has lost a line; or Spark a task, whose lines came again and count twice
+            counts["lines"] = lines.count()
         if found != counts["lines"]:
             raise ConversionError(
                 f"expected one row of the query for each of {counts['lines']} lines, found {found}: it must neither "
@@ -670,12 +678,14 @@ class Run:
             )
         log.info("%d lines read, %.1f s", counts["lines"], time.monotonic() - began)
         self.expect(self.table.manifest["rows"] + found)
-        losers, removed = self.judge(keys, voided)
-        counts["duplicates"] = losers.count()
-        counts["converted"] = found - counts["quarantined"] - counts["duplicates"]
-        counts["replaced"] = removed.count()
-        partitions = self.write_days(keys, staged, losers, removed)
-        quarantine = self.write_quarantine(staged, counts["quarantined"], voided)
+        with ThreadPoolExecutor(1) as beside:  # small jobs, between which Spark plans more than it works
+            quarantine = beside.submit(self.write_quarantine, staged, counts["quarantined"], voided)
+            losers, removed = self.judge(keys, voided)
+            counts["duplicates"] = losers.count()
+            counts["converted"] = found - counts["quarantined"] - counts["duplicates"]
+            counts["replaced"] = removed.count() if removed else 0
+            partitions = self.write_days(keys, staged, losers, counts["duplicates"], removed)
+            quarantine = quarantine.result()
         rows = sum(one["rows"] for day in partitions.values() for one in day.values())
         before = 0 if self.full else self.table.manifest["rows"]
         if rows != before + counts["converted"] - counts["replaced"]:
@@ -737,32 +747,34 @@ class Run:
         void = known.join(files, "file", "left_semi").select("file", "run")
         return files, [list(row) for row in void.collect()]
 
-    def read(self, files: DataFrame) -> DataFrame:
-        """The lines of the files (`value`, `file`) that are not blank."""
+    def read(self, files: DataFrame, number: int, times: list[datetime]) -> DataFrame:
+        """The lines (`value`, `file`) of so many files, whose times lie between the two, that are not blank."""
         # As text, not as JSON: a line that is a JSON array would become several rows, a blank line none at all. The
         # dt=… folders are only where landing puts files; `dt` follows from the event, whatever folder it lies in.
-        times = files.agg(F.min("modified"), F.max("modified"), F.count("file")).first()
         lines = self.spark.read.option("recursiveFileLookup", "true").option("pathGlobFilter", "*[!~]")
         lines = lines.text(self.input_path)
-        lines = lines.where(F.col("_metadata.file_modification_time").between(times[0], times[1]))
-        if times[2] <= LISTED_FILES and self.table.manifest["runs"]:
+        lines = lines.where(F.col("_metadata.file_modification_time").between(*times))
+        if number <= LISTED_FILES and self.table.manifest["runs"]:
             lines = lines.where(F.col("_metadata.file_path").isin([row.file for row in files.select("file").collect()]))
         about = {"file": "file_path", "size": "file_size", "modified": "file_modification_time"}
         about = [F.col(f"_metadata.{column}").alias(name) for name, column in about.items()]
         # What has landed or changed since the files were listed waits for the next run.
         lines = lines.select("value", *about).join(F.broadcast(files), ["file", "size", "modified"], "left_semi")
-        return lines.where(begins_visibly("value") | F.col("value").rlike(r"[^\s\ufeff]")).select("value", "file")
+        return lines.where(rf"{begins_visibly('value')} OR value RLIKE r'[^\s\ufeff]'").select("value", "file")
 
-    def stage(self, lines: DataFrame) -> DataFrame:
-        """The query's rows of the lines, those of a day together; they wait in the files of Spark's shuffle.
+    def stage(self, lines: DataFrame) -> tuple[DataFrame, int]:
+        """The query's rows of the lines, those of a day together, which wait in the files of Spark's shuffle; and how
+        many lines were read, counted before they are parsed.
 
         So they are parsed once, however often they are read, and written once before they are parquet. DataFrames made
         of the same one would each parse again: only an RDD keeps its shuffle. One that a lost machine takes with it is
         made again by Spark, with the same `_row.id`s, since those follow from the files.
         """
+        lines = lines.observe("lines", F.count(F.lit(1)).alias("lines"))
         rows = self.by_day(run_query(parse_lines(lines, self.schema), self.query, self.schema))
-        session, shuffled = self.spark._jsparkSession, rows._jdf.queryExecution().toRdd()
-        return DataFrame(session.internalCreateDataFrame(shuffled, rows._jdf.schema(), False), self.spark)
+        execution = rows._jdf.queryExecution()
+        staged = self.spark._jsparkSession.internalCreateDataFrame(execution.toRdd(), rows._jdf.schema(), False)
+        return DataFrame(staged, self.spark), execution.observedMetrics().apply("lines").getLong(0)
 
     def by_day(self, rows: DataFrame) -> DataFrame:
         # Many partitions, so that hardly two days share one: Spark joins small ones again, but it splits a large one
@@ -785,12 +797,11 @@ class Run:
         keys = self.spark.read.schema(keys.schema).parquet(f"{self.bookkeeping}/index/{self.id}")
         return keys, seen.get["rows"], seen.get["quarantined"]
 
-    def judge(self, keys: DataFrame, voided: list[list[str]]) -> tuple[DataFrame, DataFrame]:
+    def judge(self, keys: DataFrame, voided: list[list[str]]) -> tuple[DataFrame, DataFrame | None]:
         """The `id`s of staged rows that lose against another row of their eventId; and the rows of the table that have
-        to go (`eventId`, `dt`), since a staged row wins or their file has changed."""
-        nothing = self.spark.createDataFrame([], "eventId STRING, dt STRING")
+        to go (`eventId`, `dt`), since a staged row wins or their file has changed; None where none can."""
         if self.full or not self.table.manifest["runs"]:
-            return self.cache(number_copies(contested(keys)).where("copy > 1").select("id")), nothing
+            return self.cache(number_copies(contested(keys)).where("copy > 1").select("id")), None
         void = self.spark.createDataFrame(voided, "file STRING, run STRING").withColumn("gone", F.lit(True))
         index = self.table.index().join(F.broadcast(void), ["file", "run"], "left")
         touched = self.cache(keys.select("eventId").unionAll(index.where("gone").select("eventId")).distinct())
@@ -807,20 +818,23 @@ class Run:
         removed = were.join(winners, "eventId", "left").where("gone OR coalesce(new, false)").select("eventId", "dt")
         return self.cache(numbered.where("new AND copy > 1").select("id")), self.cache(removed)
 
-    def write_days(self, keys: DataFrame, staged: DataFrame, losers: DataFrame, removed: DataFrame) -> dict:
+    def write_days(
+        self, keys: DataFrame, staged: DataFrame, losers: DataFrame, lost: int, removed: DataFrame | None
+    ) -> dict:
         """Stages the files of the days that change, and returns all partitions as they will be.
 
         A day with rows to be removed is written anew; one that only gets rows keeps its large files as they are.
         """
-        added = {row.dt: row["count"] for row in keys.join(losers, "id", "left_anti").groupBy("dt").count().collect()}
-        shrunk = {row.dt for row in removed.select("dt").distinct().collect()}
         partitions = {} if self.full else {day: dict(files) for day, files in self.table.manifest["partitions"].items()}
-        replaced = {
-            day: list(partitions[day]) if day in shrunk else to_merge(partitions[day], added.get(day, 0))
-            for day in {*added, *shrunk} & {*partitions}
-        }
+        replaced = {}
+        if partitions:
+            added = keys.join(losers, "id", "left_anti").groupBy("dt").count().collect()
+            added = {row.dt: row["count"] for row in added if row.dt in partitions}
+            shrunk = {row.dt for row in removed.select("dt").distinct().collect()}
+            replaced = {day: to_merge(partitions[day], rows) for day, rows in added.items()}
+            replaced |= {day: list(partitions[day]) for day in shrunk}
         fresh = staged.where("_row.reason IS NULL")
-        few = losers.count() <= ROWS_A_TASK  # so few that each task can know them all, and the rows stay where they are
+        few = lost <= ROWS_A_TASK  # so few that each task can know them all, and the rows stay where they are
         losers = F.broadcast(losers) if few else losers
         rows = fresh.join(losers, F.col("_row.id") == losers.id, "left_anti").drop("_row")
         old = [self.table.rows_of(names) for names in replaced.values() if names]
