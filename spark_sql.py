@@ -152,11 +152,12 @@ def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
     marked = f"if(endswith(value, '}}'), {with_member('value', mark)}, {with_member(trimmed, mark)})"
     parsed = lines.withColumn("event", F.from_json(F.expr(marked), fields, options))
     names = parsed.select("event.*").columns[:-2]
+    time_of = moment("event.eventTimestamp") if "eventTimestamp" in names else "CAST(NULL AS TIMESTAMP)"
+    parsed = parsed.selectExpr("*", f"{time_of} AS eventTime", f"{moment('event.pubsub.publishTime')} AS publishTime")
     whole = f"coalesce(event.{END} = '{mark}' AND event.{CORRUPT} IS NULL, false)"
     # One object by the same rules, but with fields of other types.
     pairs = ", ".join(f"'{name}', '{value}'" for name, value in options.items())
     is_json = f"from_json({marked}, 'MAP<STRING, STRING>', map({pairs}))['{END}'] = '{mark}'"
-    time_of = moment("event.eventTimestamp") if "eventTimestamp" in names else "CAST(NULL AS TIMESTAMP)"
     utf8 = is_utf8(lines.sparkSession)
     sound = [whole, utf8]
     reasons = {
@@ -170,32 +171,31 @@ def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
         other_type = " OR ".join(has_other_type(f"event.{name}", name) for name in texts)
         missing = " OR ".join(f"event.{name} IS NULL" for name in (*texts, "eventTimestamp"))
         missing = f"({missing} OR event.eventId = '' OR event.doc.docId = '')"
-        sound += [f"NOT {missing}", f"{time_of} IS NOT NULL", begins_visibly(payload)]
+        sound += [f"NOT {missing}", "eventTime IS NOT NULL", begins_visibly(payload)]
         sound += [f"NOT ({could_have_other_type(f'event.{name}')})" for name in texts]
         reasons |= {
             other_type: "wrong_type",
             missing: "missing_field",
-            f"{time_of} IS NULL": "bad_timestamp",
+            "eventTime IS NULL": "bad_timestamp",
             rf"NOT {payload} RLIKE r'(?U)[^\s\x1c-\x1f]'": "empty_payload",  # what Python's str.strip leaves empty
         }
     # Nearly all lines are sound, which is cheap to see; only of the others it is asked what they are.
     sound = f"coalesce({' AND '.join(sound)}, false)"
     cases = " ".join(f"WHEN {condition} THEN '{reason}'" for condition, reason in reasons.items())
-    published = moment("event.pubsub.publishTime")
     return parsed.selectExpr(
         f"""struct(
             monotonically_increasing_id() AS id,
             file,
             xxhash64(value) AS hash,
-            CASE WHEN {sound} THEN NULL {cases} END AS reason,
+            if({sound}, NULL, CASE {cases} END) AS reason,
             if({sound}, NULL, value) AS line,
-            {published} AS publishTime,
+            publishTime,
             event.pubsub.messageId AS messageId
         ) AS _row""",  # as ROW has it
         *(f"event.`{name}`" for name in names),
         "value AS line",
-        f"{time_of} AS eventTime",
-        f"{published} AS publishTime",
+        "eventTime",
+        "publishTime",
     )
 
 
