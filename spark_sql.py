@@ -94,6 +94,8 @@ SESSION = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    # A conversion needs some 75 generated classes. Of Spark's 100 hardly any would be left for the next in a session.
+    "spark.sql.codegen.cache.maxEntries": "500",
 }
 # While a conversion runs: small input files are read many to a task, and a day's rows come together in tasks of
 # FILE_BYTES, each of which writes one file, whatever the number of cores.
@@ -495,7 +497,7 @@ class Table:
         self.output, self.quarantine = output_path, Folder(spark, quarantine_path)
         self.number, self.manifest = read_manifest(self.folder)
         if self.manifest is None:
-            self.manifest = {"runs": [], "voided": [], "partitions": {}, "quarantine": {}, "rows": 0}
+            self.manifest = {"runs": [], "voided": [], "partitions": {}, "quarantine": [], "rows": 0}
 
     def bookkeeping(self, kind: str, schema: str) -> DataFrame:
         """The rows of all runs in `_conversion/<kind>`, with their run."""
@@ -669,7 +671,9 @@ class Run:
         lines = self.read(files, number, times)
         staged, counts["lines"] = self.stage(lines)
         keys, found, counts["quarantined"] = self.identify(staged)
-        if found != counts["lines"]:  # parsing has lost a line; or Spark a task, whose lines came again and count twice
+        # The files are read once more where that number says too little. Spark does not read on behind a query's LIMIT,
+        # and counts the lines of a lost task twice.
+        if found != counts["lines"] or (self.query, self.schema) != (QUERY, EVENT):
             counts["lines"] = lines.count()
         if found != counts["lines"]:
             raise ConversionError(
@@ -683,7 +687,7 @@ class Run:
             losers, removed = self.judge(keys, voided)
             counts["duplicates"] = losers.count()
             counts["converted"] = found - counts["quarantined"] - counts["duplicates"]
-            counts["replaced"] = removed.count() if removed else 0
+            counts["replaced"] = 0 if removed is None else removed.count()
             partitions = self.write_days(keys, staged, losers, counts["duplicates"], removed)
             quarantine = quarantine.result()
         rows = sum(one["rows"] for day in partitions.values() for one in day.values())
@@ -774,7 +778,8 @@ class Run:
         rows = self.by_day(run_query(parse_lines(lines, self.schema), self.query, self.schema))
         execution = rows._jdf.queryExecution()
         staged = self.spark._jsparkSession.internalCreateDataFrame(execution.toRdd(), rows._jdf.schema(), False)
-        return DataFrame(staged, self.spark), execution.observedMetrics().apply("lines").getLong(0)
+        seen = execution.observedMetrics()  # without "lines" where Spark 3.5 found that nothing was to be done
+        return DataFrame(staged, self.spark), seen.apply("lines").getLong(0) if seen.contains("lines") else 0
 
     def by_day(self, rows: DataFrame) -> DataFrame:
         # Many partitions, so that hardly two days share one: Spark joins small ones again, but it splits a large one
@@ -868,29 +873,34 @@ class Run:
         found = [(unquote(row.path).split(f"/{self.id}/days/")[1], row.size, row["count"]) for row in files.collect()]
         return sorted(found)
 
-    def write_quarantine(self, staged: DataFrame, quarantined: int, voided: list[list[str]]) -> dict[str, int]:
+    def write_quarantine(self, staged: DataFrame, quarantined: int, voided: list[list[str]]) -> list[str]:
         """Adds the lines that are no event to the quarantine, and takes those of changed files out of it.
 
-        Returns the quarantine's files with the number of their lines.
+        Returns the names of the quarantine's files. Raises ConversionError when a line would be missing there.
         """
-        folder, kept = self.table.quarantine, {}
+        folder, kept = self.table.quarantine, []
         if not self.full and self.table.manifest.get("quarantine_path") == folder.path:
-            kept = dict(self.table.manifest["quarantine"])
+            kept = list(self.table.manifest["quarantine"])
         lines = staged.where("_row.reason IS NOT NULL").select("_row.file", "_row.reason", "_row.line")
         self.quarantine_moves = []
         again = bool(kept and voided)
         if not quarantined and not again:
             return kept
+        expected = quarantined
         if again:
             void = self.spark.createDataFrame([row[:1] for row in voided], "file STRING")
             old = self.spark.read.schema(lines.schema).json([f"{folder.path}/{name}" for name in kept])
-            lines, kept = lines.unionAll(old.join(void, "file", "left_anti")), {}
-        lines.repartition(1 + quarantined // ROWS_A_TASK).write.json(f"{folder.path}/_staging")
-        count = self.spark.read.schema(lines.schema).json(f"{folder.path}/_staging")
-        count = count.groupBy(F.col("_metadata.file_name").alias("name")).count().collect()
-        for row in sorted(count, key=lambda row: row.name):
-            self.quarantine_moves.append((f"_staging/{row.name}", f"quarantine-{self.id}-{len(kept)}.json"))
-            kept[self.quarantine_moves[-1][1]] = row["count"]
+            old = old.join(void, "file", "left_anti")
+            lines, kept, expected = lines.unionAll(old), [], quarantined + old.count()
+        written = Observation("quarantine")
+        lines = lines.repartition(1 + expected // ROWS_A_TASK).observe(written, F.count(F.lit(1)).alias("lines"))
+        lines.write.json(f"{folder.path}/_staging")
+        if written.get["lines"] != expected:
+            raise ConversionError(f"expected {expected} lines in the quarantine, wrote {written.get['lines']}")
+        for name, size in sorted(folder.names("_staging").items()):
+            if size and not name.startswith(("_", ".")):
+                self.quarantine_moves.append((f"_staging/{name}", f"quarantine-{self.id}-{len(kept)}.json"))
+                kept.append(self.quarantine_moves[-1][1])
         return kept
 
     def publish(self, files: DataFrame) -> None:

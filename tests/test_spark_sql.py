@@ -514,6 +514,8 @@ def test_a_column_that_is_added_later_reads_together_with_older_days(spark, tmp_
         ("SELECT DISTINCT eventId, 'x' AS dt FROM events", "expected one SELECT"),
         ("SELECT eventId, 'x' AS dt FROM events WHERE eventId > 'e1'", "must neither drop nor multiply"),
         ("SELECT eventId, explode(array('x', 'y')) AS dt FROM events", "must neither drop nor multiply"),
+        ("SELECT eventId, 'x' AS dt FROM events LIMIT 1", "for each of 2 lines, found 1"),
+        ("SELECT eventId, 'x' AS dt FROM events WHERE false", "for each of 2 lines, found 0"),
     ],
 )
 def test_a_query_that_does_not_fit_is_refused_and_leaves_the_output_as_it_was(spark, tmp_path, query, words):
@@ -535,6 +537,41 @@ def test_counts_that_do_not_add_up_fail_the_run_and_change_nothing(spark, tmp_pa
     monkeypatch.undo()
     assert state(spark, tmp_path) == before
     assert convert(spark, tmp_path)["rows"] == 2
+
+
+def test_a_line_that_parsing_loses_fails_the_run(spark, tmp_path, monkeypatch):
+    written(tmp_path / "input" / "a.jsonl", line("e1"), line("e2"), line("e3"))
+    parse = spark_sql.parse_lines
+    monkeypatch.setattr(spark_sql, "parse_lines", lambda *given: parse(*given).where("eventId != 'e2'"))
+    with pytest.raises(ConversionError, match="for each of 3 lines, found 2"):
+        convert(spark, tmp_path)
+    monkeypatch.undo()
+    assert not list(tmp_path.glob("parquet/dt=*")) and convert(spark, tmp_path)["rows"] == 3
+
+
+def test_lines_that_spark_counted_twice_are_counted_from_the_files(spark, tmp_path, monkeypatch):
+    stage = spark_sql.Run.stage
+
+    def with_a_task_that_ran_twice(run, lines):
+        staged, count = stage(run, lines)
+        return staged, 2 * count
+
+    monkeypatch.setattr(spark_sql.Run, "stage", with_a_task_that_ran_twice)
+    written(tmp_path / "input" / "a.jsonl", line("e1"), line("e2"), "{broken")
+    assert numbers(json_into_parquet(spark, f"{tmp_path}/input", f"{tmp_path}/parquet")) == [3, 2, 0, 1]
+
+
+def test_a_line_that_is_missing_in_the_quarantine_fails_the_run(spark, tmp_path, monkeypatch):
+    written(tmp_path / "input" / "a.jsonl", line("e1"), "{broken", "{broken too")
+    write = spark_sql.Run.write_quarantine
+
+    def one_less(run, staged, *rest):
+        return write(run, staged.where("_row.line != '{broken'"), *rest)
+
+    monkeypatch.setattr(spark_sql.Run, "write_quarantine", one_less)
+    with pytest.raises(ConversionError, match="expected 2 lines in the quarantine, wrote 1"):
+        convert(spark, tmp_path)
+    assert not list(tmp_path.glob("parquet/dt=*")) and not list(tmp_path.glob("quarantine/*.json"))
 
 
 def test_a_session_in_another_zone_writes_the_same_days(spark, tmp_path, capsys):
