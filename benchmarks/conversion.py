@@ -211,12 +211,14 @@ WAYS = {way.__name__: way for way in (plain_spark, project, polars)}
 
 def contest(spark: SparkSession, entries: dict, rounds: int, expected: list[dict]) -> dict:
     """Converts by each entry (way, small input, input) in turn. The first round, with the small inputs, is no race."""
-    spent, written, missed = {name: [] for name in entries}, {}, []
+    spent, worked, written, missed = {name: [] for name in entries}, {name: [] for name in entries}, {}, []
     for number, name in itertools.product(range(rounds + 1), entries):
         (way, *sources), race = entries[name], number > 0
         source, due = sources[race], expected[race]
         with tempfile.TemporaryDirectory() as folder:
+            before = executor_cpu_seconds(spark)
             seconds, counts = timed(spark, WAYS[way], source, output := f"{folder}/parquet")
+            cpu = executor_cpu_seconds(spark) - before
             written[name] = files_of(output)
             if way == "project":
                 missed += [f"{name}: {line}" for line in wrong(spark, counts, output, due, due["converted"])]
@@ -224,8 +226,11 @@ def contest(spark: SparkSession, entries: dict, rounds: int, expected: list[dict
                 raise RuntimeError(f"{name} wrote {found} rows of {due['lines']} lines")
         if race:
             spent[name].append(seconds)
+            worked[name].append(cpu)
             say(f"round {number}: {name:<14} {seconds:7.2f} s")
-    runs = {name: {"seconds": round(statistics.median(spent[name]), 2)} | written[name] for name in entries}
+    runs = {name: {"seconds": round(statistics.median(spent[name]), 2)} for name in entries}
+    for name, run in runs.items():  # Spark's tasks only: nothing for polars
+        run |= {"executor_cpu_seconds": round(statistics.median(worked[name]), 2)} | written[name]
     return {"runs": runs, "missed": list(dict.fromkeys(missed))}
 
 
@@ -262,10 +267,11 @@ def speed(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
                 without_truncated(source, f"{source}_whole")
         values = {"entries": entries, "rounds": arguments.rounds, "expected": expected}
         result = in_session("conversion", "contest", scratch, arguments.driver_memory, **values)
-    say("medians        seconds   events/s   files      MiB   KiB of the smallest, median and largest")
+    say("medians        seconds   CPU of tasks   events/s   files      MiB   KiB of the smallest, median and largest")
     for way, run in result["runs"].items():
-        row = run["seconds"], arguments.events / run["seconds"], run["files"], run["mib"]
-        say("{:<13} {:8.2f} {:10,.0f} {:7} {:8.1f}   {}".format(way, *row, run["smallest_median_largest_kib"]))
+        cpu = run["executor_cpu_seconds"] or "-"
+        row = run["seconds"], cpu, arguments.events / run["seconds"], run["files"], run["mib"]
+        say("{:<13} {:8.2f} {:>14} {:10,.0f} {:7} {:8.1f}   {}".format(way, *row, run["smallest_median_largest_kib"]))
     missed = result.pop("missed") + ratio(result, "project", "plain_spark", 1.6)
     if polars_is_here:
         missed += ratio(result, "project", "polars", 3)
