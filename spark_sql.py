@@ -837,7 +837,7 @@ class Run:
             added = {row.dt: row["count"] for row in added if row.dt in partitions}
             shrunk = {row.dt for row in removed.select("dt").distinct().collect()}
             replaced = {day: to_merge(partitions[day], rows) for day, rows in added.items()}
-            replaced |= {day: list(partitions[day]) for day in shrunk}
+            replaced |= {day: list(partitions[day]) for day in shrunk & {*partitions}}
         fresh = staged.where("_row.reason IS NULL")
         few = lost <= ROWS_A_TASK  # so few that each task can know them all, and the rows stay where they are
         losers = F.broadcast(losers) if few else losers
