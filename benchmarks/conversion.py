@@ -184,12 +184,22 @@ def polars(spark: SparkSession, source: str, output: str) -> None:
 # ------------------------------------------------------------------------------------- in a process of its own
 
 
-def timed(spark: SparkSession, way: Callable, source: str, output: str) -> tuple[float, dict | None]:
-    """The seconds that a way took, and the counts that it returned."""
+def timed(spark: SparkSession, way: Callable, source: str, output: str) -> tuple[dict[str, float], dict | None]:
+    """What a way took, in seconds and in CPU seconds of Spark's tasks, and the counts that it returned."""
     spark._jvm.System.gc()  # nobody pays for the garbage of the one before
-    started = time.perf_counter()
+    worked, started = executor_cpu_seconds(spark), time.perf_counter()
     counts = way(spark, source, output)
-    return time.perf_counter() - started, counts
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "executor_cpu_seconds": executor_cpu_seconds(spark) - worked}, counts
+
+
+def executor_cpu_seconds(spark: SparkSession) -> float:
+    """The CPU time of all tasks so far, from the store behind Spark's web pages, which is there without them."""
+    context, gateway = spark.sparkContext._jsc.sc(), spark.sparkContext._gateway
+    context.listenerBus().waitUntilEmpty()
+    nothing = gateway.new_array(gateway.jvm.double, 0), gateway.jvm.java.util.ArrayList()
+    stages = context.statusStore().stageList(None, False, False, *nothing)
+    return sum(stages.apply(number).executorCpuTime() for number in range(stages.size())) / 1e9
 
 
 def wrong(spark: SparkSession, counts: dict, output: str, expected: dict, rows: int) -> list[str]:
@@ -211,27 +221,25 @@ WAYS = {way.__name__: way for way in (plain_spark, project, polars)}
 
 def contest(spark: SparkSession, entries: dict, rounds: int, expected: list[dict]) -> dict:
     """Converts by each entry (way, small input, input) in turn. The first round, with the small inputs, is no race."""
-    spent, worked, written, missed = {name: [] for name in entries}, {name: [] for name in entries}, {}, []
+    taken, written, missed = {name: [] for name in entries}, {}, []
     for number, name in itertools.product(range(rounds + 1), entries):
         (way, *sources), race = entries[name], number > 0
         source, due = sources[race], expected[race]
         with tempfile.TemporaryDirectory() as folder:
-            before = executor_cpu_seconds(spark)
-            seconds, counts = timed(spark, WAYS[way], source, output := f"{folder}/parquet")
-            cpu = executor_cpu_seconds(spark) - before
+            took, counts = timed(spark, WAYS[way], source, output := f"{folder}/parquet")
             written[name] = files_of(output)
             if way == "project":
                 missed += [f"{name}: {line}" for line in wrong(spark, counts, output, due, due["converted"])]
             elif (found := spark.read.parquet(output).count()) < due["lines"] - due["quarantined"]:
                 raise RuntimeError(f"{name} wrote {found} rows of {due['lines']} lines")
         if race:
-            spent[name].append(seconds)
-            worked[name].append(cpu)
-            say(f"round {number}: {name:<14} {seconds:7.2f} s")
-    runs = {name: {"seconds": round(statistics.median(spent[name]), 2)} for name in entries}
-    for name, run in runs.items():  # Spark's tasks only: nothing for polars
-        run |= {"executor_cpu_seconds": round(statistics.median(worked[name]), 2)} | written[name]
-    return {"runs": runs, "missed": list(dict.fromkeys(missed))}
+            taken[name].append(took)
+            say(f"round {number}: {name:<14} {took['seconds']:7.2f} s")
+    median = {
+        name: {kind: round(statistics.median(took[kind] for took in taken[name]), 2) for kind in taken[name][0]}
+        for name in entries
+    }
+    return {"runs": {name: median[name] | written[name] for name in entries}, "missed": list(dict.fromkeys(missed))}
 
 
 def ratio(result: dict, name: str, other: str, most: float) -> list[str]:
@@ -269,7 +277,7 @@ def speed(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
         result = in_session("conversion", "contest", scratch, arguments.driver_memory, **values)
     say("medians        seconds   CPU of tasks   events/s   files      MiB   KiB of the smallest, median and largest")
     for way, run in result["runs"].items():
-        cpu = run["executor_cpu_seconds"] or "-"
+        cpu = run["executor_cpu_seconds"] or "-"  # polars has no tasks
         row = run["seconds"], cpu, arguments.events / run["seconds"], run["files"], run["mib"]
         say("{:<13} {:8.2f} {:>14} {:10,.0f} {:7} {:8.1f}   {}".format(way, *row, run["smallest_median_largest_kib"]))
     missed = result.pop("missed") + ratio(result, "project", "plain_spark", 1.6)
@@ -303,9 +311,9 @@ def files(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
 def growth_job(spark: SparkSession, warm: str, source: str, expected: dict) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         timed(spark, project, warm, f"{folder}/warm/parquet")
-        seconds, counts = timed(spark, project, source, output := f"{folder}/parquet")
+        took, counts = timed(spark, project, source, output := f"{folder}/parquet")
         java, python = peak_mib(spark.sparkContext._gateway.proc.pid), peak_mib("self")  # the whole process tree
-        run = {"events": expected["lines"], "seconds": round(seconds, 2), "java_peak_mib": java}
+        run = {"events": expected["lines"], "seconds": round(took["seconds"], 2), "java_peak_mib": java}
         run |= {"python_peak_mib": python, "peak_mib": round(java + python, 1)}
         return {"run": run, "missed": wrong(spark, counts, output, expected, expected["converted"])}
 
@@ -338,15 +346,6 @@ def growth(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
 # ------------------------------------------------------------------------------------------------- incremental
 
 
-def executor_cpu_seconds(spark: SparkSession) -> float:
-    """The CPU time of all tasks so far, from the store behind Spark's web pages, which is there without them."""
-    context, gateway = spark.sparkContext._jsc.sc(), spark.sparkContext._gateway
-    context.listenerBus().waitUntilEmpty()
-    nothing = gateway.new_array(gateway.jvm.double, 0), gateway.jvm.java.util.ArrayList()
-    stages = context.statusStore().stageList(None, False, False, *nothing)
-    return sum(stages.apply(number).executorCpuTime() for number in range(stages.size())) / 1e9
-
-
 def arrivals(spark: SparkSession, inputs: list[tuple]) -> dict:
     """Converts a folder, then again when new files have arrived in it, then once more; the last input counts."""
     for source, new, expected in inputs:
@@ -355,11 +354,10 @@ def arrivals(spark: SparkSession, inputs: list[tuple]) -> dict:
             for name, due in zip(("full", "new_files", "nothing_new"), expected, strict=True):
                 if name == "new_files":
                     shutil.copytree(new, source, dirs_exist_ok=True, copy_function=shutil.copyfile)
-                before = executor_cpu_seconds(spark)
-                seconds, counts = timed(spark, project, source, output := f"{folder}/parquet")
-                cpu, rows = round(executor_cpu_seconds(spark) - before, 2), rows + due["converted"] - due["replaced"]
+                took, counts = timed(spark, project, source, output := f"{folder}/parquet")
+                rows += due["converted"] - due["replaced"]
                 missed += [f"{name}: {line}" for line in wrong(spark, counts, output, due, rows)]
-                runs[name] = {"lines": due["lines"], "seconds": round(seconds, 2), "executor_cpu_seconds": cpu}
+                runs[name] = {"lines": due["lines"]} | {kind: round(one, 2) for kind, one in took.items()}
                 runs[name] |= files_of(output)
     return {"runs": runs, "missed": missed}
 
