@@ -88,15 +88,12 @@ class Files(dict):
 
 @contextmanager
 def pubsub_emulator(folder: Path) -> Iterator[None]:
-    port = emulators.free_port()
-    with open(folder / "emulator.log", "wb") as output:
-        process = guard.start(emulators.pubsub_command(port), stdout=output, stderr=subprocess.STDOUT)
+    server = emulators.start_pubsub(folder / "pubsub.log")
     try:
-        emulators.wait_for_port(port, process)
-        os.environ["PUBSUB_EMULATOR_HOST"] = f"127.0.0.1:{port}"
+        os.environ["PUBSUB_EMULATOR_HOST"] = f"127.0.0.1:{server.port}"
         yield
     finally:
-        guard.stop(process)
+        guard.stop(server.process)
 
 
 def publish_burst(name: str, count: int) -> str:

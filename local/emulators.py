@@ -1,5 +1,7 @@
-"""The official Pub/Sub emulator and the storage emulator: how they are started, and how one knows that they are up."""
+"""The Pub/Sub server, the official emulator in its place, and the storage emulator: how they are started, and how one
+knows that they are up."""
 
+import json
 import os
 import shutil
 import socket
@@ -7,6 +9,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
+
+from local import guard
+
+ROOT = Path(__file__).parent.parent
 
 
 class Missing(Exception):
@@ -14,10 +21,20 @@ class Missing(Exception):
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A loopback port that the kernel gives to nobody else for a minute.
+
+    A connection that was opened and closed keeps it in TIME_WAIT, in which only a server that asks for this very port
+    gets it.
+    """
+    with socket.socket() as server, socket.socket() as client:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("127.0.0.1", 0))
+        server.listen(1)
+        client.connect(server.getsockname())
+        accepted, _ = server.accept()
+        accepted.close()  # the side that closes first waits
+        client.recv(1)
+        return server.getsockname()[1]
 
 
 def wait_for_port(port: int, process: subprocess.Popen, seconds: float = 60) -> None:
@@ -34,11 +51,40 @@ def wait_for_port(port: int, process: subprocess.Popen, seconds: float = 60) -> 
     raise RuntimeError(f"{process.args} did not listen on {port} within {seconds:g} s")
 
 
-def pubsub_jar() -> Path:
-    """The emulator's jar in the Google Cloud CLI. Raises Missing."""
+class PubSub(NamedTuple):
+    """A running Pub/Sub server."""
+
+    process: subprocess.Popen
+    port: int  # gRPC, for PUBSUB_EMULATOR_HOST
+    http_port: int  # JSON, for gcloud
+
+
+def start_pubsub(log: Path) -> PubSub:
+    """Starts the embedded Pub/Sub server under a guard, or the official emulator where PUBSUB=official asks for it.
+    Messages live in its memory. Raises Missing, and RuntimeError if it does not start."""
+    if os.environ.get("PUBSUB", "embedded") == "official":
+        port = free_port()
+        command = ["java", "-jar", str(official_pubsub_jar()), "--host=127.0.0.1", f"--port={port}"]
+        with open(log, "ab") as output:
+            process = guard.start(command, stdout=output, stderr=subprocess.STDOUT)
+        wait_for_port(port, process)
+        return PubSub(process, port, port)
+    command = [sys.executable, "-m", "local.pubsub", "--port=0", "--http_port=0"]
+    with open(log, "ab") as errors:
+        process = guard.start(command, stdout=subprocess.PIPE, stderr=errors, cwd=ROOT)
+    with process.stdout as lines:
+        ready = lines.readline()
+    if not ready:
+        raise RuntimeError(f"the Pub/Sub server ended with status {process.wait()}; see {log}")
+    ports = json.loads(ready)
+    return PubSub(process, ports["port"], ports["http_port"])
+
+
+def official_pubsub_jar() -> Path:
+    """The official emulator's jar in the Google Cloud CLI. Raises Missing."""
     gcloud = shutil.which("gcloud")
-    if gcloud is None:
-        raise Missing("the Google Cloud CLI is not installed; `make setup` says how to install it")
+    if gcloud is None or shutil.which("java") is None:
+        raise Missing("the official Pub/Sub emulator needs Java and the Google Cloud CLI: https://cloud.google.com/sdk")
     # Asking gcloud itself takes a second; its own folder is two above the program, wherever links lead.
     root = Path(gcloud).resolve().parent.parent
     if not (root / "platform").is_dir():
@@ -51,15 +97,11 @@ def pubsub_jar() -> Path:
         root = Path(asked.stdout.strip())
     jars = sorted((root / "platform" / "pubsub-emulator" / "lib").glob("cloud-pubsub-emulator-*-all.jar"))
     if not jars:
-        raise Missing("the Pub/Sub emulator is not installed; `make setup` says how to install it")
+        raise Missing(
+            "the official Pub/Sub emulator is not installed: gcloud components install pubsub-emulator, or"
+            " apt-get install google-cloud-cli-pubsub-emulator"
+        )
     return jars[-1]
-
-
-def pubsub_command(port: int) -> list[str]:
-    """Starts the emulator on the port. Messages live in its memory. Raises Missing."""
-    if shutil.which("java") is None:
-        raise Missing("Java is not installed; `make setup` says how to install it")
-    return ["java", "-jar", str(pubsub_jar()), "--host=127.0.0.1", f"--port={port}"]
 
 
 def storage_command(port: int, folder: Path) -> list[str]:
@@ -88,7 +130,7 @@ def pull(subscriber, subscription: str) -> list:
     request = {"subscription": subscription, "max_messages": 1000, "return_immediately": True}
     try:
         pulled = subscriber.pull(request=request, timeout=5).received_messages
-    except DeadlineExceeded:
+    except DeadlineExceeded:  # the official emulator waits although it is told not to
         return []
     if pulled:
         subscriber.acknowledge(subscription=subscription, ack_ids=[received.ack_id for received in pulled])

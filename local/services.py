@@ -72,15 +72,17 @@ class Services:
 
     def start_emulators(self) -> None:
         """Starts Pub/Sub, storage and the control plane, and names them in `environment` and `os.environ`."""
-        pubsub, storage, control = (emulators.free_port() for _ in range(3))
+        pubsub = emulators.start_pubsub(self.log("pubsub"))
+        self.processes["pubsub"] = pubsub.process
+        storage, control = emulators.free_port(), emulators.free_port()
         settings = {
             "GOOGLE_CLOUD_PROJECT": PROJECT,
-            "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{pubsub}",
+            "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{pubsub.port}",
             "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{storage}",
             "DATAPROC_API_ENDPOINT": f"http://127.0.0.1:{control}",
             "CLOUDSDK_CORE_PROJECT": PROJECT,
             "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
-            "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"http://127.0.0.1:{pubsub}/",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"http://127.0.0.1:{pubsub.http_port}/",
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"http://127.0.0.1:{storage}/storage/v1/",
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC": f"http://127.0.0.1:{control}/",
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER": f"http://127.0.0.1:{control}/",
@@ -92,10 +94,7 @@ class Services:
         }
         self.environment |= settings
         os.environ.update(settings)
-        started = [
-            (pubsub, self.start("pubsub-emulator", emulators.pubsub_command(pubsub))),
-            (storage, self.start("storage-emulator", emulators.storage_command(storage, self.folder))),
-        ]
+        started = [(storage, self.start("storage-emulator", emulators.storage_command(storage, self.folder)))]
         control_plane = [sys.executable, "-m", "local.control_plane", f"--port={control}"]
         control_plane += [f"--state_dir={self.folder}", f"--buckets_dir={self.folder / '.cloudstorage'}"]
         started.append((control, self.start("control-plane", control_plane)))

@@ -68,18 +68,24 @@ class PubSub:
 
 @pytest.fixture(scope="session")
 def pubsub_emulator(tmp_path_factory):
-    """The address of one emulator for the whole run; PUBSUB_EMULATOR_HOST names it meanwhile."""
+    """The Pub/Sub server for the whole run, embedded or, with PUBSUB=official, the official emulator;
+    PUBSUB_EMULATOR_HOST names it meanwhile."""
     try:
-        command = emulators.pubsub_command(port := emulators.free_port())
+        server = emulators.start_pubsub(tmp_path_factory.mktemp("pubsub") / "server.log")
     except emulators.Missing as missing:
         pytest.skip(str(missing))
-    with open(tmp_path_factory.mktemp("pubsub") / "emulator.log", "wb") as output:
-        process = guard.start(command, stdout=output, stderr=subprocess.STDOUT)
-    emulators.wait_for_port(port, process)
-    os.environ["PUBSUB_EMULATOR_HOST"] = f"127.0.0.1:{port}"
-    yield os.environ["PUBSUB_EMULATOR_HOST"]
+    os.environ["PUBSUB_EMULATOR_HOST"] = f"127.0.0.1:{server.port}"
+    yield server
     del os.environ["PUBSUB_EMULATOR_HOST"]
-    guard.stop(process)
+    guard.stop(server.process)
+
+
+@pytest.fixture(scope="session")
+def api(pubsub_emulator):
+    """The same server as the conformance tests see it."""
+    from tests.pubsub_api import Api
+
+    return Api(pubsub_emulator.http_port)
 
 
 @pytest.fixture(scope="session")
@@ -252,15 +258,6 @@ def logged(caplog):
     """logged(): the lines that the function wrote so far, whole, as Cloud Logging gets them."""
     caplog.set_level(logging.DEBUG)
     return lambda: [sys.modules["main"].JsonLines().format(record) for record in caplog.records]
-
-
-@pytest.fixture
-def can_run():
-    """Skips a test where the Google Cloud CLI, its Pub/Sub emulator or Java is missing."""
-    try:
-        emulators.pubsub_command(1)
-    except emulators.Missing as missing:
-        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="session")

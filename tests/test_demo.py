@@ -66,7 +66,7 @@ def processes_of(folder) -> str:
     return "\n".join(line for line in listed.splitlines() if str(folder) in line)
 
 
-def test_the_whole_way_through_adds_up(can_run, tmp_path):
+def test_the_whole_way_through_adds_up(tmp_path):
     table = tmp_path / "docs.csv"
     rows = ["category;title;body"]
     subjects = {
@@ -101,7 +101,7 @@ def test_the_whole_way_through_adds_up(can_run, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
-def test_a_demo_that_is_stopped_leaves_no_process(can_run, tmp_path, number):
+def test_a_demo_that_is_stopped_leaves_no_process(tmp_path, number):
     process = subprocess.Popen(
         [sys.executable, "-m", "local.demo", "--generate=200", f"--state={tmp_path / 'state'}"],
         cwd=ROOT,

@@ -40,7 +40,7 @@ OUTPUTS = {
 
 
 @pytest.fixture
-def gcloud_and_terraform(can_run):
+def gcloud_and_terraform():
     for name in ("gcloud", "terraform"):
         if shutil.which(name) is None:
             pytest.skip(f"{name} is not installed")
