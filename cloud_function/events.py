@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import orjson
 
@@ -13,6 +14,10 @@ MAX_DEAD_LETTER_BYTES = 9_900_000  # Pub/Sub takes 10 MB a request, and reasons 
 MAX_ATTRIBUTES, MAX_KEY_BYTES, MAX_VALUE_BYTES = 100, 256, 1024  # https://cloud.google.com/pubsub/quotas
 MAX_ID = 200
 RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+# In JSON text, all up to the next character that opens, closes or divides; and the same but for those that divide.
+UP_TO_A_MARK, UP_TO_A_BRACKET = (
+    re.compile(rf'[^"{marks}]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^"{marks}]*)*[{marks}]') for marks in (r"{}\[\],", r"{}\[\]")
+)
 REQUIRED = (("eventId",), ("eventTimestamp",), ("doc", "docId"), ("doc", "payload"))
 JSON_NAMES = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
 
@@ -145,10 +150,7 @@ def true_label(document: dict, column: str) -> str | None:
 
 
 def with_member(data: bytes, event: dict, name: str, value: dict) -> bytes:
-    """The object in `data`, whose parsed form is `event`, with the member added last; else its own bytes.
-
-    Raises NotAnEvent when an old member of that name has to go and lies among too deeply nested ones.
-    """
+    """The object in `data`, whose parsed form is `event`, with the member added last; else its own bytes."""
     own = data.strip(b" \t\r\n")
     if name in event:
         own = without_member(own.decode("utf-8"), name).encode("utf-8")
@@ -156,25 +158,19 @@ def with_member(data: bytes, event: dict, name: str, value: dict) -> bytes:
 
 
 def without_member(text: str, name: str) -> str:
-    """The JSON object in the text without its members of that name; the others' text stays as it is."""
-    decode = json.JSONDecoder().raw_decode
-    space = re.compile(r"[ \t\r\n]*").match
-    members = []
-    at = space(text, 1).end()
-    try:
-        while text[at] != "}":
-            start = at
-            key, at = decode(text, at)
-            at = space(text, space(text, at).end() + 1).end()  # behind the colon
-            _, at = decode(text, at)
-            if key != name:
-                members.append(text[start:at])
-            at = space(text, at).end()
-            if text[at] == ",":
-                at = space(text, at + 1).end()
-    except RecursionError as error:
-        raise NotAnEvent("malformed_json", "nested too deeply") from error
-    return "{" + ", ".join(members) + "}"
+    """The JSON object in the text without its members of that name; the others' text stays as it is.
+
+    It looks for the ends of members alone: no nesting is too deep for it, and no number too long.
+    """
+    at, depth, ends = 1, 1, [0]
+    while depth:
+        at = (UP_TO_A_MARK if depth == 1 else UP_TO_A_BRACKET).match(text, at).end()
+        depth += (text[at - 1] in "{[") - (text[at - 1] in "}]")
+        if depth == 0 or text[at - 1] == ",":
+            ends.append(at - 1)
+    key = json.JSONDecoder().raw_decode
+    members = [text[start + 1 : end].strip() for start, end in pairwise(ends)]
+    return "{" + ", ".join(member for member in members if key(member)[0] != name) + "}"
 
 
 def attributes_to_publish(own: dict[str, str], original: dict[str, str]) -> dict[str, str]:

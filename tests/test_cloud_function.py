@@ -1,6 +1,7 @@
 """The function as HTTP: `predict`, and `classify` with the real Pub/Sub emulator behind it."""
 
 import base64
+import importlib
 import io
 import itertools
 import json
@@ -10,6 +11,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import events
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -376,10 +378,33 @@ def test_serving_and_landing_agree_on_what_is_no_event():
             assert raised.value.reason == reason, (room.__name__, data[:80])
 
 
-def test_a_message_whose_old_classification_cannot_be_taken_out_is_a_dead_letter(pushed):
-    deep = b"[" * 1000 + b"]" * 1000
-    assert pushed.push(having(classification=1)[:-1] + b', "deep": ' + deep + b"}").status_code == 200
-    assert pushed.dead_letter().attributes["detail"] == "nested too deeply"
+OLD_MEMBERS = [
+    (b'{"a": 1, "old": 2, "b": 3}', b'{"a": 1, "b": 3}'),
+    (b'{ "old" : {"old": [1, 2]}\n,\r\n "a"\t: [ 1 , {"old": 2} ] }', b'{"a"\t: [ 1 , {"old": 2} ]}'),
+    (b'{"old": 1, "old": 2}', b"{}"),
+    (b'{"\\u006fld": 1, "old ": 2, "Old": 3}', b'{"old ": 2, "Old": 3}'),
+    (b'{"a": "}, \\"old\\": 1, {", "old": "\\\\", "b": "]\\\\"}', b'{"a": "}, \\"old\\": 1, {", "b": "]\\\\"}'),
+    ('{"é": "ü", "old": "\u2028", "ß": ""}'.encode(), '{"é": "ü", "ß": ""}'.encode()),
+    (b'{"old": 1, "number": ' + b"1" * 5000 + b"}", b'{"number": ' + b"1" * 5000 + b"}"),
+    (
+        b'{"old": 1, "deep": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+        b'{"deep": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+    ),
+]
+
+
+@pytest.mark.parametrize("text, kept", OLD_MEMBERS, ids=lambda text: text[:30])
+@pytest.mark.parametrize("room", ["events", "pubsub_gcs"])
+def test_an_old_member_is_taken_out_and_the_others_stay_as_they_are(room, text, kept):
+    assert importlib.import_module(room).without_member(text.decode(), "old").encode() == kept
+
+
+def test_a_message_is_classified_anew_however_deeply_it_is_nested(pushed):
+    deep = b'"deep": ' + b"[" * 1000 + b"]" * 1000 + b"}"
+    assert pushed.push(having(classification=1)[:-1] + b", " + deep).status_code == 200
+    data = pushed.result().data
+    assert orjson.loads(data)["classification"]["label"] and data.count(b'"classification"') == 1
+    assert deep[:-1] in data
 
 
 def test_attributes_that_pubsub_refuses_do_not_stop_a_dead_letter(pushed):
