@@ -26,18 +26,25 @@ UPDATE ?=
 MAX_WORKERS ?= 2
 
 # What a caller's shell has set must reach neither Spark nor Python here.
-unexport PYTHONPATH SPARK_HOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
+unexport PYTHONPATH SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
-.PHONY: help setup demo test test-spark35 test-airflow lint lint-terraform format up down tutorial reconcile bench \
-	bench-landing bench-convert bench-train bench-serve preflight gcp-plan gcp-up gcp-landing gcp-demo gcp-down lock clean
+.PHONY: help setup need-gcloud need-tools demo test test-spark35 test-airflow lint lint-terraform format \
+	up down tutorial reconcile bench bench-landing bench-convert bench-train bench-serve preflight gcp-plan gcp-up \
+	gcp-landing gcp-demo gcp-down lock clean
 
 help: ## prints this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/installed ## checks what the machine must have, and creates .venv with the pinned requirements
 
-.venv/installed: requirements.txt local/setup.sh
+.venv/installed: requirements.txt local/setup.sh local/machine.sh
 	@bash local/setup.sh
+
+# What single targets need besides is asked for before all else.
+need-gcloud:
+	@bash local/setup.sh need gcloud
+need-tools:
+	@bash local/setup.sh need gcloud terraform
 
 demo: setup ## runs the whole pipeline on this machine; DOCS=FILE TEXT=title+body LABEL=label for your own documents
 	@exec $(PY) -m local.demo --generate=$(GENERATE) --seed=$(SEED) --text='$(TEXT)' \
@@ -72,7 +79,7 @@ up: setup ## starts the local cloud and leaves it running: eval "$(make -s up)" 
 down: ## ends what `make up` started
 	@$(PY) -m local.services down
 
-tutorial: setup ## runs the commands of docs/by_hand.md here and writes docs/tutorial.md
+tutorial: need-gcloud setup ## runs the commands of docs/by_hand.md here and writes docs/tutorial.md
 	@exec $(PY) -m local.tutorial
 
 reconcile: setup ## compares what a folder holds with what was published: INPUT=URI PUBLISHED=N, dead letters in DEAD_LETTERS=URI
@@ -111,20 +118,20 @@ bench-serve: setup ## serving: next to a plain scikit-learn function, and under 
 preflight: setup ## finds what would stop the pipeline on Google Cloud: PROJECT=P, and REGION=R if not us-central1
 	@exec $(PY) -m gcp.preflight --project='$(PROJECT)' --region='$(REGION)'
 
-gcp-plan: setup ## shows what gcp-up would create or change in PROJECT=P
+gcp-plan: need-tools setup ## shows what gcp-up would create or change in PROJECT=P
 	@exec $(PY) -m gcp.resources plan --project='$(PROJECT)' --region='$(REGION)'
 
-gcp-up: setup ## creates everything in PROJECT=P, after Terraform's question; YES=1 answers it
+gcp-up: need-tools setup ## creates everything in PROJECT=P, after Terraform's question; YES=1 answers it
 	@exec $(PY) -m gcp.resources up --project='$(PROJECT)' --region='$(REGION)' $(if $(YES),--yes)
 
-gcp-landing: setup ## starts landing in PROJECT=P as a Dataflow job; UPDATE=1 replaces the running one's code; MAX_WORKERS=N
+gcp-landing: need-tools setup ## starts landing in PROJECT=P as a Dataflow job; UPDATE=1 replaces the running one's code; MAX_WORKERS=N
 	@exec $(PY) -m gcp.landing --project='$(PROJECT)' --region='$(REGION)' --max_workers='$(MAX_WORKERS)' \
 		$(if $(UPDATE),--update)
 
-gcp-demo: setup ## publishes documents in PROJECT=P and watches them come back classified; trains first if no model serves
+gcp-demo: need-tools setup ## publishes documents in PROJECT=P and watches them come back classified; trains first if no model serves
 	@exec $(PY) -m gcp.demo --project='$(PROJECT)' --region='$(REGION)'
 
-gcp-down: setup ## ends landing and removes everything from PROJECT=P but the data; BUCKETS=P-ml-input,… removes these too
+gcp-down: need-tools setup ## ends landing and removes everything from PROJECT=P but the data; BUCKETS=P-ml-input,… removes these too
 	@exec $(PY) -m gcp.resources down --project='$(PROJECT)' --region='$(REGION)' --buckets='$(BUCKETS)' $(if $(YES),--yes)
 
 lock: LOCK := --python-version 3.11 --universal --no-emit-index-url -q

@@ -71,8 +71,8 @@ def python_packages() -> Check:
     except importlib.metadata.PackageNotFoundError:
         found = "none"
     python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-    if found != pinned or sys.version_info[:2] not in ((3, 11), (3, 12)):
-        problem = f"expected Python 3.11 or 3.12 with apache-beam {pinned}, found {python} with {found}"
+    if found != pinned or not (3, 11) <= sys.version_info[:2] <= (3, 14):
+        problem = f"expected Python 3.11 to 3.14 with apache-beam {pinned}, found {python} with {found}"
         return Check("python", MISSING, problem, "make setup")
     return Check("python", OK, f"{python}, apache-beam {found}")
 

@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections import namedtuple
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -231,16 +233,28 @@ def test_the_lists_of_buckets_are_terraform_s():
         assert f'resource "google_storage_bucket" "{name}"' in text and f"-ml-{name}" in text
 
 
-def make(target: str, *settings: str) -> subprocess.CompletedProcess:
+@pytest.mark.parametrize("version, state", [((3, 10), MISSING), ((3, 11), OK), ((3, 14), OK), ((3, 15), MISSING)])
+def test_the_python_is_one_that_set_up_takes(monkeypatch, version, state):
+    monkeypatch.setattr(sys, "version_info", namedtuple("Version", "major minor")(*version))
+    assert local_checks.python_packages().state == state
+
+
+def make(tools: Path, target: str, *settings: str) -> subprocess.CompletedProcess:
+    """`tools`: a folder for the programs that the target asks for first, where this machine has none."""
+    stand_ins = StandIns(tools)
+    for name in ("gcloud", "terraform"):
+        stand_ins.program(name)
+    stand_ins.answer("^terraform version", json.dumps({"terraform_version": "1.14.1"}))
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("CLOUDSDK", "GOOGLE"))}
-    env = kept | {"CLOUDSDK_CONFIG": "/nonexistent", "HOME": "/nonexistent"}
+    path = f"{os.environ['PATH']}{os.pathsep}{tools / 'bin'}"
+    env = kept | {"CLOUDSDK_CONFIG": "/nonexistent", "HOME": "/nonexistent", "PATH": path}
     command = ["make", "-s", "-o", "setup", f"PY={sys.executable}", target, *settings]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize("target", ["preflight", "gcp-plan", "gcp-up", "gcp-landing", "gcp-demo", "gcp-down"])
-def test_without_a_project_each_target_says_in_a_few_plain_lines_what_is_missing(target):
-    done = make(target)
+def test_without_a_project_each_target_says_in_a_few_plain_lines_what_is_missing(tmp_path, target):
+    done = make(tmp_path, target)
     assert done.returncode == 2 and done.stdout == ""  # make's own status when a command ends with 1
     lines = [line for line in done.stderr.splitlines() if not line.startswith("make:")]
     assert lines[:2] == ["missing: PROJECT: which Google Cloud project?", f"    make {target} PROJECT=my-project"]
@@ -248,8 +262,8 @@ def test_without_a_project_each_target_says_in_a_few_plain_lines_what_is_missing
     assert len(lines) <= 10 and "Traceback" not in done.stderr and "$ " not in done.stderr
 
 
-def test_a_project_that_cannot_be_one_is_refused_in_one_line():
-    done = make("gcp-up", "PROJECT=My_Project")
+def test_a_project_that_cannot_be_one_is_refused_in_one_line(tmp_path):
+    done = make(tmp_path, "gcp-up", "PROJECT=My_Project")
     first = done.stderr.splitlines()[0]
     assert first.startswith("PROJECT: expected a project's id, 6 to 30") and first.endswith("found 'My_Project'")
     assert re.search(r"Error 2$", done.stderr.strip())
