@@ -30,6 +30,12 @@ def import_types_alone() -> None:
     sys.modules[spec.name] = importlib.util.module_from_spec(spec)
 
 
+def _push(broker) -> None:
+    from local.pubsub.push import Pusher  # its HTTP client is imported while the first requests are answered
+
+    Pusher(broker).run()
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="local.pubsub", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -39,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--http_port", type=int, default=8086, help="for JSON over HTTP (default: 8086)")
     arguments = parser.parse_args(argv)
     import_types_alone()
-    from local.pubsub import http, push, rpc
+    from local.pubsub import http, rpc
     from local.pubsub.broker import Broker
     from local.pubsub.methods import Methods
 
@@ -51,8 +57,8 @@ def main(argv: list[str] | None = None) -> int:
     except (RuntimeError, OSError) as error:
         print(f"local.pubsub: cannot listen on {arguments.host}: {error}", file=sys.stderr)
         return 1
-    for run in (broker.run_clock, push.Pusher(broker).run):
-        threading.Thread(target=run, daemon=True).start()
+    threading.Thread(target=broker.run_clock, daemon=True).start()
+    threading.Thread(target=_push, args=(broker,), daemon=True).start()
     print(json.dumps({"port": port, "http_port": http_port}), flush=True)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: os._exit(0))  # everything is in memory: there is nothing to close

@@ -11,13 +11,13 @@ from google.pubsub_v1.types import pubsub
 
 from local.pubsub import rules
 from local.pubsub.errors import Refused, already_exists, not_found
-from local.pubsub.subscription import Delivery, Holder, Message, Subscription
+from local.pubsub.subscription import Delivery, Holder, Message, PubsubMessage, Subscription
 
 DELETED_TOPIC = "_deleted-topic_"
 TICK_SECONDS = 0.05
 FORGET_SECONDS = 10
 
-PubsubMessage, ReceivedMessage = pubsub.PubsubMessage.pb(), pubsub.ReceivedMessage.pb()
+ReceivedMessage = pubsub.ReceivedMessage.pb()
 
 
 class Topic:
@@ -138,10 +138,7 @@ class Broker:
                 published = self.clock()
                 message.message_id = str(self.last_number)
                 message.publish_time.FromNanoseconds(int(published * 1e6) * 1000)
-                attributes = dict(message.attributes) or None
-                kept = Message(
-                    self.last_number, published, message.SerializeToString(), attributes, message.ordering_key
-                )
+                kept = Message(self.last_number, published, message.SerializeToString(), message.ordering_key)
                 if topic.retention:
                     topic.kept.append(kept)
                 for subscription in topic.subscriptions.values():

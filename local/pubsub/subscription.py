@@ -8,24 +8,29 @@ at a time holds some, in order. Nothing here locks: the broker's lock is held by
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+
+from google.pubsub_v1.types import pubsub
 
 from local.pubsub import rules
 from local.pubsub.filters import compile_filter
 
 ANSWER_BYTES = 3_500_000  # clients of an emulator take at most 4 MiB an answer; a larger message comes alone
 FRAME_BYTES = 64  # what an answer adds to each message, at the most
+PubsubMessage = pubsub.PubsubMessage.pb()
 _numbers = itertools.count(1)
 
 
 class Message:
-    """A published message, shared by all subscriptions that have it. `published` is in seconds since 1970."""
+    """A published message, shared by all subscriptions that have it.
 
-    __slots__ = ("number", "published", "data", "attributes", "key")
+    `published` is in seconds since 1970; `data` is the whole PubsubMessage, which takes least memory this way.
+    """
 
-    def __init__(self, number: int, published: float, data: bytes, attributes: dict[str, str] | None, key: str):
-        self.number, self.published, self.data = number, published, data
-        self.attributes, self.key = attributes, key
+    __slots__ = ("number", "published", "data", "key")
+
+    def __init__(self, number: int, published: float, data: bytes, key: str):
+        self.number, self.published, self.data, self.key = number, published, data, key
 
 
 class Delivery:
@@ -84,7 +89,6 @@ class Subscription:
         self.clear()
 
     def clear(self) -> None:
-        self.unacknowledged: dict[int, Delivery] = {}  # all there are, in the order of publication
         self.waiting: deque[Delivery] = deque()  # of a lane, only its first message stands here
         self.later: list[tuple[float, int, Delivery]] = []  # heap: those that wait for their back-off
         self.leased: dict[str, Delivery] = {}  # by ack id; one that ran out stays until it is sent again
@@ -104,21 +108,27 @@ class Subscription:
 
     def add(self, message: Message) -> None:
         """Takes a message that has been published, if the filter lets it pass."""
-        if self.matches and not self.matches(message.attributes or {}):
+        if self.matches and not self.matches(PubsubMessage.FromString(message.data).attributes):
             return
         delivery = Delivery(message)
-        self.unacknowledged[message.number] = delivery
         if self.config.enable_message_ordering and message.key:
             self.lanes.setdefault(message.key, Lane()).waiting.append(delivery)
             self._resume(message.key)
         else:
             self.waiting.append(delivery)
 
+    def _unacknowledged(self) -> Iterator[Delivery]:
+        """All that is still to be settled; some come twice."""
+        lanes = [queue for lane in self.lanes.values() for queue in (lane.waiting, lane.sent)]
+        later = (delivery for _, _, delivery in self.later)
+        everything = itertools.chain(self.waiting, later, self.leased.values(), *lanes)
+        return (delivery for delivery in everything if not delivery.acknowledged)
+
     def seek(self, moment: float, of_topic: Iterable[Message]) -> None:
         """Messages published before the moment become acknowledged, those published since unacknowledged."""
         known = {message.number: message for message in of_topic} | self.acknowledged
-        known |= {number: delivery.message for number, delivery in self.unacknowledged.items()}
-        for delivery in self.unacknowledged.values():
+        for delivery in list(self._unacknowledged()):
+            known[delivery.message.number] = delivery.message
             self._let_go(delivery)
         self.clear()
         self.acknowledged = {}
@@ -216,7 +226,6 @@ class Subscription:
         for later in reversed(lane.sent[first:]):
             self._let_go(later)
             later.acknowledged = False
-            self.unacknowledged[later.message.number] = later
             self.acknowledged.pop(later.message.number, None)
             lane.waiting.appendleft(later)
         del lane.sent[first:]
@@ -227,7 +236,6 @@ class Subscription:
         self._let_go(delivery)
         self.leased.pop(delivery.ack_id, None)
         delivery.acknowledged = True
-        self.unacknowledged.pop(delivery.message.number, None)
         if keep:
             self.acknowledged[delivery.message.number] = delivery.message
         lane = self.lanes.get(delivery.message.key)
@@ -287,7 +295,7 @@ class Subscription:
     def forget_old(self) -> None:
         """Drops what is older than the retention."""
         oldest = self.clock() - self.retention
-        for delivery in [one for one in self.unacknowledged.values() if one.message.published < oldest]:
+        for delivery in [one for one in self._unacknowledged() if one.message.published < oldest]:
             self._finish(delivery, keep=False)
         self.acknowledged = {number: one for number, one in self.acknowledged.items() if one.published >= oldest}
 
