@@ -250,6 +250,8 @@ def finish(work: Callable[[], dict], as_json: bool, program: str) -> int:
     """Does the work; returns its exit status. What fails is told in one line; what `work` returns is the summary."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
     signal.signal(signal.SIGTERM, terminated)
+    # A script's background jobs begin with SIGINT ignored. Terraform hears it all the same, and so does this program.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         summary = work()
     except WrongArguments as problem:

@@ -287,7 +287,12 @@ def test_who_is_interrupted_lets_terraform_write_down_what_it_created(cloud_of, 
     (commands.TERRAFORM / "slow.tf").write_text(SLOW)
     program = RUN.format(folder=str(commands.TERRAFORM))
     process = subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a script starts a job in the background
     )
     end = time.monotonic() + 60
     while not (commands.TERRAFORM / "started").exists():
