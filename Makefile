@@ -16,6 +16,13 @@ EMPTY ?=
 # Where `make bench-serve` keeps the models that it trains
 MODELS ?= .local/bench-models
 
+# `make test-bare`: Debian's releases, the targets that run there, where a user who is not root runs them as well, and the
+# mirror if it is not debootstrap's
+SUITES ?= bookworm trixie
+TARGETS ?= demo test
+AS_USER ?= $(lastword $(SUITES))
+MIRROR ?=
+
 # `make gcp-…`: the Google Cloud project and region; YES=1 answers Terraform's question, BUCKETS=A,B are removed with their
 # data, UPDATE=1 updates the running job, which grows to MAX_WORKERS machines
 PROJECT ?=
@@ -28,7 +35,7 @@ MAX_WORKERS ?= 2
 # What a caller's shell has set must reach neither Spark nor Python here.
 unexport PYTHONPATH SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
-.PHONY: help setup need-gcloud need-tools demo test test-spark35 test-airflow lint lint-terraform format \
+.PHONY: help setup need-gcloud need-tools demo test test-spark35 test-airflow test-bare lint lint-terraform format \
 	up down tutorial reconcile bench bench-landing bench-convert bench-train bench-serve preflight gcp-plan gcp-up \
 	gcp-landing gcp-demo gcp-down lock clean
 
@@ -60,6 +67,9 @@ test-spark35: setup ## runs the Spark code's tests on Spark 3.5.3, that of Datap
 test-airflow: setup ## runs the Airflow DAG against the stand-ins, with Airflow in an environment of its own
 	@bash local/setup.sh airflow
 	@exec $(PY) -m pytest tests/test_airflow.py
+
+test-bare: ## runs make demo and make test on bare Debian machines, as root with debootstrap; SUITES="bookworm trixie"
+	@SUITES='$(SUITES)' TARGETS='$(TARGETS)' AS_USER='$(AS_USER)' MIRROR='$(MIRROR)' bash tests/bare_machine.sh
 
 lint: setup ## checks style and formatting
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .

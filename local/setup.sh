@@ -37,9 +37,13 @@ quietly "$venv/bin/uv" pip install --cache-dir "$cache" --python "$venv/bin/pyth
 
 # Spark's own place for what a machine has: whoever starts Spark from this environment gets this Java.
 java=$(find_java)
-for spark in "$venv"/lib/python3.*/site-packages/pyspark; do
+for spark in "$PWD/$venv"/lib/python3.*/site-packages/pyspark; do
   [ -d "$spark" ] || continue
-  mkdir -p "$spark/conf"
-  printf '[ ! -x %q/bin/java ] || export JAVA_HOME=%q\n' "$java" "$java" >"$spark/conf/spark-env.sh"
+  if [[ $spark = *[[:space:]]* ]]; then # Spark's script that reads it does not quote its path
+    say "Spark cannot be told its Java below a folder with a space in its name: export JAVA_HOME=$(printf %q "$java")"
+  else
+    mkdir -p "$spark/conf"
+    printf '[ ! -x %q/bin/java ] || export JAVA_HOME=%q\n' "$java" "$java" >"$spark/conf/spark-env.sh"
+  fi
 done
 touch "$venv/installed"

@@ -58,9 +58,9 @@ done
 class Machine:
     """A copy of set-up on a machine of its own: its /etc and /usr, a home, and a PATH with what is put there alone."""
 
-    def __init__(self, folder: Path):
-        self.folder, self.project, self.system = folder, folder / "the project", folder / "system"
-        for name in ("bin", "home", "lists", "server", "packages", "system/etc", "the project/local"):
+    def __init__(self, folder: Path, project: str = "project"):
+        self.folder, self.project, self.system = folder, folder / project, folder / "system"
+        for name in ("bin", "home", "lists", "server", "packages", "system/etc", f"{project}/local"):
             (folder / name).mkdir(parents=True)
         for tool in TOOLS.split():
             (folder / "bin" / tool).symlink_to(shutil.which(tool))
@@ -126,11 +126,10 @@ class Machine:
         home = self.project / ".venv/lib/python3.13/site-packages/pyspark"
         loads = Path(__import__("pyspark").__file__).parent / "bin/load-spark-env.sh"
         command = ["bash", "-c", f'. "{loads}"; echo "${{JAVA_HOME:-none}}"']
-        # Spark does not put its own folder in quotes, so it cannot have this project's in its name.
-        (link := self.folder / "spark").unlink(missing_ok=True)
-        link.symlink_to(home)
-        environment = {"SPARK_HOME": str(link), "PATH": os.environ["PATH"]}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+        environment = {"SPARK_HOME": str(home), "PATH": os.environ["PATH"]}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert done.stderr == ""
+        return done.stdout.strip()
 
 
 @pytest.fixture
@@ -195,6 +194,15 @@ def test_a_java_that_does_not_start_is_passed_over(machine):
     good = machine.java("17", "system/usr/lib/jvm/java-17")
     assert machine.run(JAVA_HOME="/nonexistent").returncode == 0
     assert machine.spark_s_java() == good
+
+
+def test_where_spark_cannot_be_told_its_java_the_caller_is(tmp_path):
+    machine = Machine(tmp_path, "the project")
+    machine.python("3.13.5")
+    java = machine.java_on_path("21")
+    done = machine.run()
+    assert done.returncode == 0 and done.stderr.endswith(f"a space in its name: export JAVA_HOME={java}\n")
+    assert machine.spark_s_java() == "none"
 
 
 def test_spark_looks_for_itself_when_its_java_has_been_removed(machine):
@@ -428,6 +436,25 @@ def test_a_target_is_told_in_a_line_each_what_it_needs_and_how_it_is_installed(m
     machine.program("gcloud", "#!/bin/bash\n")
     assert machine.run("need", "gcloud", "terraform").stderr.splitlines() == [terraform]
     assert machine.run("need", "gcloud").returncode == 0
+
+
+def test_bare_machines_are_built_by_root_with_debootstrap(machine):
+    shutil.copy(ROOT / "tests/bare_machine.sh", machine.project)
+    (machine.project / "tests").mkdir()
+    shutil.move(machine.project / "bare_machine.sh", machine.project / "tests")
+    command = ["bash", "tests/bare_machine.sh"]
+
+    def said() -> str:
+        done = subprocess.run(
+            command, cwd=machine.project, env=machine.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        return done.stderr
+
+    assert said() == "make test-bare builds whole machines and has to be root: sudo make test-bare\n"
+    machine.debian(root=True)
+    machine.program("unshare", "#!/bin/bash\n")
+    assert said() == "debootstrap is not on PATH, and this needs it. To install: apt-get install -y debootstrap\n"
 
 
 @pytest.mark.parametrize(
