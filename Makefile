@@ -32,6 +32,11 @@ BUCKETS ?=
 UPDATE ?=
 MAX_WORKERS ?= 2
 
+# `make test`: what runs, how, and in which order
+QUICK := not (airflow or cluster or faults or gcloud or long or terraform or waits)
+ORDER ?= fixed
+PYTEST = $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(filter random,$(ORDER)),-p randomly)
+
 # What a caller's shell has set must reach neither Spark nor Python here.
 unexport PYTHONPATH SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
@@ -57,8 +62,18 @@ demo: setup ## runs the whole pipeline on this machine; DOCS=FILE TEXT=title+bod
 	@exec $(PY) -m local.demo --generate=$(GENERATE) --seed=$(SEED) --text='$(TEXT)' \
 		$(if $(DOCS),--docs='$(DOCS)') $(if $(LABEL),--label='$(LABEL)')
 
-test: setup ## runs all tests
-	@exec $(PY) -m pytest
+test: setup ## runs the tests that a change needs, in minutes; ORDER=random shuffles them
+	@exec $(PYTEST) -m '$(QUICK)'
+
+test-all: setup ## runs all tests: also kills, clusters, gcloud, Terraform, the official Pub/Sub emulator, Spark 3.5
+	@exec $(PYTEST) -m '$(QUICK)'
+	@$(MAKE) --no-print-directory test-apart
+
+test-apart: setup ## … what test-all has beyond test
+	@$(PYTEST) -m 'not ($(QUICK)) and not airflow' --durations=10
+	@PUBSUB=official $(PYTEST) tests/test_pubsub_delivery.py tests/test_pubsub_http.py tests/test_pubsub_push.py \
+		tests/test_pubsub_resources.py
+	@$(MAKE) --no-print-directory test-spark35
 
 test-spark35: setup ## runs the Spark code's tests on Spark 3.5.3, that of Dataproc image 2.3
 	@bash local/setup.sh spark35

@@ -19,6 +19,17 @@ DATA = ROOT.parent / "shared" / "data"
 SERVING_SETTINGS = ("MODEL_REFRESH_SECONDS", "MODEL_PIN", "RESULT_TOPIC", "DEAD_LETTER_TOPIC", "GOOGLE_CLOUD_PROJECT")
 
 
+BEGIN = ("test_spark_sql", "test_train_ml_model_spark", "test_demo", "test_train_ml_model", "test_gcp", "test_tutorial")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs gcloud is marked so; the files that take longest begin first, so that they end with the others."""
+    for item in items:
+        if "gcloud" in getattr(item, "fixturenames", ()):
+            item.add_marker("gcloud")
+    items.sort(key=lambda item: not item.path.stem.startswith(BEGIN))
+
+
 def real_data(path: str) -> Path:
     """A file of real documents that lie beside the project; skips the test, and says so, when they do not."""
     if not (DATA / path).exists():

@@ -20,9 +20,12 @@ AIRFLOW = ROOT / ".venv-airflow" / "bin"
 DAG_FILE = ROOT / "airflow" / "brigade_training.py"
 REGION = "projects/brigade-test/regions/us-central1"
 
-pytestmark = pytest.mark.skipif(
-    not (AIRFLOW / "airflow").exists(), reason="there is no .venv-airflow; `make test-airflow` creates it"
-)
+pytestmark = [
+    pytest.mark.airflow,
+    pytest.mark.skipif(
+        not (AIRFLOW / "airflow").exists(), reason="there is no .venv-airflow; `make test-airflow` creates it"
+    ),
+]
 
 # Stands for both programs of the workflow, which have tests of their own: takes a second, and writes a manifest.
 PROGRAM = """

@@ -11,6 +11,8 @@ from google.cloud import dataproc_v1, storage
 
 from tests.workflow_steps import PARENT, message, step, template, wait_until
 
+pytestmark = pytest.mark.gcloud
+
 ARGUMENT = "jobs['convert'].pysparkJob.args[0]"
 
 

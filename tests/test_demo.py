@@ -100,6 +100,7 @@ def test_the_whole_way_through_adds_up(tmp_path):
     assert not processes_of(tmp_path)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_a_demo_that_is_stopped_leaves_no_process(tmp_path, number):
     process = subprocess.Popen(

@@ -16,6 +16,8 @@ from gcp.local_checks import MISSING, OK, Check
 from tests.conftest import ROOT
 from tests.stand_ins import CONFIGURATION, StandIns
 
+pytestmark = pytest.mark.terraform
+
 ONE, TWO = "brigade-one", "brigade-two"
 JOB = "2026-11-21_10_00_00-1234567890"
 DRAIN = rf"^gcloud dataflow jobs drain {JOB}"

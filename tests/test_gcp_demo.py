@@ -27,6 +27,8 @@ from local.services import (
     Services,
 )
 
+pytestmark = [pytest.mark.gcloud, pytest.mark.terraform]
+
 CLASSIFIED = f"projects/{PROJECT}/subscriptions/sub-brigade-classified"
 OUTPUTS = {
     "project_id": PROJECT,

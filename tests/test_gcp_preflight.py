@@ -108,6 +108,7 @@ def run(capfd) -> tuple[int, dict[str, dict], str]:
     return status, {check["name"]: check for check in json.loads(told.out)["checks"]}, told.err
 
 
+@pytest.mark.gcloud
 def test_nothing_stops_a_project_that_is_ready(google, capfd):
     status, found, told = run(capfd)
     assert status == 0, told
@@ -132,6 +133,7 @@ def off(google):
     google.answers[f"/storage/v1/b/{P}-ml-code"] = (200, {"name": f"{P}-ml-code", "projectNumber": "1"})
 
 
+@pytest.mark.gcloud
 def test_what_would_stop_it_is_told_with_the_command_that_mends_it(google, capfd):
     off(google)
     status, found, told = run(capfd)
@@ -149,6 +151,7 @@ def test_what_would_stop_it_is_told_with_the_command_that_mends_it(google, capfd
     assert "8 of 16 would stop it; 1 could not be checked" in told
 
 
+@pytest.mark.gcloud
 def test_what_cannot_be_known_stops_nothing(google, capfd):
     disabled = {"error": {"code": 403, "message": "Compute Engine API has not been used in project 1 before"}}
     google.answers[f"/compute/v1/projects/{P}/regions/us-central1"] = (403, disabled)
@@ -162,6 +165,7 @@ def test_what_cannot_be_known_stops_nothing(google, capfd):
     assert "403" in unknown["permissions"]
 
 
+@pytest.mark.gcloud
 def test_quota_that_is_in_use_may_be_the_pipeline_s_own(google):
     region = google.region(ENOUGH | {"CPUS": 9}, usage=2)
     google.answers[f"/compute/v1/projects/{P}/regions/us-central1"] = (200, region)
@@ -169,6 +173,7 @@ def test_quota_that_is_in_use_may_be_the_pipeline_s_own(google):
     assert (found.state, found.found.split(";")[0]) == (UNKNOWN, "in us-central1: CPUS: 2 of 9 in use, 8 needed")
 
 
+@pytest.mark.gcloud
 def test_a_project_that_is_not_there_leaves_the_rest_unknown_and_unasked(google, capfd):
     google.answers[f"/v1/projects/{P}"] = (403, {})
     status, found, _ = run(capfd)
@@ -178,6 +183,7 @@ def test_a_project_that_is_not_there_leaves_the_rest_unknown_and_unasked(google,
     assert not [path for path, _ in google.asked if "/services" in path or "/storage/" in path]
 
 
+@pytest.mark.gcloud
 def test_a_login_that_google_does_not_take_any_more_is_told(google):
     google.answers["/token"] = (400, {"error": "invalid_grant", "error_description": "Token has been revoked."})
     credentials, found = google_checks.application_default(online=True)
@@ -186,6 +192,7 @@ def test_a_login_that_google_does_not_take_any_more_is_told(google):
     assert (permitted.state, permitted.found) == (UNKNOWN, "not looked at: see application-default login")
 
 
+@pytest.mark.gcloud
 def test_offline_what_can_be_checked_is_and_the_rest_says_why_not(google, capfd, monkeypatch):
     monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER", "http://127.0.0.1:9/")
     status, found, _ = run(capfd)
@@ -269,6 +276,7 @@ def test_a_project_that_cannot_be_one_is_refused_in_one_line(tmp_path):
     assert re.search(r"Error 2$", done.stderr.strip())
 
 
+@pytest.mark.gcloud
 def test_every_command_of_gcloud_that_is_run_or_named_exists():
     if shutil.which("gcloud") is None:
         pytest.skip("the Google Cloud CLI is not installed")

@@ -494,7 +494,7 @@ def test_a_subscribers_delivery_attempts_are_counted_with_a_dead_letter_topic(ap
     assert attempts == [1, 2, 3]
 
 
-@pytest.mark.slow
+@pytest.mark.waits
 def test_a_subscriber_holds_a_message_longer_than_its_deadline(api, topic):
     """The client extends the lease while the callback works."""
     subscription = api.subscription(topic, ack_deadline_seconds=10)

@@ -335,6 +335,7 @@ def mutated(data: bytes, mutations: list[tuple]) -> bytes:
     return data
 
 
+@pytest.mark.long
 def test_ten_thousand_mutated_messages_land_or_are_dead_letters(tmp_path):
     sent = []
 
@@ -575,6 +576,7 @@ def outage(storage_emulator):
     server.server_close()
 
 
+@pytest.mark.faults
 def test_a_bucket_that_answers_503_for_half_a_minute_gets_every_line_once(bucket, outage):
     land([message(number) for number in range(30)], f"gs://{bucket.name}", max_lines=10)
     assert outage.refused >= 2
@@ -702,6 +704,7 @@ class Job:
         return json.loads(output.splitlines()[-1]) if output else {}
 
 
+@pytest.mark.faults
 def test_a_killed_local_job_loses_nothing_after_a_seek(pubsub, tmp_path):
     """The local runner acknowledges before it writes; a subscription that retains can be wound back."""
     from google.protobuf.timestamp_pb2 import Timestamp

@@ -17,6 +17,8 @@ from google.api_core.exceptions import ServiceUnavailable
 from google.cloud import dataproc_v1
 from google.longrunning import operations_pb2
 
+pytestmark = pytest.mark.long
+
 SOURCE = str(Path(__file__).parent.parent / "scheduler" / "main.py")
 ANCHOR = date(1970, 1, 5)  # a Monday; the years since have all the changes of the clocks that the zones ever had
 YEARS = 100

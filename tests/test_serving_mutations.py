@@ -10,6 +10,8 @@ from test_cloud_function import EVENT, Pushed, envelope
 from test_model_store import JSON, OLD, write_model
 from test_serving_doors import EVENTARC
 
+pytestmark = pytest.mark.long
+
 MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 REQUEST = {"instances": [EVENT, {"payload": "some words"}], "explain": True}
 STRUCTURED = {key.removeprefix("ce-"): value for key, value in EVENTARC.items() if key.startswith("ce-")}

@@ -19,6 +19,8 @@ from test_model_store import NEW, OLD, wait_until, write_model
 from local import emulators
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.faults
+
 TEXTS = ["some words", "Oil prices rose on Monday", "texto teste"]
 SWAPS = 20
 

@@ -401,6 +401,7 @@ def files_below(folder: Path) -> dict:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.long
 def test_runs_one_after_another_give_what_one_run_would(spark, tmp_path):
     landed = tmp_path / "input"
     first, second = "2026-11-01T10:00:00Z", "2026-11-02T10:00:00Z"

@@ -25,6 +25,8 @@ from tests.conftest import ROOT
 from tests.spark_cluster import JAVA, busy_workers, on_a_cluster
 from tests.test_spark_sql import days, line, numbers, written
 
+pytestmark = pytest.mark.faults
+
 SECONDS = 300  # what no run of these tests comes near; a run that hangs must not hang the tests
 
 
@@ -379,6 +381,7 @@ def test_the_lock_of_a_run_that_was_killed_is_taken_over_at_once(spark, tmp_path
 # ------------------------------------------------------------------------------------------------- a cluster of its own
 
 
+@pytest.mark.cluster
 def test_a_cluster_with_two_workers_makes_the_same_of_a_first_and_a_second_run_as_one_process(spark, tmp_path, cluster):
     far, near = tmp_path / "far", tmp_path / "near"
     for number, land in enumerate([land_first, land_more]):

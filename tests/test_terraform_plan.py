@@ -17,7 +17,10 @@ from tests import terraform_provider, terraform_schema
 from tests.conftest import ROOT
 from tests.terraform_values import Values
 
-pytestmark = pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not on PATH")
+pytestmark = [
+    pytest.mark.terraform,
+    pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not on PATH"),
+]
 FILES = terraform.read()
 PROJECT = "brigade-p"
 SECONDS = 120

@@ -11,6 +11,8 @@ from tests import terraform_files as terraform
 from tests import terraform_schema as schema
 from tests.terraform_values import Values
 
+pytestmark = pytest.mark.terraform
+
 FILES = terraform.read()
 FUNCTION = '  name        = "classify"'
 

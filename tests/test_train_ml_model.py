@@ -398,6 +398,7 @@ def test_what_words_tell_apart_is_learned(spark, classes):
     assert (model.classes, model.weights.shape[1]) == (classes, len(classes))
 
 
+@pytest.mark.long
 def test_more_partitions_learn_about_as_well(spark):
     rows, fresh, accuracies = confused(600, 0.1), texts(200, seed=77), {}
     for partitions in (1, 2, 8, 32):

@@ -525,6 +525,7 @@ def submitted(documents: str, models: Path, master: str, settings: dict[str, str
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.cluster
 def test_a_cluster_with_two_workers_trains_the_same_model_as_one_process(spark, tmp_path, cluster):
     documents = parquet(spark, tmp_path / "parquet", labelled(confused(2 * tm.DOCUMENTS_A_PARTITION + 700, 0.6)))
     (events := tmp_path / "events").mkdir()

@@ -107,6 +107,7 @@ def test_an_empty_cloud_has_the_trigger_and_nothing_that_the_tutorial_creates(tm
     assert services.running(tmp_path / "up") is None
 
 
+@pytest.mark.gcloud
 def test_every_gcloud_command_runs_here_as_it_stands(tmp_path):
     if shutil.which("gcloud") is None:
         pytest.skip("the Google Cloud CLI is not installed")
