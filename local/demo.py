@@ -139,7 +139,7 @@ def land(clock: Clock, services: Services, source: list[str], hold_out: float, c
             "--runner=DirectRunner",
         ]
         + [f"--input_subscription={SUBSCRIPTION}", f"--output_path=gs://{INPUT_BUCKET}/input"]
-        + ["--window_size=0.1", "--num_shards=1", f"--temp_location=gs://{INPUT_BUCKET}/temp"],
+        + ["--window_size=0.05", "--num_shards=1", f"--temp_location=gs://{INPUT_BUCKET}/temp"],
     )
     sent = publish(services, *source, f"--hold_out={hold_out}", f"--hold_out_file={unseen}")
     clock.say(f"{sent['published']:,} messages published, {sent['held_out']:,} documents held out")

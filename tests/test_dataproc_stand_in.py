@@ -111,6 +111,7 @@ def test_independent_steps_run_side_by_side_and_a_third_waits_for_both(templates
     assert began["after"] >= max(ran["left"].status.state_start_time, ran["right"].status.state_start_time)
 
 
+@pytest.mark.long
 def test_a_failed_step_stops_what_has_not_begun_and_one_that_runs_beside_it_ends_well(templates, cloud, tmp_path):
     running, release = tmp_path / "running", tmp_path / "release"
     steps = [
@@ -144,6 +145,7 @@ def test_a_workflow_that_is_cancelled_ends_its_jobs_and_starts_no_other(template
     assert not found["two"].job_id
 
 
+@pytest.mark.long
 def test_a_request_id_is_a_tag_of_workflows_that_run_and_can_be_used_again_after_the_end(templates, cloud, tmp_path):
     steps = [step("one", "meet", "-", str(tmp_path / "release"))]
     first, second = (start_workflow(templates, steps, request_id="period-7") for _ in range(2))
@@ -192,6 +194,7 @@ def test_a_request_id_has_letters_digits_underscores_and_hyphens(templates):
             start_workflow(templates, [step("one")], request_id=request_id)
 
 
+@pytest.mark.faults
 def test_a_stand_in_that_is_told_to_stop_takes_the_job_that_runs_with_it(storage_emulator, cloud, tmp_path):
     marker = tmp_path / "pid"
     program = f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep(600)"

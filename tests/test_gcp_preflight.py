@@ -259,6 +259,7 @@ def make(tools: Path, target: str, *settings: str) -> subprocess.CompletedProces
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", ["preflight", "gcp-plan", "gcp-up", "gcp-landing", "gcp-demo", "gcp-down"])
 def test_without_a_project_each_target_says_in_a_few_plain_lines_what_is_missing(tmp_path, target):
     done = make(tmp_path, target)

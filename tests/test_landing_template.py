@@ -182,6 +182,7 @@ def test_gcloud_makes_the_templates_file_of_it():
     assert specification["metadata"]["parameters"] == TEMPLATE["parameters"]
 
 
+@pytest.mark.long
 def test_the_launchers_command_writes_a_job_that_has_not_started(pubsub, storage_emulator, tmp_path):
     """As the launcher calls it: all options in one line, Dataflow's runner, and a place for the job's description."""
     from google.auth.credentials import AnonymousCredentials

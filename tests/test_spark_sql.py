@@ -328,7 +328,9 @@ def test_what_is_no_event_is_quarantined_with_its_file_and_reason(converted):
     }
 
 
-@pytest.mark.parametrize("rows_a_task", [spark_sql.ROWS_A_TASK, 20])  # with fewer than there are duplicates
+@pytest.mark.parametrize(
+    "rows_a_task", [spark_sql.ROWS_A_TASK, pytest.param(20, marks=pytest.mark.long)]
+)  # with fewer than there are duplicates
 def test_the_numbers_are_those_of_a_recount_in_plain_python(spark, tmp_path, monkeypatch, rows_a_task):
     monkeypatch.setattr(spark_sql, "ROWS_A_TASK", rows_a_task)
     choose = random.Random(4)
@@ -435,6 +437,7 @@ def test_runs_one_after_another_give_what_one_run_would(spark, tmp_path):
     assert len({path.parent for path in (tmp_path / "parquet").glob("_conversion/manifest-*")}) == 1
 
 
+@pytest.mark.long
 def test_a_day_whose_rows_all_go_is_gone(spark, tmp_path):
     written(tmp_path / "input" / "a.jsonl", line("e1", published="2026-11-01T00:00:00Z"))
     convert(spark, tmp_path)
@@ -451,6 +454,7 @@ def test_a_deleted_input_file_keeps_its_rows(spark, tmp_path):
     assert convert(spark, tmp_path)["rows"] == 2
 
 
+@pytest.mark.long
 def test_windows_lines_a_byte_order_mark_long_lines_and_odd_names_are_read(spark, tmp_path):
     long = "word " * (16 * (1 << 20) // 5)
     text = "\ufeff" + "\r\n".join([line("e1"), line("e2", {"payload": "ação"}), ""])
@@ -492,6 +496,7 @@ def test_another_query_and_schema_convert_another_document_type(spark, tmp_path,
     assert sorted(one["reason"] for one in quarantined(tmp_path / "quarantine")) == ["missing_field", "wrong_type"]
 
 
+@pytest.mark.long
 def test_a_column_that_is_added_later_reads_together_with_older_days(spark, tmp_path):
     written(tmp_path / "input" / "a.jsonl", line("e1", published="2026-11-01T00:00:00Z"))
     written(tmp_path / "input" / "b.jsonl", line("e2", published="2026-11-02T00:00:00Z"))
@@ -501,6 +506,15 @@ def test_a_column_that_is_added_later_reads_together_with_older_days(spark, tmp_
     convert(spark, tmp_path, query=query)
     rows = spark_sql.read_parquet(spark, f"{tmp_path}/parquet").collect()
     assert {row.eventId: row.kind for row in rows} == {"e1": None, "e2": None, "e3": "new"}
+
+
+@pytest.fixture(scope="module")
+def table(spark, tmp_path_factory) -> Path:
+    """A folder with an input of two lines, converted."""
+    folder = tmp_path_factory.mktemp("table")
+    written(folder / "input" / "a.jsonl", line("e1"), line("e2"))
+    assert convert(spark, folder)["rows"] == 2
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -519,14 +533,17 @@ def test_a_column_that_is_added_later_reads_together_with_older_days(spark, tmp_
         ("SELECT eventId, 'x' AS dt FROM events WHERE false", "for each of 2 lines, found 0"),
     ],
 )
-def test_a_query_that_does_not_fit_is_refused_and_leaves_the_output_as_it_was(spark, tmp_path, query, words):
-    written(tmp_path / "input" / "a.jsonl", line("e1"), line("e2"))
+def test_a_query_that_does_not_fit_is_refused_and_leaves_the_output_as_it_was(spark, table, query, words):
+    def rows() -> set:
+        return {(path, path.stat().st_mtime_ns) for path in table.glob("parquet/dt=*/*.parquet")}
+
+    before = rows()
     with pytest.raises(ConversionError, match=words):
-        convert(spark, tmp_path, query=query)
-    assert not list(tmp_path.glob("parquet/dt=*")) and not list(tmp_path.glob("parquet/_staging*"))
-    assert convert(spark, tmp_path)["rows"] == 2
+        convert(spark, table, query=query, full=True)
+    assert rows() == before and before and not list(table.glob("parquet/_staging*"))
 
 
+@pytest.mark.long
 def test_counts_that_do_not_add_up_fail_the_run_and_change_nothing(spark, tmp_path, monkeypatch):
     written(tmp_path / "input" / "a.jsonl", line("e1", published="2026-11-01T00:00:00Z"))
     convert(spark, tmp_path)
@@ -550,6 +567,7 @@ def test_a_line_that_parsing_loses_fails_the_run(spark, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("parquet/dt=*")) and convert(spark, tmp_path)["rows"] == 3
 
 
+@pytest.mark.long
 def test_lines_that_spark_counted_twice_are_counted_from_the_files(spark, tmp_path, monkeypatch):
     stage = spark_sql.Run.stage
 
@@ -562,6 +580,7 @@ def test_lines_that_spark_counted_twice_are_counted_from_the_files(spark, tmp_pa
     assert numbers(json_into_parquet(spark, f"{tmp_path}/input", f"{tmp_path}/parquet")) == [3, 2, 0, 1]
 
 
+@pytest.mark.long
 def test_a_line_that_is_missing_in_the_quarantine_fails_the_run(spark, tmp_path, monkeypatch):
     written(tmp_path / "input" / "a.jsonl", line("e1"), "{broken", "{broken too")
     write = spark_sql.Run.write_quarantine

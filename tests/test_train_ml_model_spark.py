@@ -253,6 +253,7 @@ def again(spark, second, tmp_path_factory) -> dict:
     return {"folder": Path(summary["path"]) / "runs" / summary["runId"], "summary": summary, "store": folder}
 
 
+@pytest.mark.long
 def test_a_models_data_json_gives_the_same_weights_again(second, again):
     for name in ("weights.safetensors", "model.json", "golden.jsonl"):
         assert (again["folder"] / name).read_bytes() == (second["folder"] / name).read_bytes()
@@ -324,6 +325,7 @@ def hash_of(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "little")
 
 
+@pytest.mark.long
 def test_the_order_of_the_input_changes_no_weight(spark, tmp_path, monkeypatch):
     monkeypatch.setattr(tm.Trainer, "calibrate", lambda trainer: Calibration())  # which takes most of the time
     whole = frame(spark, confused(120, 0.3))
@@ -614,6 +616,7 @@ def test_odd_labels_and_texts_are_learned_as_they_are(spark, capsys, tmp_path):
     assert sum(contents(folder, "metrics.json")["documents"][one] for one in ("train", "validation", "test")) == 164
 
 
+@pytest.mark.long
 def test_many_classes_of_two_documents_end_with_a_model(spark, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(tm, "DOCUMENTS_A_PARTITION", 150)
     rows = [(f"word{n} other{n} number {copy}", f"class {n}") for n in range(300) for copy in range(2)]
@@ -656,6 +659,7 @@ def test_the_date_is_a_day_or_today_which_is_the_run_s_own(arguments, day):
 # --------------------------------------------------------------------------------------------------------------- MLflow
 
 
+@pytest.mark.long
 def test_mlflow_has_the_runs_parameters_figures_and_files(again):
     mlflow = pytest.importorskip("mlflow", reason="mlflow is optional and not installed here")
     summary, folder = again["summary"], again["folder"]
