@@ -6,7 +6,7 @@ classification from their subscription.
 What leaves: a message for each, the event of the README, counted when the server has acknowledged it. The
 same file again gives the same eventIds, so publishing twice adds no document.
 
-On this machine, with the Pub/Sub emulator (PUBSUB_EMULATOR_HOST):
+On this machine, with a local Pub/Sub server (PUBSUB_EMULATOR_HOST):
     python publisher.py --generate=1000 --seed=1 --topic=projects/brigade-local/topics/topic-brigade
 On GCP:
     python publisher.py mails.csv --text=title+body --label=label --topic=projects/P/topics/topic-brigade

@@ -12,7 +12,7 @@ watermark says. A closed batch is written under a hidden name; the reshuffle the
 committed file gets its visible name, which follows from its content. So a worker that dies leaves at most a hidden
 file, and a naming that is run again finds its own file and adds nothing.
 
-On this machine, with the Pub/Sub emulator:
+On this machine, with a local Pub/Sub server (PUBSUB_EMULATOR_HOST):
     python pubsub_gcs.py --project=brigade-local --runner=DirectRunner --window_size=0.1 --num_shards=1 \\
         --input_subscription=projects/brigade-local/subscriptions/sub-brigade --output_path=landing/input
 On GCP:

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
-from local import emulators, workflow_templates
+from local import emulators, spark_jobs, workflow_templates
 from local.services import (
     DEAD_LETTER_TOPIC,
     INPUT_BUCKET,
@@ -199,10 +199,8 @@ def retrain(clock: Clock, services: Services, client) -> dict[str, dict]:
     failed = operation.exception()
     if failed:
         steps = [node.step_id for node in operation.metadata.graph.nodes if node.job_id and node.error]
-        said = [line for step in steps for line in summaries.get(step, {}).get("output", [])[-1:]]
-        raise Failed(
-            f"{' and '.join(steps) or 'the workflow'} failed: {''.join(said) or failed}; see {services.folder}/jobs"
-        )
+        said = spark_jobs.last_words("\n".join(line for step in steps for line in summaries[step].get("output", [])))
+        raise Failed(f"{' and '.join(steps) or 'the workflow'} failed: {said or failed}; see {services.folder}/jobs")
     for step, summary in summaries.items():
         if "output" in summary:
             raise Failed(f"{step} ended without a summary; see {services.folder}/jobs")

@@ -46,6 +46,7 @@ PLACES = 2  # jobs at a time: each has a Java heap of up to 4 GiB
 _State = JobStatus.State
 _ENDED = (_State.DONE, _State.ERROR, _State.CANCELLED)
 # The last line of a Python traceback, or of a Java one in the driver's main thread.
+_NO_WORDS = re.compile(r"\s+at |\s*\.\.\. \d+ (?:more|common frames)|\d\d(?:/\d\d){2} [\d:]{8} (?:INFO|WARN) ")
 _ERROR_LINE = re.compile(r"^(?:Exception in thread \"main\" )?[\w.$]+(?:Error|Exception|Interrupt)\b.*", re.MULTILINE)
 
 
@@ -289,6 +290,12 @@ def spark_environment(folder: Path) -> dict[str, str]:
         "SPARK_LOCAL_IP": "127.0.0.1",
         "TMPDIR": f"{folder}/tmp",
     }
+
+
+def last_words(output: str) -> str:
+    """The last line of a job's output that is neither of a Java stack nor of Spark's own log; empty if there is none."""
+    lines = [line for line in output.splitlines() if line.strip() and not _NO_WORDS.match(line)]
+    return lines[-1] if lines else ""
 
 
 def last_error(log_file: Path, status: int) -> str:

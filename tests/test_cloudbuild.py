@@ -24,7 +24,7 @@ REPOSITORY = "us-central1-docker.pkg.dev/brigade-p/brigade"
 
 def test_cloud_build_knows_every_field():
     build = cloudbuild_v1.Build.from_json(json.dumps(CONFIGURATION))
-    assert [step.id for step in build.steps] == ["cli", "test", "build", "push", "template", "deploy"]
+    assert [step.id for step in build.steps] == ["test", "build", "push", "template", "deploy"]
     assert build.options.logging == cloudbuild_v1.BuildOptions.LoggingMode.CLOUD_LOGGING_ONLY
     assert build.options.automap_substitutions
 
@@ -155,7 +155,6 @@ def test_a_services_settings_are_terraforms(tmp_path):
 @pytest.mark.parametrize(
     "step, tool",
     [
-        ("cli", "gcloud"),
         ("test", "make"),
         ("build", "docker"),
         ("push", "docker"),

@@ -13,7 +13,7 @@ from google.api_core.exceptions import BadRequest, GoogleAPICallError, NotFound
 from google.api_core.future.polling import DEFAULT_POLLING
 from google.cloud import dataproc_v1
 
-from local import emulators, workflows
+from local import emulators, spark_jobs, workflows
 from local.spark_jobs import SparkJob
 from tests.conftest import ControlPlane, start_control_plane
 from tests.workflow_steps import PARENT, message, nodes, step, template, wait_until
@@ -300,3 +300,28 @@ def test_clusters_are_there_as_soon_as_they_are_asked_for(control_plane):
     clusters.delete_cluster(**WHERE, cluster_name="other").result(timeout=60)
     with pytest.raises(NotFound):
         clusters.get_cluster(**WHERE, cluster_name="other")
+
+
+@pytest.mark.parametrize(
+    "output, words",
+    [
+        (
+            "INFO something\nspark_sql.py: expected JSON lines below input\n\n",
+            "spark_sql.py: expected JSON lines below input",
+        ),
+        (
+            'Exception in thread "main" java.lang.UnsupportedOperationException: getSubject is not supported\n'
+            "\tat java.base/javax.security.auth.Subject.getSubject(Subject.java:277)\n"
+            "\tat org.apache.spark.deploy.SparkSubmit.main(SparkSubmit.scala)\n"
+            "26/11/28 07:00:00 INFO ShutdownHookManager: Shutdown hook called\n",
+            'Exception in thread "main" java.lang.UnsupportedOperationException: getSubject is not supported',
+        ),
+        (
+            "java.io.IOException: wrapped\n\tat a.B.c(B.java:1)\nCaused by: java.io.IOException: No space left\n\t... 3 more\n",
+            "Caused by: java.io.IOException: No space left",
+        ),
+        ("\tat a.B.c(B.java:1)\n", ""),
+    ],
+)
+def test_the_last_words_of_a_job_are_its_error_and_not_its_stack(output, words):
+    assert spark_jobs.last_words(output) == words
