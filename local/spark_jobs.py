@@ -293,7 +293,7 @@ def spark_environment(folder: Path) -> dict[str, str]:
 
 
 def last_words(output: str) -> str:
-    """The last line of a job's output that is neither of a Java stack nor of Spark's own log; empty if there is none."""
+    """The last line of a job's output that is neither of a Java stack nor of Spark's log; empty if there is none."""
     lines = [line for line in output.splitlines() if line.strip() and not _NO_WORDS.match(line)]
     return lines[-1] if lines else ""
 
