@@ -35,7 +35,7 @@ MAX_WORKERS ?= 2
 # `make test`: what runs, how, and in which order
 QUICK := not (airflow or cluster or faults or gcloud or long or terraform or waits)
 ORDER ?= fixed
-PYTEST = $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(filter random,$(ORDER)),-p randomly)
+PYTEST = $(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(if $(filter random,$(ORDER)),-p randomly)
 
 # What a caller's shell has set must reach neither Spark nor Python here.
 unexport PYTHONPATH SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR

@@ -19,15 +19,20 @@ DATA = ROOT.parent / "shared" / "data"
 SERVING_SETTINGS = ("MODEL_REFRESH_SECONDS", "MODEL_PIN", "RESULT_TOPIC", "DEAD_LETTER_TOPIC", "GOOGLE_CLOUD_PROJECT")
 
 
-BEGIN = ("test_spark_sql", "test_train_ml_model_spark", "test_demo", "test_train_ml_model", "test_gcp", "test_tutorial")
+SPARK = ("test_spark_sql", "test_train_ml_model")
+LONG = (*SPARK, "test_demo", "test_gcp", "test_tutorial")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs gcloud is marked so; the files that take longest begin first, so that they end with the others."""
+    """What runs gcloud is marked so. Side by side, a file's tests stay together, and so do all that need the Spark
+    session, which is slow to warm up; what takes longest begins first."""
     for item in items:
         if "gcloud" in getattr(item, "fixturenames", ()):
             item.add_marker("gcloud")
-    items.sort(key=lambda item: not item.path.stem.startswith(BEGIN))
+        stem = item.path.stem
+        item.add_marker(pytest.mark.xdist_group("spark" if stem.startswith(SPARK) else stem))
+    items.sort(key=lambda item: not item.path.stem.startswith(LONG))
 
 
 def real_data(path: str) -> Path:

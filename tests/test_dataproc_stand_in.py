@@ -317,7 +317,7 @@ def test_clusters_are_there_as_soon_as_they_are_asked_for(control_plane):
             'Exception in thread "main" java.lang.UnsupportedOperationException: getSubject is not supported',
         ),
         (
-            "java.io.IOException: x\n\tat a.B.c(B.java:1)\nCaused by: java.io.IOException: No space left\n\t... 3 more\n",
+            "Error: x\n\tat a.B.c(B.java:1)\nCaused by: java.io.IOException: No space left\n\t... 3 more\n",
             "Caused by: java.io.IOException: No space left",
         ),
         ("\tat a.B.c(B.java:1)\n", ""),
