@@ -67,13 +67,12 @@ test: setup ## runs the tests that a change needs, in minutes; ORDER=random shuf
 
 test-all: setup ## runs all tests: also kills, clusters, gcloud, Terraform, the official Pub/Sub emulator, Spark 3.5
 	@exec $(PYTEST) -m '$(QUICK)'
-	@$(MAKE) --no-print-directory test-apart
+	@$(MAKE) --no-print-directory test-apart test-spark35
 
 test-apart: setup ## … what test-all has beyond test
 	@$(PYTEST) -m 'not ($(QUICK)) and not airflow' --durations=10
 	@PUBSUB=official $(PYTEST) tests/test_pubsub_delivery.py tests/test_pubsub_http.py tests/test_pubsub_push.py \
 		tests/test_pubsub_resources.py
-	@$(MAKE) --no-print-directory test-spark35
 
 test-spark35: setup ## runs the Spark code's tests on Spark 3.5.3, that of Dataproc image 2.3
 	@bash local/setup.sh spark35
