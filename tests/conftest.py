@@ -19,6 +19,9 @@ DATA = ROOT.parent / "shared" / "data"
 SERVING_SETTINGS = ("MODEL_REFRESH_SECONDS", "MODEL_PIN", "RESULT_TOPIC", "DEAD_LETTER_TOPIC", "GOOGLE_CLOUD_PROJECT")
 
 
+for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # a make that a test runs is no part of the one that runs the tests
+    os.environ.pop(name, None)
+
 SPARK = ("test_spark_sql", "test_train_ml_model")
 LONG = (*SPARK, "test_demo", "test_gcp", "test_tutorial")
 
