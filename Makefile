@@ -41,7 +41,7 @@ PYTEST = $(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(if $(fil
 unexport PYTHONPATH SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
 .PHONY: help setup need-gcloud need-tools demo test test-spark35 test-airflow test-bare lint lint-terraform format \
-	up down tutorial reconcile bench bench-landing bench-convert bench-train bench-serve preflight gcp-plan gcp-up \
+	up down tutorial reconcile bench bench-pubsub bench-landing bench-convert bench-train bench-serve preflight gcp-plan gcp-up \
 	gcp-landing gcp-demo gcp-down lock clean
 
 help: ## prints this list
@@ -110,7 +110,10 @@ reconcile: setup ## compares what a folder holds with what was published: INPUT=
 	@$(PY) -m local.reconcile --output_path='$(INPUT)' $(if $(DEAD_LETTERS),--dead_letter_path='$(DEAD_LETTERS)') \
 		$(if $(PUBLISHED),--published='$(PUBLISHED)')
 
-bench: bench-landing bench-convert bench-train bench-serve ## measures all that is claimed about speed
+bench: bench-pubsub bench-landing bench-convert bench-train bench-serve ## measures all that is claimed about speed
+
+bench-pubsub: setup ## the Pub/Sub server next to the official emulator, which comes with the Google Cloud CLI
+	@$(PY) -m benchmarks.pubsub
 
 bench-landing: setup ## landing: speed next to a plain loop, peak memory, bursts of 10,000 and 100,000 messages
 	@$(PY) -m benchmarks.landing throughput
