@@ -40,7 +40,7 @@ PYTEST = $(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(if $(fil
 # What a caller's shell has set must reach neither Spark nor Python here.
 unexport PYTHONPATH SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
-.PHONY: help setup need-gcloud need-tools demo test test-spark35 test-airflow test-bare lint lint-terraform format \
+.PHONY: help setup need-gcloud need-tools demo test test-all test-apart test-spark35 test-airflow test-bare lint lint-terraform format \
 	up down tutorial reconcile bench bench-pubsub bench-landing bench-convert bench-train bench-serve preflight gcp-plan gcp-up \
 	gcp-landing gcp-demo gcp-down lock clean
 
