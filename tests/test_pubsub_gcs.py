@@ -19,6 +19,7 @@ from pathlib import Path
 
 import apache_beam as beam
 import google_crc32c
+import grpc
 import pytest
 from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
@@ -52,6 +53,12 @@ TUTORIAL_EVENT = {
         "payload": "texto teste",
     },
 }
+
+
+@pytest.fixture(autouse=True)
+def channels_as_they_are(monkeypatch):
+    """The program adapts gRPC's channels to an emulator for its whole process, which here goes on with other tests."""
+    monkeypatch.setattr(grpc, "insecure_channel", grpc.insecure_channel)
 
 
 def event(number: int = 0, **changes) -> bytes:
