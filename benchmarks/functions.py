@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks import sessions, training
 from benchmarks.sessions import memory_mib
-from cloud_function.document_model import (
+from brigade.models.document_model import (
     DESCRIPTION_FILE,
     FORMAT_VERSION,
     WEIGHTS_FILE,
@@ -97,7 +97,7 @@ def trained(data: str, models: str) -> Trained:
 
 
 def train(spark, folder: str, test: str, models: str) -> dict:
-    import train_ml_model
+    from brigade.training import run as train_ml_model
 
     return train_ml_model.train(spark, folder, models, test_path=test)
 

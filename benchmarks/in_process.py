@@ -39,7 +39,11 @@ def load(plan: dict) -> tuple[Callable, Callable]:
     if plan["side"] == "plain":
         classified = sys.modules["main"].classified
         return function, lambda text: classified([text])
-    from document_model import DESCRIPTION_FILE, WEIGHTS_FILE, DocumentModel  # found where functions-framework looks
+    from brigade.models.document_model import (  # found where functions-framework looks
+        DESCRIPTION_FILE,
+        WEIGHTS_FILE,
+        DocumentModel,
+    )
 
     files = (Path(plan["model"], name).read_bytes() for name in (DESCRIPTION_FILE, WEIGHTS_FILE))
     return function, DocumentModel.from_bytes(*files).predict

@@ -34,9 +34,9 @@ from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-import pubsub_gcs
+from brigade.landing import pipeline as pubsub_gcs
+from brigade.publishing.generated import generate
 from local import emulators, guard
-from local.business_documents import generate
 
 ROOT = Path(__file__).parent.parent
 PROJECT = "brigade-bench"

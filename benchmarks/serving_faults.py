@@ -20,8 +20,8 @@ from pathlib import Path
 from benchmarks import functions, mutations
 from benchmarks.functions import ROOT, Beside, cloud, framework, upload, write_model
 from benchmarks.sessions import say
+from brigade.publishing.generated import generate
 from local import emulators
-from local.business_documents import generate
 from local.services import DEAD_LETTER_TOPIC, FUNCTION, RESULT_TOPIC, TOPIC, Services
 
 SWAP_SECONDS, SETTLED_SWAPS, GROWTH = 2, 10, 1.15

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import spark_sql
+from brigade.conversion import run as spark_sql
 from local import guard
 
 ROOT = Path(__file__).parent.parent

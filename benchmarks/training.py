@@ -48,7 +48,7 @@ def write_parquet(rows: Iterator[tuple[str, str]], path: str, files: int = 4) ->
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from spark_sql import COLUMNS
+    from brigade.conversion.run import COLUMNS
 
     kinds = dict.fromkeys(("eventTimestamp", "publishTime"), pa.timestamp("us", "UTC"))
     Path(path).mkdir(parents=True)
@@ -74,7 +74,7 @@ def in_session(job: str, memory: str = "1500m", **values) -> dict:
 
 def project(spark, folder: str, test: str | None = None, **options) -> dict:
     """Trains on `folder`; the summary with seconds, those of the session's start apart, and peak memory."""
-    import train_ml_model
+    from brigade.training import run as train_ml_model
 
     with tempfile.TemporaryDirectory() as models:
         started = time.perf_counter()

@@ -20,7 +20,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.transforms.window import FixedWindows
 
-import pubsub_gcs
+from brigade.landing import pipeline as pubsub_gcs
 
 RECEIVED: list[int] = []  # the size of each message
 

@@ -35,8 +35,10 @@ from io import BytesIO
 import flask
 import functions_framework
 import orjson
-from environment import get_env
-from events import (
+
+from brigade.models.files import one_line
+from brigade.models.store import ModelStore, NoModel, ServedModel
+from brigade.serving.messages import (
     MAX_DEAD_LETTER_BYTES,
     MAX_ID,
     NotAMessage,
@@ -49,8 +51,7 @@ from events import (
     where_json_ends,
     with_member,
 )
-from model_files import one_line
-from model_store import ModelStore, NoModel, ServedModel
+from brigade.serving.settings import get_env
 
 log = logging.getLogger("cloud_function")
 

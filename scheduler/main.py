@@ -32,7 +32,8 @@ from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
-from workflow_client import (
+
+from brigade.schedule.workflow_client import (
     CALL_SECONDS,
     RETRY,
     TEMPLATE,

@@ -22,8 +22,8 @@ SERVING_SETTINGS = ("MODEL_REFRESH_SECONDS", "MODEL_PIN", "RESULT_TOPIC", "DEAD_
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # a make that a test runs is no part of the one that runs the tests
     os.environ.pop(name, None)
 
-SPARK = ("test_spark_sql", "test_train_ml_model")
-LONG = (*SPARK, "test_demo", "test_gcp", "test_tutorial")
+SPARK = ("conversion", "training")  # the folders of tests that share the Spark session
+LONG = ("test_demo", "test_gcp", "test_tutorial")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -33,9 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "gcloud" in getattr(item, "fixturenames", ()):
             item.add_marker("gcloud")
-        stem = item.path.stem
-        item.add_marker(pytest.mark.xdist_group("spark" if stem.startswith(SPARK) else stem))
-    items.sort(key=lambda item: not item.path.stem.startswith(LONG))
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group("spark" if folder in SPARK else f"{folder}/{item.path.stem}"))
+    items.sort(key=lambda item: item.path.parent.name not in SPARK and not item.path.stem.startswith(LONG))
 
 
 def real_data(path: str) -> Path:
@@ -93,7 +93,7 @@ def pubsub_emulator(tmp_path_factory):
 @pytest.fixture(scope="session")
 def api(pubsub_emulator):
     """The same server as the conformance tests see it."""
-    from tests.pubsub_api import Api
+    from tests.local.pubsub_api import Api
 
     return Api(pubsub_emulator.http_port)
 
@@ -156,7 +156,7 @@ def cloud(storage_emulator):
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
-    from tests.workflow_steps import STEP
+    from tests.local.workflow_steps import STEP
 
     client = storage.Client(project="brigade-test", credentials=AnonymousCredentials())
     for bucket in ("ml_input", "ml_output", "ml_code"):
@@ -277,7 +277,7 @@ def spark(tmp_path_factory):
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     from pyspark.sql import SparkSession
 
-    import spark_sql
+    from brigade.conversion import run as spark_sql
 
     scratch = tmp_path_factory.mktemp("spark")
     builder = (
@@ -292,7 +292,7 @@ def spark(tmp_path_factory):
         .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
         .config("spark.local.dir", str(scratch / "local"))
         # What --py-files brings to the workers of a real job.
-        .config("spark.executorEnv.PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'cloud_function'}")
+        .config("spark.executorEnv.PYTHONPATH", str(ROOT))
     )
     for key, value in spark_sql.SESSION.items():
         builder = builder.config(key, value)
@@ -310,7 +310,7 @@ def spark(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """The URL of the master of a Spark cluster with two workers."""
-    from tests.spark_cluster import standalone_cluster
+    from tests.conversion.spark_cluster import standalone_cluster
 
     with standalone_cluster(tmp_path_factory.mktemp("cluster")) as master:
         yield master

@@ -1,0 +1,40 @@
+"""What every command-line program of Brigade does the same way: logs, argument types, the summary.
+
+People read standard error; programs read the one line of JSON on standard output. The exit status is 0 for done, 1 for
+failed, 2 for wrong arguments.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable
+from typing import TextIO
+
+
+def log_to_stderr() -> None:
+    """Sends log lines to standard error, with time and name."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
+
+
+def print_summary(summary: dict, stream: TextIO | None = None) -> None:
+    """Prints the summary of a run as one line of JSON, on standard output unless another stream is given."""
+    print(json.dumps(summary, ensure_ascii=False), file=stream or sys.stdout, flush=True)
+
+
+def print_error(program: str, problem: object) -> None:
+    """Prints `PROGRAM: PROBLEM` on standard error."""
+    print(f"{program}: {problem}", file=sys.stderr)
+
+
+def positive(kind: type) -> Callable[[str], float]:
+    """The argparse type of a finite number above 0; `kind` is int or float."""
+
+    def convert(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+        return value
+
+    convert.__name__ = "whole number" if kind is int else "number"  # argparse puts it into its own messages
+    return convert

@@ -1,0 +1,256 @@
+"""Files wherever they lie: `gs://bucket/name` or a local path. Each operation stands here once.
+
+A write is seen whole or not at all. A Folder can also replace a file only if nobody else has changed it meanwhile.
+Cloud Storage is google-cloud-storage, which finds an emulator by STORAGE_EMULATOR_HOST; it is imported at the first
+gs:// path, since that takes half a second.
+"""
+
+import fcntl
+import gzip
+import io
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+
+from brigade.errors import BrigadeError, CannotGoOn
+
+if TYPE_CHECKING:
+    from google.cloud import storage
+
+BUCKET_URI = re.compile(r"gs://([a-z0-9][a-z0-9._-]+)(?:/(.*))?")
+CALL_SECONDS = 20  # of one call with its retries; a request may be waiting for it
+ABSENT = "0"  # the version of a file that is not there, as Cloud Storage counts generations
+CLIENTS: dict[str, "storage.Client"] = {}
+
+
+class TooLarge(BrigadeError):
+    """A file is larger than its reader allows."""
+
+
+class ChangedMeanwhile(CannotGoOn):
+    """A file is no longer the version that was read: somebody else has changed it."""
+
+
+# ------------------------------------------------------------------------------------------------ single files
+
+
+def client() -> "storage.Client":
+    """The process's client of Cloud Storage, one for each service that STORAGE_EMULATOR_HOST has named."""
+    from google.cloud import storage
+
+    service = os.environ.get("STORAGE_EMULATOR_HOST", "")
+    if service not in CLIENTS:
+        CLIENTS[service] = storage.Client(project=os.environ.get("GOOGLE_CLOUD_PROJECT"))
+    return CLIENTS[service]
+
+
+def blob(uri: str) -> "storage.Blob":
+    """The object that `gs://bucket/name` names; nothing is asked of the service."""
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    return client().bucket(bucket).blob(name)
+
+
+def sibling(path: str, name: str) -> str:
+    """The file or folder of that name beside the path."""
+    parent, separator, _ = path.rstrip("/").rpartition("/")
+    return f"{parent}{separator}{name}"
+
+
+def list_files(uri: str) -> Iterator[tuple[str, int]]:
+    """The file, or all files below the folder or prefix, in the order of their names, with their sizes in bytes."""
+    uri = uri.rstrip("/")
+    if uri.startswith("gs://"):
+        bucket, _, prefix = uri.removeprefix("gs://").partition("/")
+        for one in client().list_blobs(bucket, prefix=prefix or None):
+            if not prefix or one.name == prefix or one.name.startswith(f"{prefix}/"):
+                yield f"gs://{bucket}/{one.name}", one.size
+    elif os.path.isfile(uri):
+        yield uri, os.path.getsize(uri)
+    else:
+        paths = sorted(f"{folder}/{name}" for folder, _, names in os.walk(uri) for name in names)
+        for path in paths:
+            yield path, os.path.getsize(path)
+
+
+def open_to_read(uri: str) -> BinaryIO:
+    """Opens a file. What is packed in a `.gz` is unpacked. Raises FileNotFoundError or google's NotFound."""
+    stream = cast(BinaryIO, blob(uri).open("rb", chunk_size=1 << 20) if uri.startswith("gs://") else io.FileIO(uri))
+    return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=stream) if uri.endswith(".gz") else stream))
+
+
+def write_whole(uri: str, content: BinaryIO) -> None:
+    """Writes a file so that it is there with all of its content or not at all; replaces one of that name."""
+    content.seek(0)
+    if uri.startswith("gs://"):
+        blob(uri).upload_from_file(content, content_type="application/x-ndjson", checksum="crc32c")
+        return
+    path = Path(uri)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with unfinished.open("xb") as file:
+            shutil.copyfileobj(content, file)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------------------------------------------- folders
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What is known of a file without reading it. Two versions of a file differ in `version`. `size` in bytes."""
+
+    size: int
+    version: str
+
+
+class Folder(Protocol):
+    """A folder, local or in a bucket. Paths are relative to it and use `/`."""
+
+    def folders(self, folder: str = "") -> list[str]:
+        """The names of the folders directly below a folder; empty if there is no such folder."""
+
+    def files(self, folder: str = "") -> dict[str, FileState]:
+        """The files directly in a folder; empty if there is no such folder."""
+
+    def read(self, path: str, limit: int) -> tuple[bytes, str]:
+        """A file's bytes and version. Raises FileNotFoundError, and TooLarge above `limit` bytes."""
+
+    def write(self, path: str, content: bytes, version: str | None = None) -> None:
+        """Replaces a file in one step. Raises ChangedMeanwhile unless it has that version; None takes any version."""
+
+
+def folder_at(uri: str) -> Folder:
+    """The folder that `gs://bucket/prefix` or a local path names. Raises ValueError for anything else."""
+    if uri and "://" not in uri:
+        return LocalFolder(uri)
+    match = BUCKET_URI.fullmatch(uri)
+    if not match:
+        raise ValueError(f"expected gs://bucket/prefix or a local path, found {uri!r}")
+    return BucketFolder(match[1], match[2] or "")
+
+
+class LocalFolder:
+    """A folder on this machine."""
+
+    def __init__(self, path: str):
+        self.root = Path(path)
+
+    def folders(self, folder: str = "") -> list[str]:
+        path = self.root / folder
+        return [entry.name for entry in path.iterdir() if entry.is_dir()] if path.is_dir() else []
+
+    def files(self, folder: str = "") -> dict[str, FileState]:
+        path = self.root / folder
+        found = {entry.name: entry.stat() for entry in path.iterdir() if entry.is_file()} if path.is_dir() else {}
+        return {name: FileState(about.st_size, version_of(about)) for name, about in found.items()}
+
+    def read(self, path: str, limit: int) -> tuple[bytes, str]:
+        if not (self.root / path).is_file():
+            raise FileNotFoundError(self.root / path)
+        with open(self.root / path, "rb") as file:
+            content = file.read(limit + 1)
+            if len(content) > limit:
+                raise too_large(path, limit)
+            return content, version_of(os.fstat(file.fileno()))
+
+    def write(self, path: str, content: bytes, version: str | None = None) -> None:
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with self.locked():
+            if version is not None and version != (version_of(target.stat()) if target.exists() else ABSENT):
+                raise changed_meanwhile(path)
+            growing = target.with_name(f".{target.name}.new")
+            growing.write_bytes(content)
+            # Hadoop's checksum of the content before, with which Spark could not read the new one.
+            target.with_name(f".{target.name}.crc").unlink(missing_ok=True)
+            os.replace(growing, target)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other writers of this folder out."""
+        folder = os.open(self.root, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+
+def version_of(about: os.stat_result) -> str:
+    """What tells two versions of a local file apart."""
+    return f"{about.st_ino}-{about.st_mtime_ns}"
+
+
+class BucketFolder:
+    """A prefix of a bucket."""
+
+    def __init__(self, name: str, prefix: str):
+        from google.api_core import exceptions
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
+        self.exceptions = exceptions
+        self.retry = DEFAULT_RETRY.with_timeout(CALL_SECONDS)
+        self.name = name
+        self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+    def bucket(self) -> Any:
+        """The bucket. Its client is made at the first use: a server forks after it has imported its modules."""
+        return client().bucket(self.name)
+
+    def folders(self, folder: str = "") -> list[str]:
+        start = f"{self.prefix}{folder}/" if folder else self.prefix
+        listing = self.bucket().list_blobs(prefix=start, delimiter="/", retry=self.retry)
+        return [name[len(start) : -1] for page in listing.pages for name in page.prefixes]
+
+    def files(self, folder: str = "") -> dict[str, FileState]:
+        start = f"{self.prefix}{folder}/" if folder else self.prefix
+        blobs = self.bucket().list_blobs(prefix=start, delimiter="/", retry=self.retry)
+        return {one.name[len(start) :]: FileState(one.size, str(one.generation)) for one in blobs}
+
+    def read(self, path: str, limit: int) -> tuple[bytes, str]:
+        found, content = self.bucket().blob(self.prefix + path), Limited(path, limit)
+        try:
+            # Raw: as it is stored, and so of the size that listings and manifests say.
+            found.download_to_file(content, raw_download=True, retry=self.retry)
+        except self.exceptions.NotFound as error:
+            raise FileNotFoundError(f"gs://{self.name}/{self.prefix}{path}") from error
+        return content.getvalue(), str(found.generation)
+
+    def write(self, path: str, content: bytes, version: str | None = None) -> None:
+        wanted = None if version is None else int(version)
+        target = self.bucket().blob(self.prefix + path)
+        kind = "application/json" if path.endswith(".json") else "application/octet-stream"
+        try:
+            target.upload_from_string(content, kind, if_generation_match=wanted, retry=self.retry)
+        except self.exceptions.PreconditionFailed as error:
+            raise changed_meanwhile(path) from error
+
+
+class Limited(io.BytesIO):
+    """Takes the bytes of a download. Raises TooLarge, which ends it, above the limit."""
+
+    def __init__(self, path: str, limit: int):
+        super().__init__()
+        self.path, self.limit = path, limit
+
+    def write(self, chunk: Any) -> int:
+        if self.tell() + len(chunk) > self.limit:
+            raise too_large(self.path, self.limit)
+        return super().write(chunk)
+
+
+def too_large(path: str, limit: int) -> TooLarge:
+    return TooLarge(f"too large: {path.rpartition('/')[2]}: expected at most {limit} bytes, found more")
+
+
+def changed_meanwhile(path: str) -> ChangedMeanwhile:
+    return ChangedMeanwhile(f"{path}: expected it as it was read, found that somebody else has changed it meanwhile")

@@ -1,0 +1,129 @@
+"""The gcloud commands of README.md and docs/by_hand.md, each run as it stands, and the transcript of the latter."""
+
+import os
+import re
+import shutil
+from unittest import mock
+
+import pytest
+import requests
+
+from local import services, tutorial, workflow_templates
+from tests.conftest import ROOT
+from tests.deploy.test_workflow_template import parsed
+from tests.test_readme import BLOCKS, BY_HAND, README
+
+HERE, THERE = tutorial.commands(BY_HAND)
+# What no emulator and no stand-in can answer, and why.
+NEEDS_GCP = {
+    "python pubsub_gcs.py": "here Beam's DirectRunner lands the messages; --runner=DataflowRunner needs Dataflow",
+    "gcloud dataflow": "there is no emulator of Dataflow",
+    "gcloud auth": "there is nobody to log in as",
+    "gcloud projects": "there is no emulator of projects",
+    "gcloud billing": "there is no emulator of billing",
+    "gcloud services": "there is no emulator of Google's list of APIs",
+    "gcloud logging": "there is no emulator of Cloud Logging",
+    "gcloud functions": "functions-framework runs the functions here; deploying them needs Cloud Build and Cloud Run",
+    "TRIGGER_URL=": "it asks `gcloud functions`; here `make up` exports the address",
+    "python scheduler/create_job.py": "it names a service account and an address that a deployed trigger has",
+}
+
+
+def in_code(text: str) -> list[str]:
+    """The gcloud commands of a code block; one may have several lines."""
+    return [line for line in re.split(r"(?<!\\)\n", text) if line.startswith("gcloud ")]
+
+
+ELSEWHERE = [
+    command
+    for command in (
+        *(command for block in BLOCKS for command in in_code(block)),
+        *(code for code in re.findall(r"(?<!`)`([^`\n]+)`", README + BY_HAND) if code.startswith("gcloud ")),
+    )
+    if command not in HERE + THERE
+]
+
+
+def needs_gcp(command: str) -> bool:
+    return command.startswith(tuple(NEEDS_GCP)) or "--project=P " in command + " "  # the reader's own project
+
+
+def test_what_the_page_marks_is_what_needs_gcp():
+    assert [command for command in THERE if not needs_gcp(command)] == []
+    assert [command for command in HERE if needs_gcp(command)] == []
+    for beginning in NEEDS_GCP:
+        assert any(command.startswith(beginning) for command in THERE + ELSEWHERE), beginning
+
+
+def test_the_tutorial_is_most_of_the_gcloud_commands():
+    starts = " ".join(HERE)
+    for group in ("pubsub topics", "storage cp", "workflow-templates import", "instantiate", "scheduler jobs run"):
+        assert f" {group}" in starts, group
+
+
+def test_the_command_that_starts_the_workflow_gives_each_parameter_the_template_s_own_value():
+    (command,) = [command for command in HERE if "workflow-templates instantiate" in command]
+    values = re.search(r'--parameters="([^"]+)"', command)[1].replace("\\\n", "")
+    assert dict(pair.split("=", 1) for pair in values.split(",")) == workflow_templates.own_values(parsed())
+
+
+def test_the_transcript_has_the_page_s_commands():
+    kept = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
+    blocks = re.findall(r"^```console\n\$ (.*?)^```$", kept, re.S | re.M)
+    assert len(blocks) == len(HERE)
+    for command, block in zip(HERE, blocks, strict=True):
+        assert block.startswith(command + "\n")
+    # What stands around the answers is what the program writes.
+    answers = [(command, block.removeprefix(command + "\n")) for command, block in zip(HERE, blocks, strict=True)]
+    assert tutorial.transcript(answers, ROOT) == kept
+
+
+def test_what_changes_from_run_to_run_has_a_name_in_the_transcript(tmp_path):
+    text = (
+        f"see {tmp_path}/logs at 127.0.0.1:45123, 2026-11-21T20:14:00.310002Z\n\n"
+        "Average throughput: 24.0MiB/s\n"
+        "Job ID train-0123456789abc of 7f6b7b3e-1111-4222-8333-123456789abc\n"
+    )
+    assert tutorial.stable(text, tmp_path) == "see FOLDER/logs at 127.0.0.1:PORT, TIME\nJob ID train-ID of UUID"
+
+
+def test_a_long_answer_is_cut_in_its_middle(tmp_path):
+    lines = tutorial.stable("\n".join(map(str, range(100))), tmp_path).splitlines()
+    assert (lines[0], lines[20], lines[-1]) == ("0", "… 60 more lines …", "99")
+
+
+def test_an_empty_cloud_has_the_trigger_and_nothing_that_the_tutorial_creates(tmp_path, capsys):
+    assert services.main(["up", "--empty", f"--folder={tmp_path / 'up'}"]) == 0
+    exports = dict(re.findall(r"^export (\w+)=(\S+)$", capsys.readouterr().out, re.M))
+    try:
+        assert "PREDICT_URL" not in exports
+        assert requests.get(exports["TRIGGER_URL"]).status_code == 405  # it takes POST only
+        topics = f"{exports['CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB']}v1/projects/brigade-local/topics"
+        assert requests.get(topics).json() == {}
+        buckets = f"{exports['CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE']}b?project=brigade-local"
+        assert not requests.get(buckets).json().get("items")
+    finally:
+        assert services.main(["down", f"--folder={tmp_path / 'up'}"]) == 0
+    assert services.running(tmp_path / "up") is None
+
+
+@pytest.mark.gcloud
+def test_every_gcloud_command_runs_here_as_it_stands(tmp_path):
+    if shutil.which("gcloud") is None:
+        pytest.skip("the Google Cloud CLI is not installed")
+    elsewhere = [command for command in ELSEWHERE if not needs_gcp(command)]
+    with mock.patch.dict(os.environ):  # the services name themselves there
+        found = dict(tutorial.answers(HERE + elsewhere, tmp_path))
+    assert list(found) == HERE + elsewhere
+    (started,) = [answer for command, answer in found.items() if "workflow-templates instantiate" in command]
+    assert re.search(r"Job ID convert-\w+ COMPLETED", started) and re.search(r"Job ID train-\w+ COMPLETED", started)
+    (models,) = [answer for command, answer in found.items() if command.endswith("ls gs://ml_output/output/")]
+    assert re.search(r"^gs://ml_output/output/doc-classification-model-\d{4}-\d\d-\d\d/$", models, re.M)
+
+
+def test_a_command_that_fails_ends_the_tutorial_with_its_answer(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tutorial, "commands", lambda readme: (["echo it went wrong >&2; exit 3"], []))
+    monkeypatch.setattr(tutorial.Services, "start_emulators", lambda services: None)
+    assert tutorial.main([f"--output={tmp_path / 'kept.md'}"]) == 1
+    assert "ended with status 3: it went wrong" in capsys.readouterr().err
+    assert not (tmp_path / "kept.md").exists()

@@ -1,0 +1,204 @@
+"""How soon a change reaches a serving process, what a look costs when there is none, and what a withdrawal does."""
+
+import shutil
+import time
+
+import pytest
+
+from brigade.models.document_model import change_marker
+from brigade.models.store import ModelStore, NoModel
+from tests.models.test_model_store import NEW, OLD, Reads, write_manifest, write_model
+
+
+def mark(place, what: str = "trained") -> None:
+    """Writes the marker as whoever replaces a manifest does."""
+    (place.root / "changed.json").write_bytes(change_marker(what, NEW, "run-1", done=True))
+    place.sync()
+
+
+def requests_of(store: ModelStore) -> list[str]:
+    """The requests that a store's client sends to the storage emulator from now on."""
+    sent: list[str] = []
+    session = store.source.bucket().client._http
+    session.hooks["response"].append(lambda response, **_: sent.append(response.request.url))
+    return sent
+
+
+@pytest.fixture
+def store(place) -> ModelStore:
+    """A store that serves the old model and knows the marker."""
+    write_model(place.root, OLD, seed=1)
+    mark(place)
+    store = ModelStore(place.uri)
+    assert store.current().name == OLD
+    return store
+
+
+@pytest.mark.parametrize("place", ["bucket"], indirect=True)
+def test_a_look_when_nothing_has_changed_is_one_small_request(store):
+    sent = requests_of(store)
+    store.look()
+    assert len(sent) == 1 and "changed.json" in sent[0]
+    assert store.current().name == OLD
+
+
+def test_a_look_when_nothing_has_changed_reads_the_marker_alone(store):
+    reads = Reads(store)
+    checked_at, store.checked_at = store.checked_at, None
+    store.look()
+    assert reads.paths == ["changed.json"] and store.checked_at >= checked_at
+
+
+def test_a_new_marker_brings_the_new_model(store, place):
+    write_model(place.root, NEW, seed=2)
+    mark(place)
+    store.look()
+    assert store.current().name == NEW
+
+
+def test_what_was_copied_by_hand_is_found_after_an_hour(store, place):
+    write_model(place.root, NEW, seed=2)
+    place.sync()
+    store.look()
+    assert store.current().name == OLD
+    store.next_full_look = 0.0  # as when FULL_LOOK_SECONDS have passed
+    store.look()
+    assert store.current().name == NEW
+
+
+@pytest.mark.parametrize("content", [None, b"x" * 5000])
+def test_without_a_marker_or_with_one_that_is_too_large_every_look_is_a_full_one(store, place, content):
+    marker = place.root / "changed.json"
+    marker.unlink() if content is None else marker.write_bytes(content)
+    place.sync()
+    store.look()
+    write_model(place.root, NEW, seed=2)
+    place.sync()
+    store.look()
+    assert store.current().name == NEW
+
+
+def test_a_look_that_failed_does_not_count_as_one(store, place, monkeypatch):
+    write_model(place.root, NEW, seed=2)
+    mark(place)
+    with monkeypatch.context() as patch:
+        patch.setattr(store.source, "folders", unreachable)
+        store.look()
+    assert store.current().name == OLD
+    store.look()
+    assert store.current().name == NEW
+
+
+def unreachable(*_):
+    raise ConnectionError("storage is out of reach")
+
+
+def test_what_changes_during_a_look_is_found_by_the_next_one(store, place, monkeypatch):
+    latest = store.latest
+
+    def and_then_somebody_promotes(names):
+        found = latest(names)
+        write_model(place.root, NEW, seed=2)
+        mark(place)
+        return found
+
+    mark(place)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "latest", and_then_somebody_promotes)
+        store.look()
+    assert store.current().name == OLD
+    store.look()
+    assert store.current().name == NEW
+
+
+def test_while_there_is_no_model_every_look_is_a_full_one(place):
+    mark(place)
+    store = ModelStore(place.uri)
+    with pytest.raises(NoModel):
+        store.current()
+    write_model(place.root, OLD)
+    place.sync()
+    store.next_look = 0.0  # as after RETRY_SECONDS
+    assert store.current().name == OLD
+
+
+# ------------------------------------------------------------------------------------------------- withdrawal
+
+
+def withdraw(place, name: str, **changes) -> None:
+    manifest = write_model(place.root / "scratch", name, seed=1)
+    write_manifest(place.root, name, manifest | {"promoted": False, "reason": "withdrawn: wrong labels"} | changes)
+    shutil.rmtree(place.root / "scratch")
+    mark(place, "withdrawn")
+
+
+def test_when_the_only_model_is_withdrawn_nothing_serves_any_more(store, place, caplog):
+    withdraw(place, OLD)
+    store.look()
+    with pytest.raises(NoModel, match=f"{OLD}: not promoted .withdrawn: wrong labels."):
+        store.current()
+    assert f"{OLD} was withdrawn and serves no longer" in caplog.text
+    write_model(place.root, NEW, seed=2)
+    mark(place)
+    store.next_look = 0.0
+    assert store.current().name == NEW
+
+
+def test_a_pinned_model_that_is_withdrawn_keeps_serving(place):
+    write_model(place.root, OLD, seed=1)
+    mark(place)
+    store = ModelStore(place.uri, pin=OLD)
+    assert store.current().manifest.promoted
+    model = store.current().model
+    withdraw(place, OLD)
+    store.look()
+    assert store.current().model is model and not store.current().manifest.promoted
+
+
+def lose_everything(place, monkeypatch, store):
+    shutil.rmtree(place.root / OLD)
+
+
+def damage_the_manifest(place, monkeypatch, store):
+    write_manifest(place.root, OLD, '{"promoted": false')
+
+
+def reject_another_run_of_the_date(place, monkeypatch, store):
+    withdraw(place, OLD, runId="run-2")
+
+
+def lose_storage(place, monkeypatch, store):
+    withdraw(place, OLD)
+    monkeypatch.setattr(store.source, "read", unreachable)
+
+
+@pytest.mark.parametrize(
+    "accident", [lose_everything, damage_the_manifest, reject_another_run_of_the_date, lose_storage]
+)
+def test_what_nobody_decided_leaves_the_model_serving(store, place, monkeypatch, accident):
+    served = store.current()
+    accident(place, monkeypatch, store)
+    mark(place)
+    store.look()
+    assert store.current() is served
+
+
+# ------------------------------------------------------------------------------------------ training on one machine
+
+
+def test_a_jobs_files_come_to_the_storage_emulator_in_the_order_in_which_it_wrote_them(storage_emulator):
+    """The marker's name sorts before the manifest's: a look in between would take it for all that there is."""
+    from google.cloud import storage
+
+    from local.spark_jobs import sync_bucket
+
+    client = storage.Client(project="brigade-test")
+    folder = storage_emulator / client.create_bucket("bucket-of-a-job").name
+    written = ["doc/runs/run-1/weights", "doc/runs/run-1/manifest.json", "doc/manifest.json", "changed.json"]
+    for name in written:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+        time.sleep(0.05)  # a file system's clock ticks coarsely
+    sync_bucket(client, folder, since=0)
+    found = [blob.name for blob in sorted(client.list_blobs("bucket-of-a-job"), key=lambda blob: blob.generation)]
+    assert found == written

@@ -1,0 +1,379 @@
+"""Alarms and dashboard: that the API takes them, and that they ask for what there is.
+
+Each check is also run on the files with one thing broken. What is counted from logs is in test_terraform_logs.py.
+"""
+
+import json
+import re
+
+import apache_beam as beam
+import pytest
+from apache_beam.io.gcp.pubsub import PubsubMessage
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from google.cloud.monitoring_dashboard_v1.types import Dashboard
+from google.cloud.monitoring_v3.types import AlertPolicy
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+
+from brigade.landing import pipeline as pubsub_gcs
+from tests.landing.test_pubsub_gcs import message
+from tests.terraform import terraform_files as terraform
+from tests.terraform.monitoring_rules import DOCUMENTED, Asked, filtered, in_promql, problems, seconds
+from tests.terraform.terraform_values import Values
+
+FILES = terraform.read()
+DENOMINATOR = "denominator_aggregations {\n        alignment_period     = "
+RATE_LIMIT = 'notification_rate_limit {\n      period = "3600s"\n    }'
+GIVEN = {"project_id": "my-project", "alert_email": "operator@example.com"}
+COUNTER = "dataflow.googleapis.com/job/user_counter"
+# The alarms that there have to be: what each looks at, and from what value on, in the metric's unit.
+ALARMS = {
+    "latency": [("run.googleapis.com/request_latencies", 500, "ms")],
+    "errors": [("run.googleapis.com/request_count", 0.01, "share"), ("run.googleapis.com/request_count", 0.5, "share")],
+    "dead_letters": [("pubsub.googleapis.com/subscription/num_undelivered_messages", 0, "1")],
+    "oldest_message": [("pubsub.googleapis.com/subscription/oldest_unacked_message_age", 1800, "s")],
+    "old_model": [("log", "jsonPayload.modelAgeDays>=35", "")],
+    "landing_lag": [
+        ("dataflow.googleapis.com/job/system_lag", 600, "s"),
+        ("dataflow.googleapis.com/job/is_failed", 0, "1"),
+    ],
+    "landing_dead_letters": [("promql", "dead_lettered > 0 in 1h", "")],
+    "nothing_landed": [("promql", "files_landed < 1 in 1d", "")],
+    "workflow_failed": [
+        ("dataproc.googleapis.com/cluster/job/failed_count", 0, "1"),
+        ("dataproc.googleapis.com/cluster/operation/failed_count", 0, "1"),
+    ],
+    "trigger_failed": [("log", "severity>=ERROR", "")],
+}
+
+
+def values_of(files: dict[str, str]) -> Values:
+    return Values(terraform.parse(files), GIVEN)
+
+
+def as_message(value: object, descriptor) -> object:
+    """A body's values as the API's JSON: what Terraform has as a block and the API as one message is no list."""
+    if isinstance(value, list):
+        return [as_message(one, descriptor) for one in value]
+    if not isinstance(value, dict) or descriptor is None or descriptor.GetOptions().map_entry:
+        return value
+    found = {}
+    for name, inner in value.items():
+        field = descriptor.fields_by_name.get(name)
+        if field and not field.is_repeated and isinstance(inner, list):
+            (inner,) = inner
+        found[name] = as_message(inner, field.message_type if field else None)
+    return found
+
+
+def policies(values: Values) -> dict[str, dict]:
+    """Name → policy, as the API would return it. Raises ParseError for what it would refuse."""
+    found = {}
+    for body in values.all_of("google_monitoring_alert_policy"):
+        policy = AlertPolicy.pb(AlertPolicy())
+        ParseDict(as_message(body.everything(), policy.DESCRIPTOR), policy)
+        found[body.block.labels[1]] = MessageToDict(policy)
+    return found
+
+
+def dashboard(values: Values) -> dict:
+    """The dashboard, as the API would return it. Raises ParseError for what it would refuse."""
+    (body,) = values.all_of("google_monitoring_dashboard")
+    message = Dashboard.pb(Dashboard())
+    ParseDict(json.loads(body.get("dashboard_json")), message)
+    return MessageToDict(message)
+
+
+def own_metrics(values: Values) -> dict[str, dict]:
+    """The log-based metrics, as google_metrics.json has others."""
+    found = {}
+    for body in values.all_of("google_logging_metric"):
+        about = body.everything()
+        (descriptor,) = about["metric_descriptor"]
+        found[f"logging.googleapis.com/user/{about['name']}"] = {
+            "kind": descriptor["metric_kind"],
+            "type": descriptor["value_type"],
+            "labels": [label["key"] for label in descriptor.get("labels", [])],
+            "resources": re.findall(r'resource\.type="(\w+)"', about["filter"]),
+        }
+    return found
+
+
+def asked_by_alarms(values: Values) -> list[Asked]:
+    found = []
+    for name, policy in policies(values).items():
+        for condition in policy["conditions"]:
+            if promql := condition.get("conditionPrometheusQueryLanguage"):
+                found += in_promql(name, promql["query"])
+            elif threshold := condition.get("conditionThreshold"):
+                found += [filtered(name, threshold["filter"], one) for one in threshold["aggregations"]]
+                if below := threshold.get("denominatorFilter"):
+                    found += [filtered(name, below, one) for one in threshold["denominatorAggregations"]]
+    return found
+
+
+def asked_by_dashboard(values: Values) -> list[Asked]:
+    found = []
+    for tile in dashboard(values)["mosaicLayout"]["tiles"]:
+        for data_set in tile["widget"].get("xyChart", {}).get("dataSets", []):
+            query, title = data_set["timeSeriesQuery"], tile["widget"]["title"]
+            if "prometheusQuery" in query:
+                found += in_promql(title, query["prometheusQuery"])
+            else:
+                ratio = query.get("timeSeriesFilterRatio", {})
+                for one in ratio.values() if ratio else [query["timeSeriesFilter"]]:
+                    found.append(filtered(title, one["filter"], one["aggregation"]))
+    return found
+
+
+def wrong(files: dict[str, str] = FILES) -> list[str]:
+    """All that Cloud Monitoring would refuse or never answer in alarms and dashboard."""
+    values = values_of(files)
+    own = own_metrics(values)
+    return [one for asked in asked_by_alarms(values) + asked_by_dashboard(values) for one in problems(asked, own)]
+
+
+@pytest.fixture(scope="module")
+def values() -> Values:
+    return values_of(FILES)
+
+
+# ----------------------------------------------------------------------------------------------------- the questions
+
+
+def test_alarms_and_dashboard_ask_for_metrics_and_labels_that_there_are(values):
+    assert wrong() == []
+    assert len(asked_by_alarms(values)) > 12 and len(asked_by_dashboard(values)) > 25
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "found"),
+    [
+        ("alarms_serving.tf", "request_latencies", "request_latency", "neither a documented metric nor one of ours"),
+        ("alarms_serving.tf", "ALIGN_PERCENTILE_99", "ALIGN_MAX", "ALIGN_MAX is not for a DELTA of DISTRIBUTION"),
+        ("alarms_serving.tf", 'alignment_period     = "300s"', 'alignment_period     = "90s"', "whole minutes"),
+        ("alarms_serving.tf", "metric.labels.response_code =", "metric.labels.code =", "found code"),
+        ("alarms_serving.tf", "resource.label.service_name", "resource.label.service", "groups by resource.label.serv"),
+        ("alarms_serving.tf", "labels.subscription_id =", "labels.subscription =", "found subscription"),
+        ("alarms_landing.tf", "dataflow_job\\\" AND", "dataflow_jobs\\\" AND", "found dataflow_jobs"),
+        ("alarms_landing.tf", "metric_name=", "counter=", "found counter"),
+        ("alarms_landing.tf", "sum(max_over_time", "sum(increase", "increase is not for a GAUGE"),
+        ("alarms_training.tf", "ALIGN_DELTA", "ALIGN_PERCENTILE_50", "is not for a DELTA of INT64"),
+        ("monitoring.tf", '"brigade_documents"', '"brigade_document"', "user/brigade_documents: neither"),
+        ("monitoring.tf", 'key         = "agrees"', 'key         = "agree"', "found agrees"),
+    ],
+)  # fmt: skip
+def test_a_question_that_nothing_answers_is_noticed(name, old, new, found):
+    assert any(found in problem for problem in wrong(FILES | {name: FILES[name].replace(old, new)})), found
+
+
+def test_every_metric_and_resource_in_the_list_has_its_page_and_is_used(values):
+    for about in (*DOCUMENTED["metrics"].values(), *DOCUMENTED["resources"].values()):
+        assert about["page"].startswith("https://docs.cloud.google.com/")
+    used = {asked.metric for asked in asked_by_alarms(values) + asked_by_dashboard(values)}
+    assert DOCUMENTED["metrics"].keys() | own_metrics(values).keys() == used
+
+
+def test_each_name_in_a_question_is_that_of_a_resource(values):
+    """The dashboard is no Terraform: its names are written out."""
+    names = {body.get("name") for body in values.all_of("google_cloudfunctions2_function")}
+    names |= {body.get("name") for body in values.all_of("google_pubsub_topic")}
+    names |= {body.get("name") for body in values.all_of("google_pubsub_subscription")}
+    names |= {values.local("landing_job"), values.local("cluster")["clusterName"]}
+    for asked in asked_by_alarms(values) + asked_by_dashboard(values):
+        for side, name, found in asked.labels:
+            if side != "metric" and name != "metric_name":
+                assert set(found) <= names, f"{asked.where}: {name}"
+
+
+def test_the_counters_that_they_name_are_those_that_landing_counts(values, tmp_path):
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    messages = [message(1), PubsubMessage(b"no event", {}, "2", message(1).publish_time)]
+    folders = {"output_path": f"{tmp_path}/input", "dead_letter_path": f"{tmp_path}/dead_letter"}
+    shape = {"max_seconds": 60, "max_lines": 10, "max_bytes": 1 << 20, "num_shards": 1}
+    pubsub_gcs.build(pipeline, beam.Create(messages, reshuffle=False), **folders, **shape)
+    result = pipeline.run()
+    result.wait_until_finish()
+    counters = result.metrics().query(beam.metrics.MetricsFilter().with_namespace("landing"))["counters"]
+    counted = {counter.key.metric.name for counter in counters}
+    asked = [one for one in asked_by_alarms(values) + asked_by_dashboard(values) if one.metric == COUNTER]
+    named = {found[0] for one in asked for _, name, found in one.labels if name == "metric_name"}
+    assert {"files_landed", "dead_lettered"} <= named <= counted
+
+
+# -------------------------------------------------------------------------------------------------------- the alarms
+
+
+def test_every_alarm_that_is_wanted_is_there_with_its_threshold(values):
+    found: dict[str, list] = {}
+    for name, policy in policies(values).items():
+        for condition in policy["conditions"]:
+            if log := condition.get("conditionMatchedLog"):
+                (term,) = {term.strip("()") for term in re.split(" AND | OR ", log["filter"]) if ">=" in term}
+                entry = ("log", term, "")
+            elif promql := condition.get("conditionPrometheusQueryLanguage"):
+                query = promql["query"]
+                threshold = re.search(r"\) ([<>] \d)", query)[1]
+                counter, period = re.search(r'metric_name="(\w+)"', query)[1], re.search(r"\[(\w+)\]", query)[1]
+                entry = ("promql", f"{counter} {threshold} in {period}", "")
+            else:
+                threshold = condition["conditionThreshold"]
+                assert threshold["comparison"] == "COMPARISON_GT"
+                metric = re.search('metric.type = "([^"]+)"', threshold["filter"])[1]
+                unit = "share" if "denominatorFilter" in threshold else DOCUMENTED["metrics"][metric]["unit"]
+                entry = (metric, threshold.get("thresholdValue", 0), unit)
+            found.setdefault(name, []).append(entry)
+    assert found == ALARMS
+
+
+def test_every_alarm_tells_somebody_what_to_look_at_first(values):
+    titles = [policy["displayName"] for policy in policies(values).values()]
+    assert len(set(titles)) == len(titles)
+    channels = [
+        "<google_monitoring_notification_channel.alerts.id>",
+        "<google_monitoring_notification_channel.email.id>",
+    ]
+    for name, policy in policies(values).items():
+        assert policy["notificationChannels"] == channels, name
+        about = policy["documentation"]
+        assert about["mimeType"] == "text/markdown" and len(about["subject"].encode()) <= 255
+        assert len(about["content"]) <= 8192 and len(about["content"].encode()) <= 10240
+        assert re.search(r"(^    |`)(gcloud|make|python) ", about["content"], re.M), f"{name}: no command"
+        assert about["links"] and len(about["links"]) <= 3
+        assert all(re.fullmatch(r"https://\S+project=my-project", link["url"]) for link in about["links"])
+        for command in re.findall(r"gcloud (?!storage cat|storage ls)[^`\n]+", about["content"]):
+            assert "--project=my-project" in command, command
+
+
+def test_without_an_address_alarms_go_to_the_topic_alone():
+    values = Values(terraform.parse(FILES), {"project_id": "my-project"})
+    assert {tuple(policy["notificationChannels"]) for policy in policies(values).values()} == {
+        ("<google_monitoring_notification_channel.alerts.id>",)
+    }
+    (channel,) = values.all_of("google_monitoring_notification_channel")
+    about = channel.everything()
+    assert (about["type"], about["labels"]) == ("pubsub", {"topic": "projects/my-project/topics/ml_alerts"})
+
+
+def beyond_limits(files: dict[str, str] = FILES) -> list[str]:
+    """What https://docs.cloud.google.com/monitoring/quotas and the API's reference do not allow."""
+    found = []
+    for name, policy in policies(values_of(files)).items():
+        kinds = [next(iter(condition.keys() - {"displayName"})) for condition in policy["conditions"]]
+        if len(kinds) > 6 or (len(kinds) > 1 and set(kinds) != {"conditionThreshold"}):
+            found.append(f"{name}: expected thresholds, or one condition of another kind, found {kinds}")
+        for condition in policy["conditions"]:
+            threshold = condition.get("conditionThreshold", {})
+            if len(threshold.get("filter", "")) > 2048 or len(threshold.get("denominatorFilter", "")) > 2048:
+                found.append(f"{name}: expected a filter of at most 2048 characters")
+            if seconds(threshold.get("duration", "0s")) not in range(0, 23 * 3600 + 1801, 60):
+                found.append(f"{name}: expected whole minutes up to 23.5 hours, found {threshold['duration']}")
+            if threshold.get("denominatorAggregations", threshold.get("aggregations")) != threshold.get("aggregations"):
+                found.append(f"{name}: expected both sides of the share in the same windows")
+            promql = condition.get("conditionPrometheusQueryLanguage")
+            if promql and (seconds(promql["evaluationInterval"]) % 30 or not promql.get("disableMetricValidation")):
+                found.append(
+                    f"{name}: expected a multiple of 30 seconds, and no question whether the metric exists yet"
+                )
+        strategy = policy.get("alertStrategy", {})
+        if ("notificationRateLimit" in strategy) != ("conditionMatchedLog" in kinds):
+            found.append(f"{name}: a rate limit belongs to conditions on log lines, and to each of them")
+        if seconds(strategy.get("autoClose", "1800s")) not in range(1800, 7 * 86400 + 1):
+            found.append(f"{name}: expected to close within half an hour and 7 days, found {strategy['autoClose']}")
+    return found
+
+
+def test_every_alarm_is_within_the_apis_limits():
+    assert beyond_limits() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "found"),
+    [
+        ("serving", '= "900s"', '= "930s"', "latency: expected whole minutes"),
+        ("serving", '= "3600s"', '= "86400s"', "errors: expected whole minutes up to 23.5 hours"),
+        ("serving", DENOMINATOR + '"1200s"', DENOMINATOR + '"600s"', "errors: expected both sides"),
+        ("landing", "validation = true", "validation = false", "whether the metric exists yet"),
+        ("training", '= "86400s"', '= "60s"', "trigger_failed: expected to close"),
+        ("training", RATE_LIMIT, "", "trigger_failed: a rate limit belongs to"),
+    ],
+)
+def test_a_value_that_the_api_refuses_is_noticed(name, old, new, found):
+    assert any(found in problem for problem in beyond_limits(terraform.changed(FILES, f"alarms_{name}.tf", old, new)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('severity              = "WARNING"', 'severity              = "LOUD"'),
+        ("EVALUATION_MISSING_DATA_INACTIVE", "EVALUATION_MISSING_DATA_OFF"),
+        ("ALIGN_PERCENTILE_99", "ALIGN_PERCENTILE_98"),
+        ('combiner              = "OR"', 'combiner              = "EITHER"'),
+        ("threshold_value ", "threshold "),
+    ],
+)
+def test_a_word_that_the_api_does_not_know_is_noticed(old, new):
+    files = FILES | {"alarms_serving.tf": FILES["alarms_serving.tf"].replace(old, new, 1)}
+    with pytest.raises(ParseError):
+        policies(values_of(files))
+
+
+# ----------------------------------------------------------------------------------------------------- the dashboard
+
+
+def tiles_of(values: Values) -> list[dict]:
+    return [{"xPos": 0, "yPos": 0} | tile for tile in dashboard(values)["mosaicLayout"]["tiles"]]
+
+
+def test_the_dashboard_fills_its_columns_and_no_tile_lies_on_another(values):
+    columns = dashboard(values)["mosaicLayout"]["columns"]
+    places = [
+        (x, y)
+        for tile in tiles_of(values)
+        for x in range(tile["xPos"], tile["xPos"] + tile["width"])
+        for y in range(tile["yPos"], tile["yPos"] + tile["height"])
+    ]
+    assert len(set(places)) == len(places) and {x for x, _ in places} == set(range(columns)) == set(range(48))
+
+
+def test_the_dashboard_follows_the_data_from_publication_to_classification(values):
+    ordered = sorted(tiles_of(values), key=lambda tile: (tile["yPos"], tile["xPos"]))
+    texts = [tile["widget"] for tile in ordered if "text" in tile["widget"]]
+    assert [text["title"] for text in texts] == [
+        "Brigade",
+        "1 · Published",
+        "2 · Landed",
+        "3 · Trained",
+        "4 · Classified",
+        "5 · How well it serves",
+        "6 · How right it is, and what is left over",
+    ]
+    assert all("https://" in text["text"]["content"] for text in texts)
+    assert "PROJECT_ID" not in json.dumps(ordered)
+    for tile in ordered:
+        assert len(tile["widget"].keys() & {"text", "xyChart", "incidentList"}) == 1, tile["widget"].get("title")
+        for data_set in tile["widget"].get("xyChart", {}).get("dataSets", []):
+            assert data_set["legendTemplate"]
+
+
+def test_each_red_line_is_where_an_alarm_begins(values):
+    thresholds = {metric: value for name in ALARMS for metric, value, _ in ALARMS[name]}
+    days = int(ALARMS["old_model"][0][1].removeprefix("jsonPayload.modelAgeDays>="))
+    thresholds["logging.googleapis.com/user/brigade_model_age_days"] = days
+    drawn = 0
+    for tile in tiles_of(values):
+        chart = tile["widget"].get("xyChart", {})
+        for line in chart.get("thresholds", []):
+            query = chart["dataSets"][0]["timeSeriesQuery"]["timeSeriesFilter"]
+            metric = re.search('metric.type = "([^"]+)"', query["filter"])[1]
+            assert line.get("value", 0) == thresholds[metric], tile["widget"]["title"]
+            drawn += 1
+    assert drawn == 6
+
+
+def test_a_word_that_the_dashboards_api_does_not_know_is_noticed(values):
+    (body,) = values.all_of("google_monitoring_dashboard")
+    for old, new in (("plotType", "plot"), ("STACKED_BAR", "BARS"), ("xPos", "x"), ("ALIGN_RATE", "ALIGN_RATES")):
+        broken = body.get("dashboard_json").replace(f'"{old}"', f'"{new}"')
+        assert broken != body.get("dashboard_json")
+        with pytest.raises(ParseError):
+            ParseDict(json.loads(broken), Dashboard.pb(Dashboard()))

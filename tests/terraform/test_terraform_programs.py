@@ -1,0 +1,331 @@
+"""What Terraform gives to the functions, the scheduler's job and the workflow is what these programs take, and what the
+commands of docs/by_hand.md would give them.
+"""
+
+import ast
+import importlib.metadata
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import functions_framework
+import pytest
+import yaml
+from google.auth import environment_vars
+
+from tests.conftest import ROOT
+from tests.deploy.test_workflow_template import LARGER
+from tests.terraform import terraform_files as terraform
+from tests.terraform.terraform_project import (
+    CONFIGURATION,
+    FUNCTIONS,
+    PROJECT,
+    TEMPLATE_TEXT,
+    VALUES,
+    here,
+    named,
+    only,
+)
+from tests.terraform.terraform_values import Body, Values
+from tests.terraform.test_terraform_names import words
+from tests.test_readme import BY_HAND, program
+
+JOB = next(VALUES.all_of("google_cloud_scheduler_job"))
+each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+
+
+def deployments() -> dict[str, dict[str, str]]:
+    """Function → flag → value, of the `gcloud functions deploy` commands of docs/by_hand.md."""
+    commands = re.findall(r"^gcloud functions deploy (.*)$", re.sub(r"\\\n\s*", "", BY_HAND), re.M)
+    found = {}
+    for name, *flags in map(shlex.split, commands):
+        pairs = (flag.removeprefix("--").partition("=")[::2] for flag in flags)
+        found[name] = {flag: value for flag, value in pairs}
+    return found
+
+
+def source(function: Body) -> Path:
+    """The folder that is zipped into the function."""
+    address = re.fullmatch(r"google_storage_bucket_object\.(\w+)", object_of(function))
+    return zipped(VALUES.instances(f"data.archive_file.{address[1]}")[None])
+
+
+def zipped(archive: Body) -> Path:
+    return (terraform.FOLDER / archive.get("source_dir")).resolve()
+
+
+def object_of(function: Body) -> str:
+    block = only(function, "build_config", "source", "storage_source").block
+    (reference,) = terraform.references_in(block.attributes["object"], block.file)
+    return reference.address
+
+
+def modules(folder: Path) -> dict[str, ast.Module]:
+    return {path.stem: ast.parse(path.read_text("utf-8")) for path in folder.glob("*.py")}
+
+
+def names_read(folder: Path) -> set[str]:
+    """The environment variables that the folder's get_env reads."""
+    functions = [
+        node
+        for tree in modules(folder).values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name == "get_env"
+    ]
+    texts = [node.value for function in functions for node in ast.walk(function) if isinstance(node, ast.Constant)]
+    return {text for text in texts if isinstance(text, str) and re.fullmatch(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+", text)}
+
+
+def names_read_by_libraries() -> set[str]:
+    """What functions-framework and google-auth read."""
+    folder = Path(functions_framework.__file__).parent
+    texts = [path.read_text("utf-8") for path in folder.rglob("*.py")]
+    framework = {name for text in texts for name in re.findall(r"""environ[^"']*["']([A-Z_]+)["']""", text)}
+    return framework | {value for name, value in vars(environment_vars).items() if name.isupper()}
+
+
+def environment(function: Body) -> dict[str, str]:
+    return only(function, "service_config").get("environment_variables")
+
+
+def environment_read(function: Body, monkeypatch, **changes: str) -> object:
+    """What the function's own get_env makes of the environment that Terraform gives it."""
+    folder = source(function)
+    for name in names_read(folder):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {**environment(function), **changes}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(folder)
+    (module,) = (name for name, tree in modules(folder).items() if any(is_get_env(node) for node in tree.body))
+    return program(f"{folder.name}/{module}.py").get_env()
+
+
+def is_get_env(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef) and node.name == "get_env"
+
+
+@each_function
+def test_a_function_s_entry_point_is_in_its_folder_and_takes_http(function):
+    entry_point = only(function, "build_config").get("entry_point")
+    (found,) = (
+        node
+        for node in modules(source(function))["main"].body
+        if isinstance(node, ast.FunctionDef) and node.name == entry_point
+    )
+    assert "functions_framework.http" in [ast.unparse(decorator) for decorator in found.decorator_list]
+
+
+@each_function
+def test_a_function_s_zip_has_what_it_imports(function):
+    folder = source(function)
+    (archive,) = (body for body in VALUES.all_of("archive_file") if zipped(body) == folder)
+    left_out = {path for pattern in archive.get("excludes") for path in folder.glob(pattern)}
+    files = {path.name for path in folder.iterdir() if path.is_file()} - {path.name for path in left_out}
+    assert {"main.py", "requirements.txt"} <= files
+    assert [name for name in files if not name.endswith((".py", ".txt"))] == []
+    imported = {
+        alias
+        for tree in modules(folder).values()
+        for node in ast.walk(tree)
+        for alias in imports(node)
+        if (ROOT / f"{alias}.py").exists() or (folder / f"{alias}.py").exists()
+    }
+    assert imported and {f"{name}.py" for name in imported} <= files
+
+
+def imports(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name.split(".")[0] for alias in node.names]
+    return [node.module.split(".")[0]] if isinstance(node, ast.ImportFrom) and node.module else []
+
+
+@each_function
+def test_a_function_is_given_only_variables_that_something_reads(function):
+    assert environment(function).keys() - names_read(source(function)) - names_read_by_libraries() == set()
+
+
+@each_function
+def test_a_function_understands_the_environment_that_terraform_gives_it(function, monkeypatch):
+    read = environment_read(function, monkeypatch)
+    assert read.models_uri == f"gs://{VALUES.output('output_bucket')}/output/"
+
+
+def test_classify_is_told_both_topics_and_the_trigger_its_template(monkeypatch):
+    read = environment_read(FUNCTIONS["classify"], monkeypatch)
+    topics = (read.result_topic, read.dead_letter_topic)
+    assert {topic.removeprefix(f"projects/{PROJECT}/topics/") for topic in topics} <= named("google_pubsub_topic")
+    assert len(set(topics)) == 2
+    trigger = environment_read(FUNCTIONS["retrain-trigger"], monkeypatch)
+    assert trigger.template == VALUES.output("workflow_template")
+    assert trigger.template.endswith(f"/{next(VALUES.all_of('google_dataproc_workflow_template')).get('name')}")
+    assert f"{trigger.anchor}" == VALUES.variable("schedule_anchor")
+
+
+def test_the_functions_own_defaults_are_the_variables_defaults(monkeypatch):
+    told = environment_read(FUNCTIONS["predict"], monkeypatch)
+    left_out = environment_read(FUNCTIONS["predict"], monkeypatch, MODEL_REFRESH_SECONDS="", MODEL_PIN="")
+    assert (told.refresh_seconds, told.pin) == (left_out.refresh_seconds, left_out.pin)
+
+
+def test_every_environment_variable_that_is_written_is_read_and_has_terraform_s_value():
+    given = {}
+    for function in FUNCTIONS.values():
+        for name, value in environment(function).items():
+            given.setdefault(name, set()).add(value)
+    read = names_read_by_libraries().union(*(names_read(source(function)) for function in FUNCTIONS.values()))
+    found = [(path, pair) for path, pairs in words(r"--set-env-vars=[\"']?([^\s\"']+)") for pair in pairs.split(",")]
+    assert {path for path, _ in found} >= {"docs/by_hand.md", "cloud_function/main.py", "scheduler/main.py"}
+    for path, pair in found:
+        name, _, value = pair.partition("=")
+        assert name in read or pair == "…", f"{path}: nothing reads {name}"
+        if name in given and value != "…":
+            assert here(value) in given[name], f"{path}: {pair}"
+
+
+@pytest.mark.parametrize("name", deployments())
+def test_the_commands_by_hand_deploy_the_function_that_terraform_makes(name):
+    function, flags = FUNCTIONS[name], deployments()[name]
+    service, build = only(function, "service_config"), only(function, "build_config")
+    assert flags["runtime"] == build.get("runtime")
+    assert flags["entry-point"] == build.get("entry_point")
+    assert ROOT / flags["source"] == source(function)
+    assert here(flags["service-account"]) == service.get("service_account_email")
+    assert int(flags.get("min-instances", 0)) == service.get("min_instance_count")
+    assert int(flags.get("timeout", "60s").removesuffix("s")) == service.get("timeout_seconds")
+    given = dict(pair.split("=", 1) for pair in here(flags["set-env-vars"]).split(","))
+    assert given.items() <= environment(function).items()
+    assert "no-allow-unauthenticated" in flags
+
+
+def test_all_functions_are_deployed_by_hand_too_and_by_the_same_identities():
+    flags = deployments()
+    assert flags.keys() == FUNCTIONS.keys()
+    push = only(VALUES.instances("google_pubsub_subscription.classify")[None], "push_config", "oidc_token")
+    assert here(flags["classify"]["trigger-service-account"]) == push.get("service_account_email")
+    assert flags["classify"]["trigger-topic"] == VALUES.instances("google_pubsub_topic.documents")[None].get("name")
+
+
+def test_there_is_one_python_runtime_and_the_packages_know_it():
+    (runtime,) = {only(function, "build_config").get("runtime") for function in FUNCTIONS.values()}
+    assert {found for _, found in words(r"\bpython3\d\d\b(?!-template)")} == {runtime}
+    version = f"{runtime.removeprefix('python')[0]}.{runtime.removeprefix('python')[1:]}"
+    images = {found for _, found in words(r"\bFROM (?:--\S+ )?(?:\S*/)?python:(\d\.\d+)")}
+    assert images <= {version}
+    known = importlib.metadata.metadata("numpy").get_all("Classifier")  # it is built for each version of Python
+    assert f"Programming Language :: Python :: {version}" in known
+
+
+# --------------------------------------------------------------------------------------------- when, and waits
+
+
+def test_the_scheduler_job_is_the_one_that_create_job_makes(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scheduler")
+    create_job = program("scheduler/create_job.py")
+    plain = create_job.parse_arguments([f"--project={PROJECT}", "--region=us-central1", "--trigger_url=http://x/"])
+    made = create_job.build_job(
+        plain.name, plain.schedule or create_job.WEEKLY, plain.time_zone, plain.retries, plain.deadline_seconds, {}
+    )
+    retry, wanted = only(JOB, "retry_config"), made["retry_config"]
+    assert [JOB.get(field) for field in ("name", "schedule", "time_zone")] == [
+        made[field] for field in ("name", "schedule", "time_zone")
+    ]
+    assert JOB.get("attempt_deadline") == f"{made['attempt_deadline'].seconds}s"
+    assert retry.get("retry_count") == wanted["retry_count"]
+    for field in ("min_backoff_duration", "max_backoff_duration"):
+        assert retry.get(field) == f"{wanted[field].seconds}s"
+    assert only(JOB, "http_target").get("http_method") == "POST"
+
+
+def test_the_job_s_schedule_is_that_of_the_commands_by_hand():
+    (command,) = re.findall(r"gcloud scheduler jobs create http .*", re.sub(r"\\\n\s*", "", BY_HAND))
+    flags = dict(flag.split("=", 1) for flag in shlex.split(command) if "=" in flag)
+    assert (flags["--schedule"], flags["--time-zone"]) == (JOB.get("schedule"), JOB.get("time_zone"))
+    retry = only(JOB, "retry_config")
+    assert (int(flags["--max-retry-attempts"]), flags["--min-backoff"]) == (
+        retry.get("retry_count"),
+        retry.get("min_backoff_duration"),
+    )
+
+
+def test_who_waits_for_an_answer_waits_as_long_as_it_may_take():
+    push = VALUES.instances("google_pubsub_subscription.classify")[None]
+    assert only(FUNCTIONS["classify"], "service_config").get("timeout_seconds") <= push.get("ack_deadline_seconds")
+    trigger = only(FUNCTIONS["retrain-trigger"], "service_config").get("timeout_seconds")
+    assert JOB.get("attempt_deadline") == f"{trigger}s"
+
+
+def test_the_subscription_by_hand_is_terraform_s():
+    (command,) = re.findall(r"gcloud pubsub subscriptions create .*", re.sub(r"\\\n\s*", "", BY_HAND))
+    landing = VALUES.instances("google_pubsub_subscription.landing")[None]
+    words_ = shlex.split(command)
+    assert landing.get("name") in words_ and f"--topic={landing.get('topic')}" in words_
+    assert f"--ack-deadline={landing.get('ack_deadline_seconds')}" in words_
+    days = int(landing.get("message_retention_duration").removesuffix("s")) // 86400
+    assert f"--message-retention-duration={days}d" in words_
+    assert ("--retain-acked-messages" in words_) == landing.get("retain_acked_messages")
+
+
+# ------------------------------------------------------------------------------------------- workflow template
+
+
+def snake(name: str) -> str:
+    """mainPythonFileUri → main_python_file_uri, machineTypeUri → machine_type: Terraform's name of a field."""
+    text = re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", name)
+    return {"machine_type_uri": "machine_type", "policy_uri": "policy"}.get(text, text)
+
+
+def leaves(value: object, path: tuple = ()) -> Iterator[tuple[tuple, str]]:
+    """(path, text) of each value; a block is a list with one member."""
+    if isinstance(value, dict):
+        is_map = bool(path) and path[-1] in ("labels", "properties")
+        for name, inner in value.items():
+            yield from leaves(inner, (*path, name if is_map else snake(name)))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from leaves(inner, path if len(value) == 1 and isinstance(inner, dict) else (*path, number))
+    else:
+        yield path, str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def template_made(tmp_path: Path, text: str) -> tuple[dict, dict]:
+    """(what the text says, what Terraform makes of it), as path → value."""
+    folder = tmp_path / "terraform"
+    folder.mkdir()
+    (tmp_path / "workflow_template.yaml").write_text(text, "utf-8")
+    values = Values(CONFIGURATION, {"project_id": PROJECT}, folder)
+    (body,) = values.all_of("google_dataproc_workflow_template")
+    wanted = dict(leaves(yaml.safe_load(here(text))))
+    return wanted, dict(leaves(body.everything()))
+
+
+@pytest.mark.parametrize(
+    "text", [TEMPLATE_TEXT, re.sub(r"\n *serviceAccount:.*", "", LARGER)], ids=["one machine", "a larger cluster"]
+)
+def test_the_workflow_template_is_made_of_all_that_its_file_says(tmp_path, text):
+    wanted, made = template_made(tmp_path, text)
+    workers = ("placement", "managed_cluster", "config", "worker_config", "num_instances")
+    if wanted[workers] == "0":  # a cluster without workers has no such block
+        del wanted[workers]
+    assert {path: (value, made.get(path)) for path, value in wanted.items() if made.get(path) != value} == {}
+    assert "ml_" not in str({path: value for path, value in made.items() if "args" in path or "uri" in path[-1:]})
+
+
+def test_the_programs_that_the_workflow_runs_are_uploaded_under_their_names():
+    text = here(TEMPLATE_TEXT)
+    code = VALUES.output("code_bucket")
+    run = set(re.findall(rf"gs://{code}/(\S+\.py)", text))
+    uploaded = {body.get("name"): body for body in VALUES.instances("google_storage_bucket_object.programs").values()}
+    assert uploaded.keys() == run
+    for name, body in uploaded.items():
+        assert body.get("bucket") == code
+        assert (terraform.FOLDER / body.get("source")).resolve().name == name
+        assert (terraform.FOLDER / body.get("source")).is_file()
+
+
+def test_the_machines_of_the_workflow_are_those_that_may_do_its_work():
+    config = only(next(VALUES.all_of("google_dataproc_workflow_template")), "placement", "managed_cluster", "config")
+    machines = only(config, "gce_cluster_config")
+    assert machines.get("service_account") == VALUES.output("spark_service_account")
+    assert machines.get("subnetwork") == VALUES.output("subnetwork")
+    assert {config.get("staging_bucket"), config.get("temp_bucket")} == {VALUES.output("temp_bucket")}
