@@ -14,8 +14,7 @@ import pytest
 
 from local import emulators, guard
 from tests.conftest import ROOT
-from tests.models.test_document_model import tiny_model
-from tests.models.test_model_store import OLD, write_model
+from tests.models.written_models import OLD, tiny_model, write_model
 
 ELSEWHERE = ("sklearn", "scipy", "pandas", "pyspark", "apache_beam", "train_ml_model")
 
