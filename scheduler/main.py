@@ -25,9 +25,9 @@ import functions_framework
 from brigade.cli import print_summary
 from brigade.errors import WrongInput
 from brigade.schedule import trigger as http
-from brigade.schedule.trigger_arguments import parse_arguments
 from brigade.schedule.retraining import SERVICE_ERRORS, failure, log, preview, run
 from brigade.schedule.settings import get_env
+from brigade.schedule.trigger_arguments import parse_arguments
 
 
 @functions_framework.http

@@ -1,6 +1,7 @@
 """What the trigger and the Cloud Scheduler job ask Dataproc: which workflow runs, and a template's parameters."""
 
 import re
+from typing import Any
 
 from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
@@ -29,7 +30,8 @@ def connect(template: str, endpoint: str = "") -> WorkflowTemplateServiceClient:
         options: dict = {"transport": "rest", "credentials": AnonymousCredentials()}
     else:
         options = {}
-        endpoint = endpoint or f"{TEMPLATE.sub(r'\1', template)}-dataproc.googleapis.com:443"
+        region = TEMPLATE.sub(r"\1", template)
+        endpoint = endpoint or f"{region}-dataproc.googleapis.com:443"
     return WorkflowTemplateServiceClient(client_options={"api_endpoint": endpoint}, **options)
 
 
@@ -65,7 +67,7 @@ def value_at(template: dict, path: str) -> str:
 
     Raises TemplateError if there is none.
     """
-    found: object = template
+    found: Any = template
     try:
         for name, key in FIELD_PATH_PART.findall(path):
             if isinstance(found, list):  # jobs are found by their step's id, texts by their position
