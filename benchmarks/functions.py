@@ -17,21 +17,15 @@ import numpy as np
 
 from benchmarks import sessions, training
 from benchmarks.sessions import memory_mib
-from brigade.models.document_model import (
-    DESCRIPTION_FILE,
-    FORMAT_VERSION,
-    WEIGHTS_FILE,
-    Calibration,
-    DocumentModel,
-    FeatureParameters,
-)
+from brigade.models.document_model import Calibration, DocumentModel
+from brigade.models.manifest import DESCRIPTION_FILE, FORMAT_VERSION, MODEL_PREFIX, WEIGHTS_FILE
+from brigade.models.text_features import FeatureParameters
 from local import guard
-from local.services import FUNCTION, OUTPUT_BUCKET, PROJECT, Services
+from local.services import OUTPUT_BUCKET, PROJECT, Services
 
 ROOT = Path(__file__).parent.parent
-SOURCES = {"brigade": FUNCTION, "plain": ROOT / "benchmarks" / "plain_function" / "main.py"}
+SOURCES = {"brigade": ROOT / "cloud_function" / "main.py", "plain": ROOT / "benchmarks" / "plain_function" / "main.py"}
 SIDES = tuple(SOURCES)
-NAME = "doc-classification-model-{}".format
 
 
 @contextlib.contextmanager
@@ -162,7 +156,7 @@ def small_model(seed: int) -> DocumentModel:
 
 def write_model(folder: Path, number: int, texts: list[str], promoted: bool) -> tuple[str, list[dict]]:
     """Writes a small model, that of the number's day, as training does; its name, and its predictions for the texts."""
-    name, run_id, model = NAME(date(2025, 1, 6) + timedelta(number)), f"run-{number}", small_model(number)
+    name, run_id, model = f"{MODEL_PREFIX}{date(2025, 1, 6) + timedelta(number)}", f"run-{number}", small_model(number)
     run = folder / name / "runs" / run_id
     run.mkdir(parents=True)
     model.save(run)

@@ -39,11 +39,8 @@ def load(plan: dict) -> tuple[Callable, Callable]:
     if plan["side"] == "plain":
         classified = sys.modules["main"].classified
         return function, lambda text: classified([text])
-    from brigade.models.document_model import (  # found where functions-framework looks
-        DESCRIPTION_FILE,
-        WEIGHTS_FILE,
-        DocumentModel,
-    )
+    from brigade.models.document_model import DocumentModel
+    from brigade.models.manifest import DESCRIPTION_FILE, WEIGHTS_FILE
 
     files = (Path(plan["model"], name).read_bytes() for name in (DESCRIPTION_FILE, WEIGHTS_FILE))
     return function, DocumentModel.from_bytes(*files).predict

@@ -17,6 +17,10 @@ class WrongInput(BrigadeError):
     status = 2
 
 
+class SettingError(WrongInput):
+    """An environment variable is missing or wrong. The message says which one, what was expected and what was found."""
+
+
 class CannotGoOn(BrigadeError):
     """The work stops before its end; nothing half-written stays."""
 
@@ -26,5 +30,5 @@ def one_line(problem: object) -> str:
 
     An error without a text is named by its type.
     """
-    text = str(problem).strip() or type(problem).__name__
+    text = str(problem).strip() or (type(problem).__name__ if isinstance(problem, BaseException) else "")
     return " ".join(text.encode("utf-8", "replace").decode().split())[:300]

@@ -1,6 +1,5 @@
 """What several tests need: emulators, places with models, the function as HTTP, and one Spark session."""
 
-import logging
 import os
 import shutil
 import subprocess
@@ -247,9 +246,10 @@ def place(request, tmp_path, monkeypatch):
 
 @pytest.fixture
 def serve(tmp_path, monkeypatch):
-    """serve(target, **environment): the function as functions-framework starts it, on `tmp_path`'s models."""
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.setitem(sys.modules, "main", None)  # both rooms have one
+    """serve(target, **environment): a client of the function as functions-framework starts it, on `tmp_path`'s models.
+
+    The client has the door's `ENVIRONMENT` and `STORE`.
+    """
 
     def start(target: str, **environment: str):
         for name in SERVING_SETTINGS:
@@ -258,16 +258,12 @@ def serve(tmp_path, monkeypatch):
             monkeypatch.setenv(name, value)
         from functions_framework import create_app
 
-        return create_app(target, str(ROOT / "cloud_function" / "main.py")).test_client()
+        client = create_app(target, str(ROOT / "cloud_function" / "main.py")).test_client()
+        door = sys.modules["main"]  # the name that the framework loads every function's file under
+        client.environment, client.store = door.ENVIRONMENT, door.STORE
+        return client
 
     return start
-
-
-@pytest.fixture
-def logged(caplog):
-    """logged(): the lines that the function wrote so far, whole, as Cloud Logging gets them."""
-    caplog.set_level(logging.DEBUG)
-    return lambda: [sys.modules["main"].JsonLines().format(record) for record in caplog.records]
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,56 @@
+"""The operator's commands on models: which one serves, which ones could, and which one shall.
+
+On this machine:
+    python -m brigade.models list models
+On GCP:
+    python -m brigade.models list gs://ml_output/output/
+    python -m brigade.models withdraw gs://ml_output/output/ doc-classification-model-2026-11-21
+"""
+
+import argparse
+import json
 import sys
 
-from brigade.models.store import main
+from brigade.cli import print_error
+from brigade.errors import BrigadeError, one_line
+from brigade.models.arguments import parse_arguments
+from brigade.models.commands import decide, list_runs, show_run
+from brigade.models.store import ModelStore
+from brigade.models.wording import about_decision, about_run, table
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Carries out a command, prints its result as text or JSON, and returns the exit status."""
+    arguments = parse_arguments(argv)
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        found, text = carried_out(arguments)
+    except BrigadeError as problem:
+        print_error(arguments.command, problem)
+        return problem.status
+    except (OSError, GoogleAPIError, GoogleAuthError) as error:
+        print_error(arguments.command, f"{arguments.uri}: {type(error).__name__}: {one_line(error)}")
+        return 1
+    print(json.dumps(found, ensure_ascii=False) if arguments.json else text)
+    return 1 if found.get("problem") else 0
+
+
+def carried_out(arguments: argparse.Namespace) -> tuple[dict, str]:
+    """The result of a command, and the same as text."""
+    store = ModelStore(arguments.uri)
+    if arguments.command == "list":
+        rows = list_runs(store)
+        return {"models": rows}, table(rows)
+    if arguments.command == "show":
+        found = show_run(store, *arguments.run)
+        return found, about_run(found)
+    name, run_id = arguments.run
+    promote = arguments.command == "promote"
+    done = decide(store, name, run_id, promote, arguments.reason, force=not promote and arguments.force)
+    return done, about_decision(arguments.uri, done)
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,52 +1,49 @@
-"""What an operator does with models: list, show, promote and withdraw; `model_store.py --help` has the commands.
+"""What an operator does with models: list, show, promote, withdraw. `python -m brigade.models --help` has the commands.
 
-Two operators are safe from each other: a manifest is written only if it is still the one that was read, and
-`changed.json` is claimed before, so that nobody decides on what another one is about to change.
+Two operators cannot harm each other. A manifest is replaced only if it is still the one that was read, and
+`changed.json` is claimed first, so that nobody decides on what somebody else is about to change.
 """
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from brigade.models.document_model import CHANGED_FILE, change_marker
-from brigade.models.files import (
-    ABSENT,
+from brigade.errors import CannotGoOn, one_line
+from brigade.models.manifest import (
+    CHANGED_FILE,
     MANIFEST_FILE,
     MAX_MARKER_BYTES,
-    Bucket,
-    Conflict,
-    Folder,
+    METRICS_FILE,
     Manifest,
     PassedOver,
-    complete_files,
+    change_marker,
     find_manifest,
-    load_verified,
-    one_line,
     read_manifest,
     run_folder,
 )
+from brigade.models.store import ModelStore, ServedModel
+from brigade.models.verification import complete_files, load_verified
+from brigade.storage import ABSENT, Folder, TooLarge
 
-if TYPE_CHECKING:
-    from brigade.models.store import ModelStore, ServedModel
-
-CLAIM_SECONDS = 60  # a change that takes longer has been given up
-METRICS_FILE, MAX_METRICS_BYTES = "metrics.json", 64 << 20
+CLAIM_SECONDS = 60  # after which an unfinished change counts as given up
+MAX_METRICS_BYTES = 64 << 20
 COLUMNS = ("model", "runId", "state", "trainedAt", "accuracy", "macroF1", "reason")
 
 
-class Refused(Exception):
-    """A command that is not carried out; the message is one line that says why, and what to do."""
+class Refused(CannotGoOn):
+    """A command that is not carried out. The message is one line: why, and what to do."""
 
 
-def list_runs(store: "ModelStore") -> list[dict]:
-    """Every run, newest first, with its state: serving, promoted, rejected, withdrawn, damaged, or replaced by another
-    run of its date. Raises Refused when there is none."""
+def list_runs(store: ModelStore) -> list[dict]:
+    """Every run, newest first, with its state. Raises Refused if there is none.
+
+    The state is serving, promoted, rejected, withdrawn, damaged, or replaced (by another run of its date).
+    """
     serving = store.latest(store.candidates())
     rows = []
     for name in store.candidates():
-        others = sorted(store.source.folders(f"{name}/runs"), reverse=True)
+        others = sorted(store.models.folders(f"{name}/runs"), reverse=True)
         try:
-            dated = find_manifest(store.source, name).run_id
+            dated = find_manifest(store.models, name).run_id
             rows.append(run_row(store, serving, name, dated, True))
         except PassedOver as reason:
             dated = None
@@ -57,11 +54,11 @@ def list_runs(store: "ModelStore") -> list[dict]:
     return rows
 
 
-def run_row(store: "ModelStore", serving: "ServedModel | None", name: str, run_id: str, dated: bool) -> dict:
-    """A run's line in the list; `dated` if the date's manifest is that of this run."""
+def run_row(store: ModelStore, serving: ServedModel | None, name: str, run_id: str, dated: bool) -> dict:
+    """A run's row in the list. dated: whether the date's manifest belongs to this run."""
     try:
-        manifest = find_manifest(store.source, name, run_id)
-        figures = headline_figures(store.source, name, manifest)
+        manifest = find_manifest(store.models, name, run_id)
+        figures = headline_figures(store.models, name, manifest)
         if not manifest.promoted:
             state = "withdrawn" if manifest.reason.startswith("withdrawn:") else "rejected"
         elif not dated:
@@ -71,7 +68,7 @@ def run_row(store: "ModelStore", serving: "ServedModel | None", name: str, run_i
         elif name in store.passed_over:
             raise PassedOver(store.passed_over[name])
         else:
-            complete_files(store.source, name, manifest)
+            complete_files(store.models, name, manifest)
             state = "promoted"
     except PassedOver as reason:
         return row(name, run_id, "damaged", str(reason))
@@ -83,55 +80,55 @@ def row(name: str, run_id: str | None, state: str, reason: str, **figures: objec
     return {column: known.get(column) for column in COLUMNS}
 
 
-def headline_figures(source: Folder | Bucket, name: str, manifest: Manifest) -> dict[str, float]:
-    """A run's accuracy and macro-F1 on its test documents, as far as it says them."""
+def headline_figures(models: Folder, name: str, manifest: Manifest) -> dict[str, float]:
+    """A run's accuracy and macro-F1 on its test documents, as far as its metrics have them."""
     try:
-        content, _ = source.read(f"{run_folder(name, manifest.run_id)}/{METRICS_FILE}", MAX_METRICS_BYTES)
+        content, _ = models.read(f"{run_folder(name, manifest.run_id)}/{METRICS_FILE}", MAX_METRICS_BYTES)
         found = json.loads(content)["test"]
         return {key: found[key] for key in ("accuracy", "macroF1") if isinstance(found[key], float | int)}
-    except (FileNotFoundError, PassedOver, ValueError, LookupError, TypeError):
+    except (FileNotFoundError, TooLarge, ValueError, LookupError, TypeError):
         return {}
 
 
-def show_run(store: "ModelStore", name: str, run_id: str) -> dict:
-    """All that is known of a run, the serving one's if no name is given; `problem` is None if it is whole."""
+def show_run(store: ModelStore, name: str, run_id: str) -> dict:
+    """A run's figures and files; without a name, those of the run that serves. `problem` is None if it is whole."""
     if not name:
         serving = store.latest(store.candidates())
         if serving is None:
             raise Refused(f"expected a model that serves, found none in {store.uri}; name one of `list`")
         name = serving.name
-    manifest = find_manifest(store.source, name, run_id)
+    manifest = find_manifest(store.models, name, run_id)
     try:
-        complete_files(store.source, name, manifest)
-        load_verified(store.source, name, manifest)
+        complete_files(store.models, name, manifest)
+        load_verified(store.models, name, manifest)
         problem = None
     except PassedOver as reason:
         problem = str(reason)
     files = [{"name": file, "bytes": size, "sha256": digest} for file, (size, digest) in manifest.files.items()]
-    about = {"model": name, "runId": manifest.run_id, "trainedAt": manifest.created_at, "label": manifest.label}
+    about: dict = {"model": name, "runId": manifest.run_id, "trainedAt": manifest.created_at, "label": manifest.label}
     about |= {"promoted": manifest.promoted, "reason": one_line(manifest.reason)}
-    return about | headline_figures(store.source, name, manifest) | {"files": files, "problem": problem}
+    return about | headline_figures(store.models, name, manifest) | {"files": files, "problem": problem}
 
 
-def decide(store: "ModelStore", name: str, run_id: str, promoted: bool, reason: str, force: bool = False) -> dict:
-    """Promotes or withdraws a run: writes its date's manifest anew, if nobody else has done so meanwhile.
+def decide(store: ModelStore, name: str, run_id: str, promoted: bool, reason: str, force: bool = False) -> dict:
+    """Promotes or withdraws a run: replaces its date's manifest unless somebody else has done so meanwhile.
 
-    Raises Refused, PassedOver for a run that cannot serve, and Conflict.
+    Raises Refused, PassedOver if the run cannot serve, and ChangedMeanwhile.
     """
-    source = store.source
-    claim = free_marker(source)
-    state = source.files(name).get(MANIFEST_FILE)
-    manifest, dated = find_manifest(source, name, run_id), dated_manifest(source, name)
+    models = store.models
+    claim = free_marker(models)
+    state = models.files(name).get(MANIFEST_FILE)
+    manifest, dated = find_manifest(models, name, run_id), dated_manifest(models, name)
     run_id = manifest.run_id
     is_dated = dated is not None and dated.run_id == run_id
-    if is_dated and dated.promoted == promoted:
-        # Its marker may be what an earlier attempt did not come to.
-        source.write(CHANGED_FILE, change_marker("promoted" if promoted else "withdrawn", name, run_id, done=True))
+    if dated and is_dated and dated.promoted == promoted:
+        # An earlier attempt may have ended before it wrote its marker.
+        models.write(CHANGED_FILE, change_marker("promoted" if promoted else "withdrawn", name, run_id, done=True))
         serving = store.latest(store.candidates())
         return outcome(name, dated, False, serving)
     if promoted:
-        complete_files(source, name, manifest)
-        load_verified(source, name, manifest)
+        complete_files(models, name, manifest)
+        load_verified(models, name, manifest)
     else:
         if not is_dated:
             raise Refused(f"{name}/{run_id} does not serve: its date's manifest is another run's or damaged")
@@ -140,45 +137,45 @@ def decide(store: "ModelStore", name: str, run_id: str, promoted: bool, reason: 
             raise Refused(f"{name} is the only model that may serve: promote another one before, or add --force")
     what = "promoted" if promoted else "withdrawn"
     document = manifest.document | {"promoted": promoted, "reason": f"{what}: {reason}"}
-    source.write(CHANGED_FILE, change_marker(what, name, run_id, done=False), claim)
+    models.write(CHANGED_FILE, change_marker(what, name, run_id, done=False), claim)
     try:
         content = json.dumps(document, ensure_ascii=False, indent=1).encode()
-        source.write(f"{name}/{MANIFEST_FILE}", content, state.version if state else ABSENT)
+        models.write(f"{name}/{MANIFEST_FILE}", content, state.version if state else ABSENT)
     finally:
-        source.write(CHANGED_FILE, change_marker(what, name, run_id, done=True))
+        models.write(CHANGED_FILE, change_marker(what, name, run_id, done=True))
     if promoted:
         serving = store.latest(store.candidates())
     return outcome(name, read_manifest(content), True, serving)
 
 
-def dated_manifest(source: Folder | Bucket, name: str) -> Manifest | None:
+def dated_manifest(models: Folder, name: str) -> Manifest | None:
     try:
-        return find_manifest(source, name)
+        return find_manifest(models, name)
     except PassedOver:
         return None
 
 
-def free_marker(source: Folder | Bucket) -> str:
-    """The version of `changed.json`, for the write that claims the models. Raises Conflict while somebody holds them.
+def free_marker(models: Folder) -> str:
+    """The version of `changed.json`, for the write that claims the models. Raises Refused while somebody holds them.
 
-    Two who decide at once could each see the other's model still serving, and withdraw both.
+    Without the claim, two operators at once could each see the other's model still serving, and withdraw both.
     """
     try:
-        content, version = source.read(CHANGED_FILE, MAX_MARKER_BYTES)
+        content, version = models.read(CHANGED_FILE, MAX_MARKER_BYTES)
     except FileNotFoundError:
         return ABSENT
     try:
         marker = json.loads(content)
         age = (datetime.now(UTC) - datetime.fromisoformat(marker["changedAt"])).total_seconds()
         held = not marker["done"] and abs(age) < CLAIM_SECONDS
-    except (ValueError, LookupError, TypeError):  # somebody's own file; no claim of ours
+    except (ValueError, LookupError, TypeError):  # not a marker, so not a claim
         held = False
     if held:
-        raise Conflict(f"somebody has been changing a model since {marker['changedAt']}: try again in a minute")
+        raise Refused(f"somebody has been changing a model since {marker['changedAt']}: try again in a minute")
     return version
 
 
-def outcome(name: str, manifest: Manifest, changed: bool, serving: "ServedModel | None") -> dict:
-    """What a promotion or withdrawal did. `serving`: what instances without MODEL_PIN serve from now on, or None."""
+def outcome(name: str, manifest: Manifest, changed: bool, serving: ServedModel | None) -> dict:
+    """What a promotion or withdrawal did. serving: what instances without MODEL_PIN serve from now on, or None."""
     about = {"model": name, "runId": manifest.run_id, "promoted": manifest.promoted, "reason": manifest.reason}
     return about | {"changed": changed, "serving": serving and serving.about()}

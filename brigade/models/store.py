@@ -1,58 +1,48 @@
-"""The model that is served: the latest promoted one, looked for behind running requests. Also an operator's commands.
+"""The model that is served: the latest promoted one. The store looks for a newer one behind running requests.
 
-*Latest* is the newest date whose manifest is complete and promoted, and whose files are what training made of them
-(`model_files.py`). Whatever is passed over is logged, once.
+*Latest* is the newest date whose manifest is complete and promoted and whose files are verified. Every model that is
+passed over is logged once.
 
-A request never waits for a newer model: the old one serves while the new one is verified in a thread. Nothing is opened
-and no thread is started before the first request, because the server forks after importing this. Whoever replaces a
-manifest writes `changed.json` too, so that one small read says that there is nothing to look for.
-
-    python cloud_function/model_store.py list gs://ml_output/output/
-    python cloud_function/model_store.py withdraw gs://ml_output/output/ doc-classification-model-2026-11-21
+A request never waits for a newer model: the old one serves while a thread verifies the new one. Nothing is opened and
+no thread is started before the first request, because the server forks after it has imported this. Whoever replaces a
+manifest writes `changed.json` too, so one small read tells whether there is anything new.
 """
 
-import argparse
-import json
 import logging
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
-from brigade.models.document_model import CHANGED_FILE, DocumentModel
-from brigade.models.files import (
+from brigade.errors import CannotGoOn, one_line
+from brigade.models.document_model import DocumentModel
+from brigade.models.manifest import (
+    CHANGED_FILE,
     MAX_MARKER_BYTES,
-    Conflict,
-    FileState,
+    MODEL_FORM,
     Manifest,
     PassedOver,
-    complete_files,
     find_manifest,
-    load_verified,
-    model_and_run,
     model_date,
-    models_at,
-    one_line,
+    utc_now,
 )
+from brigade.models.verification import complete_files, load_verified
+from brigade.storage import FileState, TooLarge, folder_at
 
 log = logging.getLogger("model_store")
 
 RETRY_SECONDS = 2.0  # between two looks while there is no model to serve
-FULL_LOOK_SECONDS = 3600.0  # for what was changed by hand, without a marker
-PROGRAM = "python cloud_function/model_store.py"
+FULL_LOOK_SECONDS = 3600.0  # for changes made by hand, without a marker
 
 
-class NoModel(Exception):
-    """No model to serve; the message is one line that says where one was sought and what was passed over."""
-
-    status = 503  # HTTP's: what may pass
+class NoModel(CannotGoOn):
+    """There is no model to serve. The message is one line: where the store looked and what it passed over."""
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A verified model and where it comes from. loaded_at: since when it serves here."""
+    """A verified model and where it comes from. loaded_at: since when this process serves it."""
 
     name: str
     manifest: Manifest
@@ -64,7 +54,7 @@ class ServedModel:
         return {"name": self.name, "runId": self.manifest.run_id, "trainedAt": self.manifest.created_at}
 
     def age_days(self, now: datetime) -> int | None:
-        """Whole days since it was trained; None if its manifest does not say when in RFC 3339."""
+        """Whole days since its training; None if its manifest has no RFC 3339 time."""
         try:
             return (now - datetime.fromisoformat(self.manifest.created_at)).days
         except (ValueError, TypeError, OverflowError):  # TypeError: no offset
@@ -72,15 +62,15 @@ class ServedModel:
 
 
 class ModelStore:
-    """The model to serve, from any number of threads.
+    """The model to serve. Any number of threads may ask.
 
     uri: `gs://bucket/prefix` or a local path. refresh_seconds: how old the last look may become.
-    pin: a model's name, or `name/runId`, that is served whether it is promoted or not, and nothing else.
+    pin: a model's name or `name/runId`. It alone is served, promoted or not.
     """
 
     def __init__(self, uri: str, refresh_seconds: float = 300, pin: str | None = None):
         self.uri, self.refresh_seconds, self.pin = uri, refresh_seconds, pin
-        self.source = models_at(uri)
+        self.models = folder_at(uri)
         self.served: ServedModel | None = None
         self.problem = ""
         self.checked_at: str | None = None  # when the last look succeeded
@@ -88,10 +78,10 @@ class ModelStore:
         self.looking = threading.Lock()
         self.marker: bytes | None = None  # as it was when the last full look began
         self.passed_over: dict[str, str] = {}  # model → reason, as last logged
-        self.rejected: dict[str, tuple[Manifest, dict[str, FileState], str]] = {}  # model → what was rejected, and why
+        self.rejected: dict[str, tuple[Manifest, dict[str, FileState], str]] = {}  # model → what was rejected and why
 
     def current(self) -> ServedModel:
-        """The model to serve. Only the first callers wait, while it loads. Raises NoModel."""
+        """The model to serve. Only the first callers wait while it loads. Raises NoModel."""
         served = self.served
         if served is None:
             with self.looking:
@@ -105,44 +95,44 @@ class ModelStore:
         return served
 
     def refresh(self) -> None:
-        """Looks again, in its own thread, which took `looking` over from the request that found it due."""
+        """Looks again in a thread of its own. It takes `looking` over from the request that found a look due."""
         try:
             self.look()
         finally:
             self.looking.release()
 
     def look(self) -> None:
-        """Serves the latest model from now on; if there is none, what served before. Needs `looking`."""
+        """Looks for the latest model and serves it; without one, the old one goes on. The caller holds `looking`."""
         try:
             marker = self.read_marker()
             same = marker is not None and marker == self.marker and time.monotonic() < self.next_full_look
             if not (same and self.served):
                 self.adopt(self.latest(self.candidates()))
-                # Read before the look: what was changed during it has changed the marker again.
+                # The marker was read before the look: a change during the look has replaced it again.
                 self.marker, self.next_full_look = marker, time.monotonic() + FULL_LOOK_SECONDS
             self.checked_at = utc_now()
-        except Exception as error:  # storage out of reach, in any of its many ways, must not end a serving process
+        except Exception as error:  # storage can fail in many ways, and none of them may end a serving process
             self.problem = f"no model to serve: cannot look in {self.uri}: {one_line(error)}"
             log.warning("the look for a model failed: %s: %s", type(error).__name__, one_line(error))
         self.next_look = time.monotonic() + (RETRY_SECONDS if self.served is None else self.refresh_seconds)
 
     def read_marker(self) -> bytes | None:
-        """What the last change left in `changed.json`; None where nobody writes one."""
+        """The content of `changed.json`, which the last change wrote; None if there is none."""
         try:
-            return self.source.read(CHANGED_FILE, MAX_MARKER_BYTES)[0]
-        except (FileNotFoundError, PassedOver):
+            return self.models.read(CHANGED_FILE, MAX_MARKER_BYTES)[0]
+        except (FileNotFoundError, TooLarge):
             return None
 
     def latest(self, names: Iterable[str]) -> ServedModel | None:
-        """The first of the named models that may serve; None if none may. Logs what it passes over, once a change."""
+        """The first of the named models that may serve, or None. Logs each reason for passing over a model once."""
         passed: dict[str, str] = {}
         found = None
         for name in names:
             try:
                 found = self.candidate(name)
                 break
-            except PassedOver as reason:
-                passed[name] = str(reason)
+            except PassedOver as problem:
+                passed[name] = str(problem)
         for name, reason in passed.items():
             if self.passed_over.get(name) != reason:
                 log.warning("passed over %s: %s", name, reason)
@@ -151,17 +141,17 @@ class ModelStore:
         return found
 
     def candidates(self) -> Iterator[str]:
-        """The models' names, newest first; with a pin, the pinned one's alone."""
+        """The models' names, newest first; with a pin, the pinned name alone."""
         pinned = self.pin.partition("/")[0] if self.pin else None
-        names = (name for name in self.source.folders() if model_date(name) and pinned in (None, name))
+        names = (name for name in self.models.folders() if model_date(name) and pinned in (None, name))
         return iter(sorted(names, reverse=True))
 
     def candidate(self, name: str) -> ServedModel:
-        """The named model, verified, or the one that serves if it is the same. Raises PassedOver.
+        """The named model, verified. If it is the one that serves, it is not read again. Raises PassedOver.
 
-        A model that was rejected for its content is not downloaded again until one of its files changes.
+        A model whose content was rejected is not downloaded again until one of its files changes.
         """
-        manifest = find_manifest(self.source, name, self.pin.partition("/")[2] if self.pin else "")
+        manifest = find_manifest(self.models, name, self.pin.partition("/")[2] if self.pin else "")
         if not manifest.promoted and not self.pin:
             raise PassedOver(f"not promoted ({one_line(manifest.reason)})")
         served = self.served
@@ -171,21 +161,21 @@ class ModelStore:
             manifest.files,
         ):
             return replace(served, manifest=manifest)
-        states = complete_files(self.source, name, manifest)
+        states = complete_files(self.models, name, manifest)
         if name in self.rejected and self.rejected[name][:2] == (manifest, states):
             raise PassedOver(self.rejected[name][2])
         try:
-            model = load_verified(self.source, name, manifest)
+            model = load_verified(self.models, name, manifest)
         except PassedOver as reason:
             self.rejected[name] = manifest, states, str(reason)
             raise
         return ServedModel(name, manifest, utc_now(), model)
 
     def adopt(self, found: ServedModel | None) -> None:
-        """Serves the model that was found, or says why there is none."""
+        """Serves the model that was found, or logs why there is none."""
         served = self.served
         if found is None:
-            wanted = self.pin or "doc-classification-model-YYYY-MM-DD"
+            wanted = self.pin or MODEL_FORM
             passed = "; ".join(f"{name}: {reason}" for name, reason in list(self.passed_over.items())[:5])
             problem = f"no model to serve: looked in {self.uri} for {wanted}, passed over: {passed or 'none'}"
             if served and self.is_withdrawn(served):
@@ -200,106 +190,9 @@ class ModelStore:
             log.info("serving %s, run %s, trained %s", *found.about().values())
 
     def is_withdrawn(self, served: ServedModel) -> bool:
-        """Whether somebody decided against this run; a manifest that is gone or damaged decides nothing."""
+        """Whether somebody withdrew this run. A manifest that is gone or damaged withdraws nothing."""
         try:
-            manifest = find_manifest(self.source, served.name)
+            manifest = find_manifest(self.models, served.name)
         except PassedOver:
             return False
         return not self.pin and manifest.run_id == served.manifest.run_id and not manifest.promoted
-
-
-def utc_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-# -------------------------------------------------------------------------------------------------- what people read
-
-
-def table(rows: list[dict]) -> str:
-    columns = list(rows[0])
-    cells = [columns, *(["-" if cell is None else str(cell) for cell in row.values()] for row in rows)]
-    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
-
-
-def about_run(found: dict) -> str:
-    files = [f"  {one['bytes']:>12,} bytes  {one['name']}" for one in found["files"]]
-    lines = [f"{key:<10} {value}" for key, value in found.items() if key not in ("files", "problem")]
-    return "\n".join(
-        [*lines, *files, found["problem"] or "verified: every file is the manifest's, golden documents agree"]
-    )
-
-
-def sentences(uri: str, done: dict) -> str:
-    run = f"{done['model']}, run {done['runId']}"
-    if done["changed"]:
-        lines = [f"{run} is now {'promoted' if done['promoted'] else 'withdrawn'}"]
-    else:
-        lines = [f"{run} was {'promoted' if done['promoted'] else 'not promoted'} before: nothing to change"]
-    serving = done["serving"]
-    lines.append(f"serves from now on: {serving['name']}, run {serving['runId']}" if serving else "nothing serves now")
-    if done["promoted"] and serving and serving["name"] != done["model"]:
-        lines.append(f"that one is newer; to go back further: {PROGRAM} withdraw {uri} {serving['name']}")
-    return "\n".join(lines)
-
-
-def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM,
-        description="What serves, what could, and what shall. Instances follow within MODEL_REFRESH_SECONDS.",
-        epilog="Exit status: 0 done, or so already; 1 refused or failed; 2 wrong arguments.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    for command, about in (
-        ("list", "every run, newest first, and which one serves"),
-        ("show", "a run's figures and files, and whether it is whole; exit status 1 if not"),
-        ("promote", "lets a run serve, after verifying it; the newest promoted date wins"),
-        ("withdraw", "takes a run out of service; the next older promoted one serves then"),
-    ):
-        one = commands.add_parser(command, help=about, description=about)
-        one.add_argument("uri", help="gs://bucket/prefix or a folder, as MODELS_URI")
-        if command != "list":
-            example = "doc-classification-model-YYYY-MM-DD, or that/RUN_ID for another run of its date"
-            one.add_argument("model", help=example, nargs="?" if command == "show" else None)
-        if command in ("promote", "withdraw"):
-            one.add_argument("--reason", type=one_line, default="by an operator", help="kept in the manifest")
-        if command == "withdraw":
-            one.add_argument("--force", action="store_true", help="even if nothing is left to serve")
-        one.add_argument("--json", action="store_true", help="one line of JSON instead of text")
-    arguments = parser.parse_args(argv)
-    try:
-        models_at(arguments.uri)
-        arguments.run = model_and_run(arguments.model) if getattr(arguments, "model", None) else ("", "")
-    except ValueError as error:
-        parser.error(str(error))
-    return arguments
-
-
-def main(argv: list[str] | None = None) -> int:
-    arguments = parse_arguments(argv)
-    from google.api_core.exceptions import GoogleAPIError
-    from google.auth.exceptions import GoogleAuthError
-
-    from brigade.models.commands import Refused, decide, list_runs, show_run
-
-    store = ModelStore(arguments.uri)
-    try:
-        if arguments.command == "list":
-            found = {"models": list_runs(store)}
-            text = table(found["models"])
-        elif arguments.command == "show":
-            found = show_run(store, *arguments.run)
-            text = about_run(found)
-        else:
-            promoted = arguments.command == "promote"
-            force = not promoted and arguments.force
-            found = decide(store, *arguments.run, promoted, arguments.reason, force)
-            text = sentences(arguments.uri, found)
-    except (Refused, PassedOver, Conflict) as problem:
-        print(f"{arguments.command}: {problem}", file=sys.stderr)
-        return 1
-    except (OSError, GoogleAPIError, GoogleAuthError) as error:
-        print(f"{arguments.command}: {arguments.uri}: {type(error).__name__}: {one_line(error)}", file=sys.stderr)
-        return 1
-    print(json.dumps(found, ensure_ascii=False) if arguments.json else text)
-    return 1 if found.get("problem") else 0

@@ -1,39 +1,42 @@
-"""WHEN: what the trigger and the Cloud Scheduler job need of Dataproc: which workflow runs, and what a template's
-parameters stand at."""
+"""What the trigger and the Cloud Scheduler job ask Dataproc: which workflow runs, and a template's parameters."""
 
 import re
+from typing import Any
 
 from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.dataproc_v1 import WorkflowTemplate, WorkflowTemplateServiceClient
 
-CALL_SECONDS = 30  # for each of the trigger's four calls: Cloud Scheduler gives up after three minutes
+from brigade.errors import WrongInput
+
+CALL_SECONDS = 30  # for each of the trigger's three calls; Cloud Scheduler gives up after three minutes
 RETRY = Retry(timeout=CALL_SECONDS)
 TEMPLATE = re.compile(r"projects/[^/\s]+/regions/([a-z0-9-]+)/workflowTemplates/([A-Za-z0-9_-]+)")
 TEMPLATE_FORM = "projects/P/regions/R/workflowTemplates/T"
 FIELD_PATH_PART = re.compile(r"""\.?([^.\[\]]+)|\[['"]?([^\]'"]+)['"]?\]""")
 
 
-class TemplateError(Exception):
-    """A template's parameter is wrong; the message says which, what was expected and found."""
+class TemplateError(WrongInput):
+    """A template's parameter is wrong. The message says which one, what was expected and what was found."""
 
 
 def connect(template: str, endpoint: str = "") -> WorkflowTemplateServiceClient:
     """A client of Dataproc in the template's region.
 
-    endpoint: another one than the region's own, `host:port` for gRPC or an `http://` address, which is asked
-    for no credentials, for REST.
+    template: a name that TEMPLATE matches. endpoint: another than the region's own, `host:port` for gRPC, or an
+    `http://` address for REST, which asks for no credentials.
     """
     if endpoint.startswith("http://"):
         options: dict = {"transport": "rest", "credentials": AnonymousCredentials()}
     else:
         options = {}
-        endpoint = endpoint or f"{TEMPLATE.fullmatch(template)[1]}-dataproc.googleapis.com:443"
+        region = TEMPLATE.sub(r"\1", template)
+        endpoint = endpoint or f"{region}-dataproc.googleapis.com:443"
     return WorkflowTemplateServiceClient(client_options={"api_endpoint": endpoint}, **options)
 
 
 def running_workflow(client: WorkflowTemplateServiceClient, template: str) -> str | None:
-    """The operation in which a workflow of the template runs; None if there is none.
+    """The operation of a workflow of the template that runs; None if none runs.
 
     The filter: https://cloud.google.com/dataproc/docs/concepts/workflows/debugging
     """
@@ -50,10 +53,9 @@ def running_workflow(client: WorkflowTemplateServiceClient, template: str) -> st
 
 
 def get_template(client: WorkflowTemplateServiceClient, template: str) -> tuple[int, dict[str, str]]:
-    """The template's version, and the value at which each of its parameters stands.
+    """The template's version, and the value of each of its parameters in the template. Raises TemplateError.
 
-    Dataproc has no defaults and wants a value for each: taken from the template itself, no second place can say
-    something else. Raises TemplateError.
+    Dataproc has no defaults and wants a value for each parameter. The template itself is the one place that has them.
     """
     found = client.get_workflow_template({"name": template}, retry=RETRY, timeout=CALL_SECONDS)
     content = WorkflowTemplate.to_dict(found, preserving_proto_field_name=False)
@@ -61,12 +63,14 @@ def get_template(client: WorkflowTemplateServiceClient, template: str) -> tuple[
 
 
 def value_at(template: dict, path: str) -> str:
-    """The value in a template, in its JSON form, to which a field path such as `jobs['train'].pysparkJob.args[1]`
-    leads. Raises TemplateError."""
-    found: object = template
+    """The value in a template, in its JSON form, at a path such as `jobs['train'].pysparkJob.args[1]`.
+
+    Raises TemplateError if there is none.
+    """
+    found: Any = template
     try:
         for name, key in FIELD_PATH_PART.findall(path):
-            if isinstance(found, list):  # of jobs, which go by their step's id, or of texts
+            if isinstance(found, list):  # jobs are found by their step's id, texts by their position
                 found = {one["stepId"] if isinstance(one, dict) else str(n): one for n, one in enumerate(found)}
             found = found[name or key]
     except (KeyError, TypeError):

@@ -1,22 +1,20 @@
-"""What the functions are told: their environment, read and checked in one place."""
+"""The settings of the functions: their environment, read and checked in one place."""
 
 import math
 import os
 import re
 from dataclasses import dataclass
 
-from brigade.models.files import model_and_run, models_at
+from brigade.errors import SettingError
+from brigade.models.manifest import model_and_run
+from brigade.storage import folder_at
 
 TOPIC = re.compile(r"projects/[^/\s]+/topics/[A-Za-z][\w.~+%-]{2,254}")
 
 
-class SettingError(Exception):
-    """An environment variable is missing or wrong; the message says which, what was expected and found."""
-
-
 @dataclass(frozen=True)
 class Environment:
-    """What the functions are told. Topics are full names, `projects/P/topics/T`, or None."""
+    """The settings. Topics are full names, `projects/P/topics/T`, or None."""
 
     project: str | None
     models_uri: str
@@ -27,11 +25,11 @@ class Environment:
 
 
 def get_env() -> Environment:
-    """The environment, read and checked. Raises SettingError."""
+    """Reads and checks the environment. Raises SettingError."""
     read = {name: value.strip() for name, value in os.environ.items()}
     uri, project = read.get("MODELS_URI", ""), read.get("GOOGLE_CLOUD_PROJECT") or None
     try:
-        models_at(uri)
+        folder_at(uri)
     except ValueError as error:
         raise SettingError(f"MODELS_URI: {error}") from error
     try:
@@ -47,14 +45,18 @@ def get_env() -> Environment:
             model_and_run(pin)
         except ValueError as error:
             raise SettingError(f"MODEL_PIN: {error}") from error
-    topics = {}
-    for name in ("RESULT_TOPIC", "DEAD_LETTER_TOPIC"):
-        topic = read.get(name) or None
-        if topic and "/" not in topic:
-            if not project:
-                raise SettingError(f"GOOGLE_CLOUD_PROJECT: expected the project of {name}={topic}, found ''")
-            topic = f"projects/{project}/topics/{topic}"
-        if topic and not TOPIC.fullmatch(topic):
-            raise SettingError(f"{name}: expected projects/P/topics/T or a topic's name, found {topic!r}")
-        topics[name] = topic
-    return Environment(project, uri, seconds, pin, topics["RESULT_TOPIC"], topics["DEAD_LETTER_TOPIC"])
+    results, dead_letters = (
+        topic_of(name, read.get(name, ""), project) for name in ("RESULT_TOPIC", "DEAD_LETTER_TOPIC")
+    )
+    return Environment(project, uri, seconds, pin, results, dead_letters)
+
+
+def topic_of(setting: str, topic: str, project: str | None) -> str | None:
+    """The topic's full name; None if none is set. Raises SettingError."""
+    if topic and "/" not in topic:
+        if not project:
+            raise SettingError(f"GOOGLE_CLOUD_PROJECT: expected the project of {setting}={topic}, found ''")
+        topic = f"projects/{project}/topics/{topic}"
+    if topic and not TOPIC.fullmatch(topic):
+        raise SettingError(f"{setting}: expected projects/P/topics/T or a topic's name, found {topic!r}")
+    return topic or None

@@ -48,6 +48,7 @@ from pyspark.sql import functions as F
 from brigade.conversion import run as spark_sql
 from brigade.models import document_model
 from brigade.models.document_model import Calibration, DocumentModel, FeatureParameters, gram_places, weighted
+from brigade.models.manifest import CHANGED_FILE, change_marker
 
 log = logging.getLogger("train_ml_model")
 
@@ -771,8 +772,8 @@ class ModelFolder:
     def mark_change(self, name: str, run_id: str, done: bool) -> None:
         """Tells serving to look again; before the manifest too, in case that this process ends right after it."""
         with tempfile.TemporaryDirectory() as folder:
-            marker = Path(folder, document_model.CHANGED_FILE)
-            marker.write_bytes(document_model.change_marker("trained", name, run_id, done))
+            marker = Path(folder, CHANGED_FILE)
+            marker.write_bytes(change_marker("trained", name, run_id, done))
             self.copy_in(marker, marker.name)
 
 

@@ -14,9 +14,8 @@ import pytest
 from local import emulators, guard
 from tests.conftest import ROOT
 from tests.deploy.test_requirements import pins
-from tests.models.test_document_model import tiny_model
-from tests.models.test_model_store import OLD, write_model
-from tests.serving.test_serving_alone import ELSEWHERE, answer
+from tests.models.written_models import OLD, tiny_model, write_model
+from tests.serving.test_alone import ELSEWHERE, answer
 
 PINNED = re.compile(r"[a-z0-9./-]+(:[\w.-]+)?@sha256:[0-9a-f]{64}")
 LOCKS = ("serve", "landing", "build")

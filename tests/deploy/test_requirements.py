@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from local.package import reached_files
+
 ROOT = Path(__file__).parents[2]
-DEPLOYED = {
-    "cloud_function": [path.name for path in (ROOT / "cloud_function").glob("*.py")],
-    # create_job.py runs on a laptop, where the project's own requirements are
-    "scheduler": ["main.py", "workflow_client.py"],
-}
-rooms = pytest.mark.parametrize("room", DEPLOYED)
+ROOMS = ("cloud_function", "scheduler")  # without create_job.py, which runs on a laptop with all requirements
+rooms = pytest.mark.parametrize("room", ROOMS)
 
 
 def pins(path: Path) -> dict[str, str]:
@@ -24,16 +22,28 @@ def pins(path: Path) -> dict[str, str]:
 
 
 def imported(room: str) -> set[str]:
-    """The modules, with their dots, that the room's deployed files import from elsewhere."""
+    """The modules, with their dots, that the room's door and the part of the package that it reaches import from
+    elsewhere, also inside functions; what is for type checkers alone does not count."""
     found = set()
-    for name in DEPLOYED[room]:
-        for node in ast.walk(ast.parse((ROOT / room / name).read_text())):
-            if isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    siblings = {path.stem for path in (ROOT / room).glob("*.py")}
-    return {name for name in found if name.split(".")[0] not in sys.stdlib_module_names | siblings}
+    door = ROOT / room / "main.py"
+    for path in (door, *reached_files(door)):
+        if path.suffix == ".py":
+            found |= imports_of(path)
+    return {name for name in found if name.split(".")[0] not in sys.stdlib_module_names | {"brigade"}}
+
+
+def imports_of(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
 
 
 @rooms

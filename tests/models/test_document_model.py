@@ -1,139 +1,21 @@
-"""The document model: its features against scikit-learn's, its probabilities, and its files."""
+"""The document model: its scores, its probabilities, and its files."""
 
-import itertools
 import json
 import math
-import unicodedata
-from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from brigade.models.document_model import (
-    DESCRIPTION_FILE,
-    WEIGHTS_FILE,
-    WORD,
-    Calibration,
-    DocumentModel,
-    FeatureParameters,
-    ModelFormatError,
-    gram_places,
-    grams,
-    hashed_counts,
-    weighted,
-    words_of,
-)
+from brigade.models.document_model import Calibration, DocumentModel
+from brigade.models.manifest import DESCRIPTION_FILE, WEIGHTS_FILE, ModelFormatError
+from brigade.models.text_features import hashed_counts, weighted
+from tests.models.test_text_features import LANGUAGES
+from tests.models.written_models import tiny_model
 
-TEXTS = [
-    "Oil prices rose 3% on Monday; oil stocks fell.",
-    "texto teste: ação, coração e São Paulo",
-    "ACAO e\u0301 decomposed, Ǆ title case, İstanbul",
-    "日本語 のテキスト 日本語 のテキスト",
-    "a I ? !",
-    "don't under_score 12 345 x2",
-    "",
-]
-
-
-def tiny_model(classes: int = 3, hash_bits: int = 8, seed: int = 0) -> DocumentModel:
-    """A model with random weights, the same ones for the same seed."""
-    random = np.random.default_rng(seed)
-    parameters = FeatureParameters(hash_bits=hash_bits)
-    return DocumentModel(
-        classes=[f"class-{index}" for index in range(classes)],
-        parameters=parameters,
-        places=np.arange(parameters.size, dtype=np.int32),
-        idf=random.uniform(1, 5, parameters.size).astype(np.float32),
-        weights=random.normal(size=(parameters.size, classes)).astype(np.float32),
-        intercept=random.normal(size=classes).astype(np.float32),
-        calibration=Calibration(3.0, 0.4, -0.2),
-    )
-
-
-def reference_counts(text: str, parameters: FeatureParameters) -> dict[int, int]:
-    """The same features by scikit-learn's words and its MurmurHash3, and pairs' hashes by Python's whole numbers."""
-    from sklearn.feature_extraction.text import HashingVectorizer
-    from sklearn.utils import murmurhash3_32
-
-    analyze = HashingVectorizer(ngram_range=(1, 1)).build_analyzer()
-    text = unicodedata.normalize("NFC", text[: parameters.max_characters])
-    hashes = [murmurhash3_32(word, positive=True) for word in analyze(text)]
-    found = Counter(hash_ % parameters.size for hash_ in hashes)
-    if parameters.ngrams == 2:
-        for one, two in itertools.pairwise(hashes):
-            mixed = (one * 0x9E3779B1 + two) % 2**32
-            for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
-                mixed = (mixed ^ mixed >> shift) * factor % 2**32
-            found[mixed % parameters.size] += 1
-    return found
-
-
-# -------------------------------------------------------------------------------------------- text → features
-
-
-@pytest.mark.parametrize("ngrams", [1, 2])
-@pytest.mark.parametrize("hash_bits", [4, 18])
-def test_a_documents_places_and_counts_are_those_of_scikit_learn(hash_bits, ngrams):
-    parameters = FeatureParameters(hash_bits=hash_bits, ngrams=ngrams)
-
-    @settings(max_examples=100, deadline=None)
-    @given(
-        st.text(st.characters(max_codepoint=0x2FF, exclude_characters="İ"))
-        | st.lists(st.sampled_from(["oil", "Oil", "ação", "x", "12"])).map(" ".join)
-    )
-    def agree(text):
-        places, counts = hashed_counts(text, parameters)
-        expected = reference_counts(text, parameters)
-        assert dict(zip(places.tolist(), counts.tolist(), strict=True)) == expected
-        assert places.tolist() == sorted(expected)
-
-    for text in TEXTS:
-        if "日" not in text and "İ" not in text:  # which scikit-learn takes for one word, and for two
-            agree = example(text)(agree)
-    agree()
-
-
-def test_a_vocabulary_is_spread_as_hashing_vectorizer_spreads_it():
-    """HashingVectorizer takes the hash's absolute value, so places differ; counts do not if none collide."""
-    from sklearn.feature_extraction.text import HashingVectorizer
-
-    text = " ".join(f"word{n} " * (n % 5 + 1) for n in range(200))
-    _, counts = hashed_counts(text, FeatureParameters(hash_bits=26))
-    row = HashingVectorizer(n_features=2**26, ngram_range=(1, 2), norm=None, alternate_sign=False).transform([text])
-    assert sorted(counts.tolist()) == sorted(row.data.tolist())
-
-
-@pytest.mark.parametrize(
-    "text, words",
-    [
-        ("Straße STRASSE naïve cafe\u0301", ["straße", "strasse", "naïve", "café"]),
-        ("請求書 を 送る", ["請", "求", "書", "を", "送", "る"]),
-        ("हिन्दी में प्रश्न", ["हिन्दी", "में", "प्रश्न"]),
-        ("مَرْحَبًا بالعالم", ["مَرْحَبًا", "بالعالم"]),
-        ("שלום, עולם!", ["שלום", "עולם"]),
-        ("ใบ 😀ok👍", ["ใ", "บ", "😀", "ok", "👍"]),
-    ],
-)
-def test_words_are_those_of_the_language_accents_kept(text, words):
-    assert grams(text, FeatureParameters(ngrams=1)) == words
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.text() | st.text(st.characters(max_codepoint=0x310)) | st.text("aİK\u0307Ǆ é_1\n"))
-def test_the_quick_way_to_words_finds_the_same_words(text):
-    assert words_of(text, FeatureParameters()) == WORD.findall(unicodedata.normalize("NFC", text).lower())
-
-
-def test_grams_stand_where_their_places_do():
-    text, parameters = "oil prices rose oil prices", FeatureParameters()
-    assert grams(text, parameters)[5:] == ["oil prices", "prices rose", "rose oil", "oil prices"]
-    places = np.concatenate(gram_places(text, parameters)).tolist()
-    assert len(set(zip(grams(text, parameters), places, strict=True))) == len(set(places)) == 6
-    for word, place in zip(grams(text, parameters)[:5], places, strict=False):
-        assert gram_places(word, parameters)[0].tolist() == [place]
+# --------------------------------------------------------------------------------------------- text → scores
 
 
 def test_documents_values_are_those_of_scikit_learns_tf_idf_one_by_one_and_together():
@@ -141,7 +23,7 @@ def test_documents_values_are_those_of_scikit_learns_tf_idf_one_by_one_and_toget
     from sklearn.feature_extraction.text import TfidfTransformer
 
     model = tiny_model(hash_bits=12)
-    rows = [hashed_counts(text * 3, model.parameters) for text in (*TEXTS[:3], "")]
+    rows = [hashed_counts(text * 3, model.parameters) for text in (*LANGUAGES[:3], "")]
     starts = np.cumsum([0, *(len(places) for places, _ in rows)])
     places, counts = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     matrix = csr_matrix((counts, places, starts), shape=(4, model.parameters.size))
@@ -150,7 +32,7 @@ def test_documents_values_are_those_of_scikit_learns_tf_idf_one_by_one_and_toget
     np.testing.assert_allclose(
         weighted(starts, places, counts, model.idf), transformer.transform(matrix).data, rtol=1e-5
     )
-    for text, start, end in zip(TEXTS[:3], starts, starts[1:], strict=False):
+    for text, start, end in zip(LANGUAGES[:3], starts, starts[1:], strict=False):
         columns, values = model.features(text * 3)
         np.testing.assert_array_equal(columns, places[start:end])
         np.testing.assert_array_equal(values, weighted(starts, places, counts, model.idf)[start:end])
@@ -176,13 +58,6 @@ def test_words_that_training_did_not_know_leave_only_the_intercept():
     model = tiny_model()
     model.places = model.places[:0]
     np.testing.assert_array_equal(model.scores("words that nobody knows"), model.intercept)
-
-
-def test_what_stands_behind_the_longest_text_is_not_read():
-    parameters = FeatureParameters(max_characters=10)
-    assert (
-        hashed_counts("0123456789 more", parameters)[0].tolist() == hashed_counts("0123456789", parameters)[0].tolist()
-    )
 
 
 # ------------------------------------------------------------------------------------- scores → probabilities
@@ -233,6 +108,35 @@ def test_a_smaller_scale_means_less_confidence_and_the_same_label():
     assert after["label"] == before["label"] and after["confidence"] < before["confidence"]
 
 
+# ------------------------------------------------------------------------------------------------ explanations
+
+
+def test_the_parts_of_all_words_add_up_to_the_score():
+    model = tiny_model(hash_bits=20)
+    text = " ".join(f"word{number}" for number in range(30)) + " word1 word1"
+    for index, label in enumerate(model.classes):
+        said_for = sum(one["weight"] for one in model.explain(text, label, top=1000))
+        model.weights[:, index] *= -1
+        said_against = sum(one["weight"] for one in model.explain(text, label, top=1000))
+        model.weights[:, index] *= -1
+        assert said_for - said_against + model.intercept[index] == pytest.approx(model.scores(text)[index], abs=1e-4)
+
+
+def test_at_most_ten_words_explain_a_prediction_and_none_explain_an_unknown_text():
+    model = tiny_model(hash_bits=20)
+    assert len(model.explain(" ".join(f"word{number}" for number in range(200)), "class-0")) == 10
+    model.places = model.places[:0]
+    assert model.explain("words that nobody knows", "class-0") == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text())
+def test_any_text_has_an_explanation(text):
+    model = tiny_model(hash_bits=6)
+    for one in model.explain(text, "class-1"):
+        assert one["weight"] >= 0 and one["term"]
+
+
 # ------------------------------------------------------------------------------------------------------ files
 
 
@@ -242,7 +146,7 @@ def test_what_is_saved_is_read_back_and_predicts_the_same(tmp_path):
     model.save(tmp_path)
     read = DocumentModel.from_bytes(*files(tmp_path))
     assert (read.classes, read.parameters, read.calibration) == (model.classes, model.parameters, model.calibration)
-    for text in TEXTS:
+    for text in LANGUAGES:
         np.testing.assert_array_equal(read.probabilities(text), model.probabilities(text))
 
 

@@ -19,9 +19,8 @@ import pytest
 
 from local import emulators, guard
 from tests.conftest import ROOT
-from tests.models.test_document_model import tiny_model
-from tests.models.test_model_store import OLD, write_model
-from tests.serving.test_cloud_function import EVENT, envelope
+from tests.models.written_models import OLD, tiny_model, write_model
+from tests.serving.pushed_messages import EVENT, envelope
 from tests.terraform import log_filter, terraform_files
 from tests.terraform.monitoring_rules import RESOURCES
 from tests.terraform.terraform_values import Values

@@ -1,8 +1,7 @@
-"""The folder alone, in an empty place, with its own requirements only: what `gcloud functions deploy` uploads."""
+"""The built folder of the functions alone, with its own requirements: what `gcloud functions deploy` takes."""
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,19 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from local import emulators, guard
+from local import emulators, guard, package
 from tests.conftest import ROOT
-from tests.models.test_document_model import tiny_model
-from tests.models.test_model_store import OLD, write_model
+from tests.models.written_models import OLD, tiny_model, write_model
 
 ELSEWHERE = ("sklearn", "scipy", "pandas", "pyspark", "apache_beam", "train_ml_model")
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory) -> Path:
-    """A folder with the function's files and nothing else, and `venv` beside it with its requirements."""
+    """`source`, the function's folder as `make package` builds it, and `venv` beside it with its requirements."""
     place = tmp_path_factory.mktemp("alone")
-    shutil.copytree(ROOT / "cloud_function", place / "source", ignore=shutil.ignore_patterns("__pycache__"))
+    package.write_folder(place / "source", ROOT / "cloud_function")
     uv = str(ROOT / ".venv" / "bin" / "uv")
     python = str(place / "venv" / "bin" / "python")
     requirements = str(place / "source" / "requirements.txt")
@@ -78,10 +76,10 @@ def test_nothing_is_installed_there_that_serving_does_not_need(alone):
     assert found.stdout.strip() == "['numpy']", found.stderr
 
 
-def test_an_operators_commands_run_there_too(alone, tmp_path):
+def test_an_operators_commands_run_with_the_same_requirements(alone, tmp_path):
     write_model(tmp_path, OLD)
-    command = [alone / "venv" / "bin" / "python", alone / "source" / "model_store.py", "list", tmp_path, "--json"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    command = [alone / "venv" / "bin" / "python", "-m", "brigade.models", "list", tmp_path, "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == ""
     assert [row["state"] for row in json.loads(done.stdout)["models"]] == ["serving"]
 

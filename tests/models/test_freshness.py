@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from brigade.models.document_model import change_marker
+from brigade.models.manifest import change_marker
 from brigade.models.store import ModelStore, NoModel
-from tests.models.test_model_store import NEW, OLD, Reads, write_manifest, write_model
+from tests.models.written_models import NEW, OLD, Reads, write_manifest, write_model
 
 
 def mark(place, what: str = "trained") -> None:
@@ -19,7 +19,7 @@ def mark(place, what: str = "trained") -> None:
 def requests_of(store: ModelStore) -> list[str]:
     """The requests that a store's client sends to the storage emulator from now on."""
     sent: list[str] = []
-    session = store.source.bucket().client._http
+    session = store.models.bucket().client._http
     session.hooks["response"].append(lambda response, **_: sent.append(response.request.url))
     return sent
 
@@ -82,7 +82,7 @@ def test_a_look_that_failed_does_not_count_as_one(store, place, monkeypatch):
     write_model(place.root, NEW, seed=2)
     mark(place)
     with monkeypatch.context() as patch:
-        patch.setattr(store.source, "folders", unreachable)
+        patch.setattr(store.models, "folders", unreachable)
         store.look()
     assert store.current().name == OLD
     store.look()
@@ -169,7 +169,7 @@ def reject_another_run_of_the_date(place, monkeypatch, store):
 
 def lose_storage(place, monkeypatch, store):
     withdraw(place, OLD)
-    monkeypatch.setattr(store.source, "read", unreachable)
+    monkeypatch.setattr(store.models, "read", unreachable)
 
 
 @pytest.mark.parametrize(

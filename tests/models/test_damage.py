@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brigade.models import files as model_files
-from brigade.models.document_model import change_marker
-from brigade.models.files import PassedOver, models_at
+from brigade.models import manifest as manifest_format
+from brigade.models.manifest import change_marker
 from brigade.models.store import ModelStore
-from tests.models.test_model_store import NEW, OLD, write_model
+from brigade.storage import TooLarge, folder_at
+from tests.models.written_models import NEW, OLD, write_model
 
 FILES = ("manifest.json", *(f"runs/run-1/{name}" for name in ("model.json", "weights.safetensors", "golden.jsonl")))
 FILES += ("runs/run-1/metrics.json",)
@@ -40,8 +40,8 @@ def huge(content: bytes) -> bytes:
 @pytest.fixture
 def limits(monkeypatch):
     """The limits of single files, small enough to be passed."""
-    monkeypatch.setattr(model_files, "MAX_BYTES", {name: 1 << 20 for name in model_files.MAX_BYTES})
-    monkeypatch.setattr(model_files, "MAX_FILE_BYTES", 1 << 20)
+    monkeypatch.setattr(manifest_format, "MAX_BYTES", {name: 1 << 20 for name in manifest_format.MAX_BYTES})
+    monkeypatch.setattr(manifest_format, "MAX_FILE_BYTES", 1 << 20)
 
 
 def test_the_files_here_are_all_of_a_model(tmp_path):
@@ -75,8 +75,8 @@ def test_no_more_than_the_limit_is_read_of_a_huge_file(place, limits, file):
     path = place.root / NEW / file
     path.write_bytes(huge(path.read_bytes()))
     place.sync()
-    with pytest.raises(PassedOver, match=f"too large: {path.name}: expected at most 1048576 bytes, found more"):
-        models_at(place.uri).read(f"{NEW}/{file}", 1 << 20)
+    with pytest.raises(TooLarge, match=f"too large: {path.name}: expected at most 1048576 bytes, found more"):
+        folder_at(place.uri).read(f"{NEW}/{file}", 1 << 20)
 
 
 def test_a_folder_or_a_pipe_in_a_files_place_is_no_file(tmp_path):
@@ -105,4 +105,4 @@ def test_a_model_with_any_bytes_changed_serves_as_trained_or_not_at_all(tmp_path
 
 
 def test_a_marker_is_small():
-    assert len(change_marker("withdrawn", NEW, "r" * 200, done=True)) < model_files.MAX_MARKER_BYTES
+    assert len(change_marker("withdrawn", NEW, "r" * 200, done=True)) < manifest_format.MAX_MARKER_BYTES

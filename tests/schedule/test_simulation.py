@@ -2,7 +2,6 @@
 
 import logging
 import random
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,6 +15,8 @@ from functions_framework import create_app
 from google.api_core.exceptions import ServiceUnavailable
 from google.cloud import dataproc_v1
 from google.longrunning import operations_pb2
+
+from brigade.schedule import retraining, trigger
 
 pytestmark = pytest.mark.long
 
@@ -130,8 +131,6 @@ def century(tmp_path, monkeypatch):
         "SCHEDULE_ANCHOR": f"{ANCHOR}",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.setitem(sys.modules, "main", None)
     monkeypatch.setenv("FUNCTION_TARGET", "trigger")
     app = create_app("trigger", SOURCE)
     monkeypatch.setattr(logging.getLogger("scheduler"), "disabled", True)  # thousands of lines
@@ -139,8 +138,8 @@ def century(tmp_path, monkeypatch):
     def run(zone: str, seed: int):
         chance = random.Random(f"{zone} {seed}")
         dataproc, answered = Dataproc(chance, tmp_path), []
-        monkeypatch.setattr(sys.modules["main"], "clock", lambda: dataproc.now)
-        monkeypatch.setattr(sys.modules["main"], "connect", lambda template, endpoint: dataproc)
+        monkeypatch.setattr(trigger, "clock", lambda: dataproc.now)
+        monkeypatch.setattr(retraining, "connect", lambda template, endpoint: dataproc)
 
         def call(meant: datetime) -> None:
             for attempt in range(4):

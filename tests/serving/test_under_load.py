@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from brigade.models.document_model import change_marker
+from brigade.models.manifest import change_marker
 from local import emulators
 from tests.conftest import ROOT
-from tests.models.test_document_model import tiny_model
-from tests.models.test_model_store import NEW, OLD, wait_until, write_model
-from tests.serving.test_cloud_function import EVENT
+from tests.models.written_models import NEW, OLD, tiny_model, wait_until, write_model
+from tests.serving.pushed_messages import EVENT
 
 pytestmark = pytest.mark.faults
 
@@ -28,7 +27,8 @@ SWAPS = 20
 def test_no_request_fails_and_no_answer_is_mixed_while_models_change(serve, tmp_path):
     """A new run of the same date every time; whatever answers says which run it is, and is that run to the end."""
     write_model(tmp_path, NEW, run_id="run-0", seed=0)
-    app = serve("predict", MODEL_REFRESH_SECONDS="0.01").application
+    client = serve("predict", MODEL_REFRESH_SECONDS="0.01")
+    app, store = client.application, client.store
     answers, over = [], threading.Event()
 
     def caller() -> None:
@@ -39,7 +39,6 @@ def test_no_request_fails_and_no_answer_is_mixed_while_models_change(serve, tmp_
     threads = [threading.Thread(target=caller) for _ in range(4)]
     for thread in threads:
         thread.start()
-    store = sys.modules["main"].STORE
     try:
         for swap in range(1, SWAPS + 1):
             write_model(tmp_path, NEW, run_id=f"run-{swap}", seed=swap)

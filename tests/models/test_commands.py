@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from brigade.models import commands as model_commands
-from brigade.models import store as model_store
+from brigade.models.__main__ import main
 from brigade.models.commands import Refused, decide
-from brigade.models.document_model import change_marker
-from brigade.models.files import Conflict, models_at
+from brigade.models.manifest import change_marker
 from brigade.models.store import ModelStore, NoModel
-from tests.models.test_model_store import MIDDLE, NEW, OLD, break_one_bit_of_the_weights, write_manifest, write_model
+from brigade.storage import ChangedMeanwhile, folder_at
+from tests.models.written_models import MIDDLE, NEW, OLD, break_one_bit_of_the_weights, write_manifest, write_model
 
 METRICS = {"test": {"accuracy": 0.91, "macroF1": 0.9}}
 LATER = "doc-classification-model-2026-03-30"
@@ -23,7 +23,7 @@ def run(place, capsys):
     """run(command, *arguments): exit status, standard output (as JSON if there is --json), standard error."""
 
     def command(name: str, *arguments: str):
-        status = model_store.main([name, place.uri, *arguments])
+        status = main([name, place.uri, *arguments])
         printed = capsys.readouterr()
         output = json.loads(printed.out) if "--json" in arguments and printed.out else printed.out
         return status, output, printed.err
@@ -157,7 +157,7 @@ def test_a_promotion_that_a_newer_model_outdoes_says_how_to_go_back(models, run)
     status, text, _ = run("promote", MIDDLE)
     assert status == 0 and serving(models) == NEW
     assert f"serves from now on: {NEW}" in text
-    assert f"model_store.py withdraw {models.uri} {NEW}" in text
+    assert f"python -m brigade.models withdraw {models.uri} {NEW}" in text
 
 
 def test_an_earlier_run_of_a_date_is_promoted_by_the_manifest_that_it_kept(place, run):
@@ -260,7 +260,7 @@ def test_of_two_operators_who_withdraw_each_others_last_model_one_is_told_to_try
         return found
 
     monkeypatch.setattr(first, "latest", meanwhile)
-    with pytest.raises(Conflict, match="changed.json: expected it as it was read"):
+    with pytest.raises(ChangedMeanwhile, match="changed.json: expected it as it was read"):
         decide(first, MIDDLE, "", promoted=False, reason="first")
     assert serving(models) == MIDDLE
     assert manifest_of(models, OLD)["reason"] == "withdrawn: second"
@@ -268,16 +268,16 @@ def test_of_two_operators_who_withdraw_each_others_last_model_one_is_told_to_try
 
 def test_a_run_of_training_that_took_the_date_meanwhile_is_not_overwritten(models, monkeypatch):
     operator = ModelStore(models.uri)
-    read = operator.source.read
+    read = operator.models.read
     trained = json.dumps(manifest_of(models, NEW) | {"reason": "trained meanwhile"}).encode()
 
     def meanwhile(path, limit):
         if path.endswith("golden.jsonl"):
-            models_at(models.uri).write(f"{NEW}/manifest.json", trained)
+            folder_at(models.uri).write(f"{NEW}/manifest.json", trained)
         return read(path, limit)
 
-    monkeypatch.setattr(operator.source, "read", meanwhile)
-    with pytest.raises(Conflict, match=f"{NEW}/manifest.json: expected it as it was read"):
+    monkeypatch.setattr(operator.models, "read", meanwhile)
+    with pytest.raises(ChangedMeanwhile, match=f"{NEW}/manifest.json: expected it as it was read"):
         decide(operator, NEW, "", promoted=True, reason="operator")
     assert models.read(f"{NEW}/manifest.json") == trained
     assert json.loads(models.read("changed.json"))["done"] is True
@@ -289,16 +289,16 @@ def claimed(age: timedelta) -> bytes:
 
 
 def test_while_somebody_is_at_it_others_wait_and_a_claim_that_was_given_up_lapses(models, run):
-    models_at(models.uri).write("changed.json", claimed(timedelta(seconds=5)))
+    folder_at(models.uri).write("changed.json", claimed(timedelta(seconds=5)))
     status, _, error = run("promote", NEW)
     assert status == 1 and error.startswith("promote: somebody has been changing a model since")
-    models_at(models.uri).write("changed.json", claimed(timedelta(seconds=90)))
+    folder_at(models.uri).write("changed.json", claimed(timedelta(seconds=90)))
     assert run("promote", NEW)[0] == 0
 
 
 @pytest.mark.parametrize("content", [b"no JSON", b"[]", b'{"changedAt": 1, "done": false}', b'{"changedAt": "2026"}'])
 def test_a_marker_of_somebody_elses_making_stops_nobody(models, run, content):
-    models_at(models.uri).write("changed.json", content)
+    folder_at(models.uri).write("changed.json", content)
     assert run("promote", NEW)[0] == 0
 
 
@@ -314,7 +314,7 @@ def test_many_operators_at_once_never_leave_a_broken_or_an_empty_shop(models):
         try:
             decide(store, name, "", promoted, f"operator {number}")
             ended.append("done")
-        except (Conflict, Refused) as problem:
+        except (ChangedMeanwhile, Refused) as problem:
             ended.append(type(problem).__name__)
 
     threads = [threading.Thread(target=operator, args=(number,)) for number in range(8)]
@@ -343,19 +343,19 @@ def test_many_operators_at_once_never_leave_a_broken_or_an_empty_shop(models):
 )
 def test_wrong_arguments_are_told_what_was_expected(capsys, arguments, message):
     with pytest.raises(SystemExit) as ended:
-        model_store.main(arguments)
+        main(arguments)
     assert ended.value.code == 2 and message in capsys.readouterr().err
 
 
 def test_a_bucket_that_is_not_there_is_one_line(storage_emulator, capsys):
-    assert model_store.main(["list", "gs://there-is-no-such-bucket/output"]) == 1
+    assert main(["list", "gs://there-is-no-such-bucket/output"]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and error.startswith("list: gs://there-is-no-such-bucket/output: NotFound")
 
 
 def test_help_teaches_the_four_commands(capsys):
     with pytest.raises(SystemExit) as ended:
-        model_store.main(["--help"])
+        main(["--help"])
     text = capsys.readouterr().out
     assert ended.value.code == 0
     assert all(command in text for command in ("list", "show", "promote", "withdraw", "MODEL_REFRESH_SECONDS"))

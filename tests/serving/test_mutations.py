@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.models.test_model_store import JSON, OLD, write_model
-from tests.serving.test_cloud_function import EVENT, Pushed, envelope
-from tests.serving.test_serving_doors import EVENTARC
+from tests.json_values import JSON
+from tests.models.written_models import OLD, write_model
+from tests.serving.pushed_messages import EVENT, EVENTARC, envelope
 
 pytestmark = pytest.mark.long
 
@@ -61,12 +61,6 @@ def spoiled(draw, content: bytes) -> bytes:
 def predict(serve, tmp_path):
     write_model(tmp_path, OLD)
     return serve("predict")
-
-
-@pytest.fixture
-def pushed(serve, pubsub, tmp_path) -> Pushed:
-    write_model(tmp_path, OLD)
-    return Pushed(serve, pubsub)
 
 
 @MANY

@@ -7,10 +7,11 @@ import pytest
 from google.cloud import scheduler_v1
 from werkzeug.serving import make_server
 
-from brigade.schedule import job as create_job
 from brigade.schedule import workflow_client
+from brigade.schedule.job import connect
 from local.cloud_scheduler import CloudScheduler
 from local.control_plane import create_app
+from scheduler.create_job import main
 
 PARENT = "projects/brigade-test/locations/us-central1"
 NAME = f"{PARENT}/jobs/brigade-retrain"
@@ -35,7 +36,7 @@ def server():
 @pytest.fixture
 def client(server) -> scheduler_v1.CloudSchedulerClient:
     """A client of a Cloud Scheduler without jobs."""
-    client = create_job.connect(server)
+    client = connect(server)
     for job in client.list_jobs(parent=PARENT):
         client.delete_job(name=job.name)
     return client
@@ -46,7 +47,7 @@ def run(client, server, capsys):
     """Runs the program with more flags and returns its summary."""
 
     def run(*flags: str) -> dict:
-        assert create_job.main([*FLAGS, f"--api_endpoint={server}", *flags]) == 0
+        assert main([*FLAGS, f"--api_endpoint={server}", *flags]) == 0
         return json.loads(capsys.readouterr().out)
 
     return run
@@ -177,7 +178,7 @@ def test_direct_schedules_the_template_itself_and_warns_what_that_means(run, cli
     assert json.loads(target.body) == {"parameters": {"PARQUET": "gs://in/", "DATE": "today"}}
     assert target.oauth_token.service_account_email == ACCOUNT and not target.oidc_token.service_account_email
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    for meaning in ("calendar months", "whether or not a model exists", "not caught up", "waits a month"):
+    for meaning in ("calendar months", "whether or not there is a model", "not caught up", "waits a month"):
         assert meaning in warning
     assert run(*flags)["action"] == "unchanged"
     template.jobs[0].pyspark_job.args[0] = "gs://other/"
@@ -193,14 +194,14 @@ def test_direct_schedules_the_template_itself_and_warns_what_that_means(run, cli
 def test_direct_needs_a_template_that_is_there(client, server, monkeypatch, capsys, caplog):
     monkeypatch.setenv("DATAPROC_API_ENDPOINT", server)
     flags = [f"--direct={TEMPLATE}-other", f"--service_account={ACCOUNT}", f"--api_endpoint={server}"]
-    assert create_job.main([*FLAGS, *flags]) == 1
+    assert main([*FLAGS, *flags]) == 1
     assert "NotFound: 404" in caplog.text and capsys.readouterr().out == ""
     assert list(client.list_jobs(parent=PARENT)) == []
 
 
 @pytest.mark.parametrize("flags", [["--pause"], ["--resume"], ["--run"]])
 def test_a_job_that_is_not_there_is_status_1_and_one_line(client, server, flags, capsys, caplog):
-    assert create_job.main([*FLAGS, f"--api_endpoint={server}", *flags]) == 1
+    assert main([*FLAGS, f"--api_endpoint={server}", *flags]) == 1
     assert capsys.readouterr().out == ""
     (line,) = [record.getMessage() for record in caplog.records if record.name == "create_job"]
     assert line.startswith(f"{NAME}: NotFound: 404") and "\n" not in line
@@ -208,7 +209,7 @@ def test_a_job_that_is_not_there_is_status_1_and_one_line(client, server, flags,
 
 def test_a_refusal_is_status_1_and_says_why(client, server, capsys, caplog):
     flags = ["--trigger_url=http://127.0.0.1:8081/", "--time_zone=Mars/Olympus"]
-    assert create_job.main([*FLAGS, f"--api_endpoint={server}", *flags]) == 1
+    assert main([*FLAGS, f"--api_endpoint={server}", *flags]) == 1
     assert "Mars/Olympus" in caplog.text and capsys.readouterr().out == ""
 
 
@@ -239,6 +240,6 @@ HTTP = "--trigger_url=http://t"
 )
 def test_wrong_arguments_are_status_2_and_say_what_was_expected(flags, message, capsys):
     with pytest.raises(SystemExit) as refusal:
-        create_job.main(FLAGS + flags)
+        main(FLAGS + flags)
     assert refusal.value.code == 2
     assert message in capsys.readouterr().err

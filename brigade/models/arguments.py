@@ -1,0 +1,44 @@
+"""The command line of the operator's commands."""
+
+import argparse
+
+from brigade.errors import one_line
+from brigade.models.manifest import MODEL_FORM, model_and_run
+from brigade.storage import folder_at
+
+PROGRAM = "python -m brigade.models"
+COMMANDS = {
+    "list": "every run, newest first, and which one serves",
+    "show": "a run's figures and files, and whether it is whole; exit status 1 if not",
+    "promote": "lets a run serve, after verifying it; the newest promoted date wins",
+    "withdraw": "takes a run out of service; the next older promoted one serves then",
+}
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The arguments; `run` is (model's name, run id), or ("", "") if none is named. Exits with 2 if they are wrong."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Shows which model serves and which ones could, and changes it. Running instances follow within "
+        "MODEL_REFRESH_SECONDS.",
+        epilog="Exit status: 0 done, or nothing to change; 1 refused or failed; 2 wrong arguments.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for command, about in COMMANDS.items():
+        one = commands.add_parser(command, help=about, description=about)
+        one.add_argument("uri", help="gs://bucket/prefix or a folder, as MODELS_URI")
+        if command != "list":
+            example = f"{MODEL_FORM}, or that/RUN_ID for another run of its date"
+            one.add_argument("model", help=example, nargs="?" if command == "show" else None)
+        if command in ("promote", "withdraw"):
+            one.add_argument("--reason", type=one_line, default="by an operator", help="kept in the manifest")
+        if command == "withdraw":
+            one.add_argument("--force", action="store_true", help="even if nothing is left to serve")
+        one.add_argument("--json", action="store_true", help="one line of JSON instead of text")
+    arguments = parser.parse_args(argv)
+    try:
+        folder_at(arguments.uri)
+        arguments.run = model_and_run(arguments.model) if getattr(arguments, "model", None) else ("", "")
+    except ValueError as error:
+        parser.error(str(error))
+    return arguments

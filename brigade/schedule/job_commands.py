@@ -1,0 +1,51 @@
+"""Does to the Cloud Scheduler job what the command line says: create or update, pause, resume, or call it now."""
+
+import argparse
+import logging
+import os
+
+from google.cloud import scheduler_v1
+
+from brigade.schedule import workflow_client
+from brigade.schedule.job import (
+    build_job,
+    create_or_update,
+    direct_target,
+    pause_or_resume,
+    run_now,
+    trigger_target,
+)
+from brigade.schedule.job_arguments import MONTHLY, WEEKLY
+
+log = logging.getLogger("create_job")
+
+DIRECT_MEANS = (
+    "--direct starts the workflow by calendar months, whether or not there is a model: nobody counts four weeks, a"
+    " missed month is not caught up, a run that failed waits a month, and a run that takes longer gets another one"
+    " beside it; the parameters keep the values that the template has now"
+)
+
+
+def carry_out(client: scheduler_v1.CloudSchedulerClient, name: str, arguments: argparse.Namespace) -> dict:
+    """Does to the job of that name what the arguments say. Returns what was done.
+
+    Raises TemplateError, and the errors of Google's clients.
+    """
+    if arguments.pause or arguments.resume:
+        return pause_or_resume(client, name, arguments.pause)
+    if arguments.run:
+        return run_now(client, name)
+    if arguments.direct:
+        log.warning(DIRECT_MEANS)
+        dataproc = workflow_client.connect(arguments.direct, os.environ.get("DATAPROC_API_ENDPOINT", "").strip())
+        _, parameters = workflow_client.get_template(dataproc, arguments.direct)
+        target = direct_target(arguments.direct, parameters, arguments.service_account)
+    else:
+        target = trigger_target(arguments.trigger_url, arguments.service_account)
+    schedule = arguments.schedule or (MONTHLY if arguments.direct else WEEKLY)
+    job = build_job(name, schedule, arguments.time_zone, arguments.retries, arguments.deadline_seconds, target)
+    done = create_or_update(client, job, arguments.dry_run)
+    for path, (before, after) in done["changes"].items():
+        log.info("%s: %r → %r", path, before, after)
+    about = {"dryRun": arguments.dry_run, "schedule": schedule, "timeZone": arguments.time_zone, "uri": target["uri"]}
+    return done | about

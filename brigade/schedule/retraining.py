@@ -1,0 +1,85 @@
+"""Starts the retraining workflow if it is due, or says when it will be.
+
+Cloud Scheduler calls at least once, so two calls may decide at the same time. They share a request id, under which
+Dataproc runs one workflow.
+"""
+
+import logging
+import sys
+from datetime import UTC, datetime, time
+
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
+
+from brigade.errors import WrongInput, one_line
+from brigade.models.manifest import model_dates
+from brigade.schedule.decision import decide, request_id
+from brigade.schedule.periods import next_period_starts, period_of
+from brigade.schedule.settings import Environment
+from brigade.schedule.workflow_client import CALL_SECONDS, RETRY, connect, get_template, running_workflow
+from brigade.storage import folder_at
+
+log = logging.getLogger("scheduler")  # alarms look for this name
+
+SERVICE_ERRORS = (GoogleAPIError, GoogleAuthError, OSError)  # OSError: no network, no project, no such folder
+
+
+def run(environment: Environment, now: datetime, dry_run: bool = False, force: bool = False) -> dict:
+    """Decides, and starts the workflow if it is due, without waiting for its end. A dry run starts nothing.
+
+    Returns {"decision": "start" or "skip", "reason", "period": {"start", "end", "number"}, "dryRun", "nextDue": the
+    first day of the next period, "parameters": the workflow's, "operation": of the workflow that was started or runs}.
+    Raises TemplateError and SERVICE_ERRORS.
+    """
+    template, anchor = environment.template, environment.anchor
+    client = connect(template, environment.endpoint)
+    # In this order: a workflow that ends in between has left its model before the models are listed.
+    operation = running_workflow(client, template)
+    since = period_of(now.astimezone(UTC).date(), anchor).start  # older models do not matter and need no look
+    decision = decide(now, anchor, model_dates(folder_at(environment.models_uri), since), operation, force)
+    parameters: dict[str, str] = {}
+    if decision.start:
+        version, parameters = get_template(client, template)
+        if "DATE" in parameters:
+            parameters["DATE"] = f"{decision.day}"
+        if not dry_run:
+            # The version is that of the values. A repeated call has the same request id, so it may be retried.
+            request = {"name": template, "version": version, "parameters": parameters}
+            request["request_id"] = request_id(decision)
+            started = client.instantiate_workflow_template(request, retry=RETRY, timeout=CALL_SECONDS)
+            operation = started.operation.name
+    answer = decision.about() | {
+        "dryRun": dry_run,
+        "nextDue": f"{next_period_starts(now, anchor, 1)[0]}",
+        "parameters": parameters,
+        "operation": operation,
+    }
+    log.info("%s%s: %s", "dry run, " if dry_run else "", answer["decision"], decision.reason)
+    return answer
+
+
+def preview(environment: Environment, now: datetime, count: int) -> dict:
+    """What happens today and on the first days of the next `count` periods, if nothing else changes.
+
+    People read it as a table on standard error. "today" is None if the models are not known.
+    """
+    try:
+        models = model_dates(folder_at(environment.models_uri)) if environment.models_uri else None
+    except SERVICE_ERRORS as error:
+        log.warning("MODELS_URI: %s", failure(error))
+        models = None
+    moments = [datetime.combine(day, time(), UTC) for day in next_period_starts(now, environment.anchor, count)]
+    if models is not None:
+        moments.insert(0, now)
+    rows = []
+    for moment in moments:
+        decision = decide(moment, environment.anchor, models or ())
+        rows.append({"date": f"{decision.day}"} | decision.about())
+        when = "today" if moment == now else ""
+        print(f"{decision.day}  {when:5}  {rows[-1]['decision']:5}  {decision.reason}", file=sys.stderr)
+    return {"today": rows[0] if models is not None else None, "next": rows[-count:]}
+
+
+def failure(error: Exception) -> str:
+    """An error in one line; one of a service begins with its type."""
+    return one_line(error) if isinstance(error, WrongInput) else f"{type(error).__name__}: {one_line(error)}"

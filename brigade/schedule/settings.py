@@ -1,0 +1,52 @@
+"""The settings of the trigger: its environment, read and checked in one place."""
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import date
+
+from brigade.errors import SettingError
+from brigade.schedule.workflow_client import TEMPLATE, TEMPLATE_FORM
+from brigade.storage import folder_at
+
+LAST_YEAR = 9000  # of the dates that people may give, far enough from the last date that Python knows
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The settings. `endpoint` is Dataproc's, or "" for that of the template's region."""
+
+    template: str
+    models_uri: str
+    anchor: date
+    endpoint: str
+
+
+def get_env(preview: bool = False) -> Environment:
+    """Reads and checks the environment. Raises SettingError.
+
+    A preview needs no WORKFLOW_TEMPLATE, and MODELS_URI only for today; what is missing is "".
+    """
+    names = ("WORKFLOW_TEMPLATE", "MODELS_URI", "SCHEDULE_ANCHOR", "DATAPROC_API_ENDPOINT")
+    template, uri, anchor, endpoint = (os.environ.get(name, "").strip() for name in names)
+    if not TEMPLATE.fullmatch(template) and not preview:
+        raise SettingError(f"WORKFLOW_TEMPLATE: expected {TEMPLATE_FORM}, found {template!r}")
+    if uri or not preview:
+        try:
+            folder_at(uri)
+        except ValueError as error:
+            raise SettingError(f"MODELS_URI: {error}") from error
+    day = day_of(anchor)
+    if day is None or day.year > LAST_YEAR:
+        raise SettingError(f"SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD, found {anchor!r}")
+    if day.weekday() != 0:
+        raise SettingError(f"SCHEDULE_ANCHOR: expected a Monday, found {anchor}, a {day:%A}")
+    return Environment(template, uri, day, endpoint)
+
+
+def day_of(text: str) -> date | None:
+    """The date in YYYY-MM-DD; None for any other text."""
+    try:
+        return date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else None
+    except ValueError:
+        return None

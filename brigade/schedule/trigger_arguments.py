@@ -1,0 +1,43 @@
+"""The command line of the trigger by hand, `python scheduler/main.py`."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+from brigade.schedule.settings import LAST_YEAR
+from brigade.schedule.trigger import moment_of
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments of the trigger when it is run by hand. Exits with 2 if they are wrong."""
+    parser = argparse.ArgumentParser(
+        description="Starts the retraining workflow if the current four-week period has no model yet and no other "
+        "one runs. Reads WORKFLOW_TEMPLATE, MODELS_URI, SCHEDULE_ANCHOR and DATAPROC_API_ENDPOINT.",
+        epilog="Exit status: 0 done, 1 storage or Dataproc failed, 2 wrong arguments or settings.",
+    )
+    parser.add_argument("--dry_run", action="store_true", help="only print the decision; start nothing")
+    parser.add_argument(
+        "--now", type=moment_argument, metavar="TIME", help="decide as at 2026-01-12T02:00:00Z; default: now"
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--force", action="store_true", help="whatever the period has, but never beside another one")
+    what.add_argument(
+        "--next", nargs="?", const=5, type=count_argument, metavar="N",
+        help="only print the next N days on which a training is due (default: 5), and what today's call would do; "
+        "needs SCHEDULE_ANCHOR, and MODELS_URI for today",
+    )  # fmt: skip
+    return parser.parse_args(argv)
+
+
+def moment_argument(text: str) -> datetime:
+    found = moment_of(text)
+    if found is None or found.year > LAST_YEAR:
+        raise argparse.ArgumentTypeError(f"expected RFC 3339, such as 2026-01-12T02:00:00Z, found {text!r}")
+    return found
+
+
+def count_argument(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,2}", text):
+        raise argparse.ArgumentTypeError(f"expected 1 to 999, found {text!r}")
+    return int(text)
