@@ -33,6 +33,7 @@ from pyspark.sql import SparkSession
 
 from benchmarks.sessions import concluded, in_session, peak_mib, say
 from brigade.conversion import run as spark_sql
+from brigade.events.members import landed_line
 from brigade.publishing.generated import BusinessDocument, generate
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -87,9 +88,6 @@ def original(number: int, within: int | None) -> int:
 
 
 def landed_lines(start: int, stop: int, total: int, within: int | None = None) -> Iterator[bytes]:
-    from brigade.landing.pipeline import (
-        landed_line,  # only here: it brings Beam, of which the measured processes need nothing
-    )
 
     for number in range(start, stop):
         own = original(number, within) if kind(number) == "duplicates" else number
@@ -110,7 +108,7 @@ def land(folder: str, files: int, count: int, after: int = 0, within: int | None
 
     They are spread over SPAN, or follow on `after` lines that are. A file is in the folder of its first line's day.
     """
-    from brigade.landing.pipeline import file_name
+    from brigade.landing.files import file_name  # only here: it brings Beam, which the measured processes do not need
 
     started, written, total, files = time.monotonic(), 0, after or count, min(files, count)
     edges = [after + count * number // files for number in range(files + 1)]

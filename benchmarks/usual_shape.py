@@ -20,7 +20,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.transforms.window import FixedWindows
 
-from brigade.landing import pipeline as pubsub_gcs
+from brigade.landing.emulator import adapt_to_emulator
 
 RECEIVED: list[int] = []  # the size of each message
 
@@ -37,7 +37,7 @@ def write_window(element: tuple[int, Iterable[bytes]], folder: str, window=beam.
 
 def main(argv: list[str]) -> None:
     subscription, folder, window, count = argv[0], argv[1], float(argv[2]), int(argv[3])
-    pubsub_gcs.adapt_to_emulator()  # the same emulator for both
+    adapt_to_emulator()  # the same emulator for both
     options = PipelineOptions([], streaming=True, project=subscription.split("/")[1])
     pipeline = beam.Pipeline(runner=BundleBasedDirectRunner(), options=options)
     _ = (

@@ -38,3 +38,10 @@ def positive(kind: type) -> Callable[[str], float]:
 
     convert.__name__ = "whole number" if kind is int else "number"  # argparse puts it into its own messages
     return convert
+
+
+def whole_number(text: str) -> int:
+    """The argparse type of a whole number, 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, found {text}")
+    return int(text)

@@ -75,7 +75,8 @@ def list_files(uri: str) -> Iterator[tuple[str, int]]:
     else:
         paths = sorted(f"{folder}/{name}" for folder, _, names in os.walk(uri) for name in names)
         for path in paths:
-            yield path, os.path.getsize(path)
+            if os.path.isfile(path):  # a file that is still being written loses its hidden name meanwhile
+                yield path, os.path.getsize(path)
 
 
 def open_to_read(uri: str) -> BinaryIO:

@@ -4,79 +4,44 @@
     python publisher.py … >> published.jsonl; python -m local.reconcile --output_path=landing/input \\
         --published_file=published.jsonl
 
-What enters: the JSON lines below the folder of landed files and below that of dead letters, plain or gzip,
-here or in Cloud Storage, and the number of published messages. What leaves: a table for people on standard
-error, one line of JSON on standard output, and no text of any document.
+What enters: the JSON lines below the folder of landed files and below that of dead letters, plain or gzip, here or in
+Cloud Storage, and the number of published messages. What leaves: a table for people on standard error, and one line of
+JSON on standard output. Neither holds any text of a document.
 
-It adds up when every published message is in exactly one of the two folders: the distinct messageIds that
-landed and those among the dead letters together are the number published, none is in both, and every line can
-be read. A message that is twice in the same folder is told, and is no failure: a subscription that was wound
-back delivers again what had landed, and conversion to parquet keeps one row for each eventId.
+It adds up when every published message is in exactly one of the two folders: the distinct messageIds of both folders
+together are the number published, none is in both, and every line can be read. A message that is twice in the same
+folder is reported but is not a failure: after a seek to an earlier time, Pub/Sub delivers again what had landed, and
+conversion to parquet keeps one row for each eventId.
 
-Files are streamed. What stays in memory is 8 bytes of hash for each messageId and each eventId, and as much
-again while they are compared: about 40 bytes a message, whatever its size. Among 100 million messages there
-are two with the same hash with a probability of 3 in 10,000; they would be told as a duplicate.
+Files are streamed. Memory holds 8 bytes of hash for each messageId and each eventId, and as much again while they are
+compared: about 40 bytes a message, whatever its size. Among 100 million messages, two have the same hash with a
+probability of 3 in 10,000; they would be reported as a duplicate.
 """
 
 import argparse
 import gzip
-import json
-import os
 import re
 import sys
 import time
 import zlib
 from array import array
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
 from hashlib import blake2b
-from typing import BinaryIO
 
 import numpy as np
 import orjson
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
-from google.cloud import storage
 
-# As the names of files are seen by Spark: what begins with a dot or an underscore is not there.
+from brigade.cli import print_error, print_summary, whole_number
+from brigade.errors import one_line
+from brigade.storage import list_files, open_to_read, sibling
+
+# Spark does not see files whose names begin with a dot or an underscore.
 JSON_LINES = re.compile(r"(?!.*(^|/)[._]).*\.(jsonl|ndjson|json)(\.gz)?")
-SHOWN = 10  # gaps and unreadable places that are listed; all are counted
-
-
-# --------------------------------------------------------------------------------- files, here and in buckets
-
-
-@lru_cache(maxsize=1)
-def storage_client() -> storage.Client:
-    return storage.Client(project=os.environ.get("GOOGLE_CLOUD_PROJECT"))
-
-
-def list_files(folder: str) -> Iterator[tuple[str, int]]:
-    """Path and size of every file of JSON lines below the folder; none when it is not there."""
-    if folder.startswith("gs://"):
-        bucket, _, prefix = folder.removeprefix("gs://").partition("/")
-        for blob in storage_client().list_blobs(bucket, prefix=f"{prefix}/" if prefix else None):
-            if JSON_LINES.fullmatch(blob.name.removeprefix(f"{prefix}/")):
-                yield f"gs://{bucket}/{blob.name}", blob.size
-        return
-    for parent, _, names in sorted(os.walk(folder)):
-        for path in (f"{parent}/{name}" for name in sorted(names)):
-            if JSON_LINES.fullmatch(path.removeprefix(f"{folder}/")):
-                yield path, os.path.getsize(path)
-
-
-def read_lines(path: str) -> Iterator[bytes]:
-    with open_to_read(path) as stream:
-        yield from gzip.GzipFile(fileobj=stream) if path.endswith(".gz") else stream
-
-
-def open_to_read(path: str) -> BinaryIO:
-    if path.startswith("gs://"):
-        return storage.Blob.from_uri(path, client=storage_client()).open("rb", chunk_size=1 << 20)
-    return open(path, "rb")
+SHOWN = 10  # so many gaps and unreadable places are listed; all are counted
 
 
 # ---------------------------------------------------------------------------------------- what a folder holds
@@ -124,22 +89,24 @@ def hashed(identity: str) -> int:
 
 
 def read_folder(path: str, dead: bool) -> Folder:
-    """Everything below the path but the ledger that `publisher.py --replay` keeps in `replayed/`."""
+    """Reads everything below the path except the ledger that `publisher.py --replay` keeps in `replayed/`."""
     folder = Folder(path)
     take = folder.take_dead if dead else folder.take_landed
     reported = time.monotonic()
     for file, size in list_files(path):
-        if dead and file.startswith(f"{path}/replayed/"):
+        name = file.removeprefix(f"{path}/")
+        if name == file or not JSON_LINES.fullmatch(name) or (dead and name.startswith("replayed/")):
             continue
         folder.files, folder.bytes = folder.files + 1, folder.bytes + size
         number = 0
         try:
-            for number, line in enumerate(read_lines(file), 1):
-                folder.lines += 1
-                try:
-                    take(orjson.loads(line))
-                except (ValueError, KeyError, TypeError, AttributeError):
-                    folder.unreadable.append(f"{file}, line {number}")
+            with open_to_read(file) as lines:
+                for number, line in enumerate(lines, 1):
+                    folder.lines += 1
+                    try:
+                        take(orjson.loads(line))
+                    except (ValueError, KeyError, TypeError, AttributeError):
+                        folder.unreadable.append(f"{file}, line {number}")
         except (EOFError, zlib.error, gzip.BadGzipFile):
             folder.unreadable.append(f"{file}, after line {number}")
         if time.monotonic() > reported + 5:
@@ -162,7 +129,7 @@ def gaps(minutes: set[str]) -> list[tuple[str, int]]:
 
 
 def distinct(hashes: array) -> np.ndarray:
-    """Each hash once. Sorts the array where it lies: `numpy.unique` would take five times its memory."""
+    """Each hash once. Sorts the array in place: `numpy.unique` would take five times its memory."""
     ordered = np.frombuffer(hashes, np.uint64)
     ordered.sort()
     return ordered[np.append(ordered[1:] != ordered[:-1], True)[: len(ordered)]]
@@ -244,7 +211,7 @@ examples:
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    """Exits with status 2 and one line when the arguments do not fit."""
+    """Exits with status 2 and one line if the arguments do not fit."""
     parser = argparse.ArgumentParser(
         prog="python -m local.reconcile",
         description="Compares what a folder of landed files holds with what was published.",
@@ -270,8 +237,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     if flags.published is not None and flags.published_file:
         parser.error("expected one of --published and --published_file, found both")
     flags.output_path = flags.output_path.rstrip("/")
-    parent, separator, _ = flags.output_path.rpartition("/")
-    flags.dead_letter_path = (flags.dead_letter_path or f"{parent}{separator}dead_letter").rstrip("/")
+    flags.dead_letter_path = (flags.dead_letter_path or sibling(flags.output_path, "dead_letter")).rstrip("/")
     for name in ("output_path", "dead_letter_path"):
         if not re.fullmatch(r"gs://[^/]+(/.+)?|(?!\w+://).+", getattr(flags, name)):
             parser.error(f"--{name}: expected gs://bucket/prefix or a folder, found {getattr(flags, name)!r}")
@@ -286,14 +252,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return flags
 
 
-def whole_number(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, found {text}")
-    return int(text)
-
-
 def sum_of_summaries(path: str) -> int:
-    """How many messages the summaries tell of. Raises OSError, ValueError, TypeError or AttributeError."""
+    """The messages that the summaries count. Raises OSError, ValueError, TypeError or AttributeError."""
     with open(path, "rb") as file:
         summaries = [orjson.loads(line) for line in file if line.strip()]
     if not summaries:
@@ -307,12 +267,12 @@ def main(argv: list[str] | None = None) -> int:
         landed = read_folder(flags.output_path, dead=False)
         dead = read_folder(flags.dead_letter_path, dead=True)
     except (OSError, GoogleAPIError, GoogleAuthError) as error:
-        print(f"reconcile: {(str(error).strip() or repr(error)).splitlines()[0]}", file=sys.stderr)
+        print_error("reconcile", one_line(error))
         return 1
     numbers, off = compare(landed, dead, flags.published)
     print(table(numbers, landed, dead), file=sys.stderr)
     print("\n".join(f"reconcile: {line}" for line in off) or "It adds up.", file=sys.stderr)
-    print(json.dumps(numbers))
+    print_summary(numbers)
     return 1 if off else 0
 
 

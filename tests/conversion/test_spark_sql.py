@@ -21,7 +21,8 @@ from brigade.conversion.run import (
     parse_lines,
     run_query,
 )
-from brigade.landing.pipeline import landed_line, read_event
+from brigade.events.event import read_event
+from brigade.events.members import landed_line
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = """eventId string, eventTimestamp timestamp, eventSource string, eventType string, eventVersion string,

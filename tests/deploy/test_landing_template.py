@@ -11,7 +11,7 @@ import sys
 import pytest
 from apache_beam.options.pipeline_options import WorkerOptions
 
-from brigade.landing import pipeline as pubsub_gcs
+from brigade.landing.arguments import parse_arguments
 from tests.conftest import ROOT
 
 FILE = ROOT / "docker" / "landing_template.json"
@@ -39,7 +39,7 @@ def options() -> dict[str, argparse.Action]:
             return parse(parser, *rest)
 
         patch.setattr(argparse.ArgumentParser, "parse_known_args", spy)
-        pubsub_gcs.parse_arguments([f"--{name}={value}" for name, value in WHOLE.items()])
+        parse_arguments([f"--{name}={value}" for name, value in WHOLE.items()])
     return found
 
 
@@ -131,7 +131,7 @@ def parses(name: str, value: str) -> bool:
     if name == "input_topic":
         del given["input_subscription"]
     try:
-        pubsub_gcs.parse_arguments([f"--{option}={text}" for option, text in given.items()])
+        parse_arguments([f"--{option}={text}" for option, text in given.items()])
     except SystemExit:
         return False
     return True

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from brigade.landing import pipeline as pubsub_gcs
+from brigade.landing.arguments import parse_arguments
 from gcp import commands, demo, landing
 from tests.gcp.stand_ins import StandIns
 
@@ -58,7 +58,7 @@ def test_the_job_runs_as_its_own_account_in_its_own_network(created, capsys):
     assert json.loads(told.out) == {"project": P, "job": JOB, "started": True}
     assert f"https://console.cloud.google.com/dataflow/jobs/europe-west1/{JOB}?project={P}" in told.err
     (flags,) = started(created)
-    own, beam = pubsub_gcs.parse_arguments(flags)  # which refuses a flag that Beam does not know
+    own, beam = parse_arguments(flags)  # which refuses a flag that Beam does not know
     assert own.input_subscription == OUTPUTS["landing_subscription"]
     assert (own.output_path, own.dead_letter_path) == (f"gs://{P}-ml-input/input", f"gs://{P}-ml-input/dead_letter")
     found = beam.get_all_options()

@@ -14,8 +14,8 @@ from google.cloud.monitoring_dashboard_v1.types import Dashboard
 from google.cloud.monitoring_v3.types import AlertPolicy
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 
-from brigade.landing import pipeline as pubsub_gcs
-from tests.landing.test_pubsub_gcs import message
+from brigade.landing.pipeline import build
+from tests.landing.landed import message
 from tests.terraform import terraform_files as terraform
 from tests.terraform.monitoring_rules import DOCUMENTED, Asked, filtered, in_promql, problems, seconds
 from tests.terraform.terraform_values import Values
@@ -190,7 +190,7 @@ def test_the_counters_that_they_name_are_those_that_landing_counts(values, tmp_p
     messages = [message(1), PubsubMessage(b"no event", {}, "2", message(1).publish_time)]
     folders = {"output_path": f"{tmp_path}/input", "dead_letter_path": f"{tmp_path}/dead_letter"}
     shape = {"max_seconds": 60, "max_lines": 10, "max_bytes": 1 << 20, "num_shards": 1}
-    pubsub_gcs.build(pipeline, beam.Create(messages, reshuffle=False), **folders, **shape)
+    build(pipeline, beam.Create(messages, reshuffle=False), **folders, **shape)
     result = pipeline.run()
     result.wait_until_finish()
     counters = result.metrics().query(beam.metrics.MetricsFilter().with_namespace("landing"))["counters"]

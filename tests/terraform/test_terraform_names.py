@@ -121,4 +121,5 @@ def test_what_is_removed_after_a_while_lies_where_the_programs_put_it():
     prefixes = {prefix for rule in rules for prefix in known_or(only(rule, "condition"), "matches_prefix")}
     assert {f"gs://{VALUES.output('input_bucket')}/{prefix.rstrip('/')}" for prefix in prefixes} == written
     suffixes = {suffix for rule in rules for suffix in known_or(only(rule, "condition"), "matches_suffix")}
-    assert suffixes and all(f'{suffix}"' in (ROOT / "pubsub_gcs.py").read_text("utf-8") for suffix in suffixes)
+    code = (ROOT / "brigade" / "landing" / "files.py").read_text("utf-8")
+    assert suffixes and all(f'{suffix}"' in code for suffix in suffixes)

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from brigade.publishing import run as publisher
-from tests.publishing.test_publisher import EVENT, run
+from brigade.publishing import subscription
+from brigade.publishing.outlets import Topic
+from tests.publishing.door import EVENT, run
 
 FORWARDED = {
     "CloudPubSubDeadLetterSourceDeliveryCount": "100",
@@ -20,7 +21,7 @@ FORWARDED = {
 
 @pytest.fixture(autouse=True)
 def soon_quiet(monkeypatch):
-    monkeypatch.setattr(publisher, "QUIET_SECONDS", 1)
+    monkeypatch.setattr(subscription, "QUIET_SECONDS", 1)
 
 
 @pytest.fixture
@@ -128,15 +129,15 @@ def test_what_pubsub_would_not_take_with_replay_of_stays_and_is_told(dead):
 def test_a_topic_that_vanishes_keeps_the_letters(dead, pubsub, monkeypatch):
     for number in range(3):
         dead.put(b"%d" % number, reason="bad_timestamp", detail="d", originalMessageId=str(number))
-    send = publisher.Topic.put
+    send = Topic.put
 
     def vanish(outlet, *message):
         if outlet.topic == dead.documents:
             pubsub.publisher.delete_topic(topic=dead.documents)
-            monkeypatch.setattr(publisher.Topic, "put", send)
+            monkeypatch.setattr(Topic, "put", send)
         send(outlet, *message)
 
-    monkeypatch.setattr(publisher.Topic, "put", vanish)
+    monkeypatch.setattr(Topic, "put", vanish)
     done = replay(dead)
     assert done.status == 1 and done.summary["sent"] == 0 and done.summary["failed"] >= 1
     assert {message.data for message in dead.left(3)} == {b"0", b"1", b"2"}

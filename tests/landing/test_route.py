@@ -1,0 +1,93 @@
+"""Every message leaves once: as a line of its day's folder, or as a dead letter with its reason and its bytes."""
+
+import base64
+import json
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from brigade.landing.route import Route
+from tests.events.examples import event
+from tests.landing.landed import files, land, lines, message
+
+
+def test_events_and_dead_letters_land_in_the_folder_of_their_day_of_publication(tmp_path):
+    sent = [message(1, day=1), message(2, day=2, origin="a"), message(3, data=b"\xff{", day=2, origin="b")]
+    land(sent, tmp_path)
+    assert {path.parent.name for path in files(tmp_path)} == {"dt=2026-11-01", "dt=2026-11-02"}
+    landed = {line["eventId"]: line["pubsub"] for line in lines(tmp_path)}
+    assert landed["event-2"] == {
+        "messageId": "id-2",
+        "publishTime": "2026-11-02T23:59:00.000002Z",
+        "attributes": {"origin": "a"},
+    }
+    (dead,) = lines(tmp_path, "dead_letter")
+    assert base64.b64decode(dead.pop("data")) == b"\xff{"
+    assert dead.pop("detail")
+    assert dead == {
+        "reason": "not_utf8",
+        "messageId": "id-3",
+        "publishTime": "2026-11-02T23:59:00.000003Z",
+        "attributes": {"origin": "b"},
+    }
+
+
+VALUES_IN_JSON = (b'""', b"0", b"null", b"[]", b"{}", b'" "', b"true", b"1e999", b'"2019-13-01T00:00:00Z"')
+PIECES = (b'"', b"{", b"}", b",", b"\\", b"\n", b"\x00", b"\xed\xa0\x80", b"\\ud800", b"[" * 2000, b'"pubsub": {}, ')
+PLACE = st.floats(0, 1)
+MUTATIONS = st.one_of(
+    st.tuples(st.just("set"), PLACE, st.integers(0, 255).map(lambda byte: bytes([byte]))),
+    st.tuples(st.just("cut"), PLACE, st.sampled_from((1, 1, 1, 10, 1000))),
+    st.tuples(st.just("put"), PLACE, st.sampled_from(PIECES) | st.binary(max_size=8)),
+    st.tuples(st.just("repeat"), PLACE, st.integers(1, 40)),
+    st.tuples(st.just("rename"), st.sampled_from((b"eventId", b"payload", b"docId", b"eventTimestamp", b"doc")), PLACE),
+    st.tuples(st.just("value"), st.sampled_from((b'"texto teste"', b'"2019-04-02T21:55:57Z"', b'"event-1"')), PLACE),
+)
+
+
+def mutated(data: bytes, mutations: list[tuple]) -> bytes:
+    """The bytes after small changes: flipped, cut, repeated, swapped for JSON's own characters."""
+    for kind, what, how in mutations:
+        if kind == "rename":
+            data = data.replace(what, what.upper(), 1)
+        elif kind == "value":
+            data = data.replace(what, VALUES_IN_JSON[int(how * (len(VALUES_IN_JSON) - 1))], 1)
+        else:
+            at = int(what * len(data))
+            if kind == "set":
+                data = data[:at] + how + data[at + 1 :]
+            elif kind == "cut":
+                data = data[:at] + data[at + how :]
+            elif kind == "put":
+                data = data[:at] + how + data[at:]
+            else:
+                data = data[: at + how] + data[at:]
+    return data
+
+
+@pytest.mark.long
+def test_ten_thousand_mutated_messages_land_or_are_dead_letters(tmp_path):
+    sent = []
+
+    @settings(max_examples=10_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(MUTATIONS, max_size=4))
+    def each_leaves_once(mutations):
+        one = message(len(sent), mutated(event(1), mutations))
+        route = Route("input", "dead_letter")
+        route.start_bundle()
+        ((folder, (_, line)),) = route.process(one)
+        assert folder in ("input/dt=2026-11-01", "dead_letter/dt=2026-11-01")
+        assert line.endswith(b"\n") and b"\n" not in line[:-1] and json.loads(line)
+        sent.append(one)
+
+    each_leaves_once()
+    assert len(sent) >= 10_000
+    land(sent, tmp_path, max_lines=5000, max_bytes=64 << 20)
+    landed, dead = lines(tmp_path), lines(tmp_path, "dead_letter")
+    identities = Counter(line["pubsub"]["messageId"] for line in landed) + Counter(line["messageId"] for line in dead)
+    assert identities == Counter(one.message_id for one in sent)
+    assert len(landed) > 100 and len({line["reason"] for line in dead}) >= 6
+    by_id = {one.message_id: one.data for one in sent}
+    assert all(base64.b64decode(line["data"]) == by_id[line["messageId"]] for line in dead)
