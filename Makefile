@@ -171,7 +171,7 @@ lock: ## pins what pyproject.toml names in requirements.txt, the DAG's and check
 	@.venv/bin/uv pip compile airflow/requirements.in -o airflow/requirements.txt $(LOCK)
 	@.venv/bin/uv pip compile terraform/requirements.in -o terraform/requirements.txt $(LOCK)
 	@.venv/bin/uv pip compile cloud_function/requirements.txt -o docker/serve.txt -c requirements.txt --generate-hashes $(LOCK)
-	@.venv/bin/uv pip compile docker/landing.in -o docker/landing.txt -c requirements.txt --generate-hashes $(LOCK)
+	@.venv/bin/uv pip compile pyproject.toml --extra landing -o docker/landing.txt -c requirements.txt --generate-hashes $(LOCK)
 	@.venv/bin/uv pip compile docker/build.in -o docker/build.txt --generate-hashes $(LOCK)
 
 clean: ## removes all that was made here: .venv, .local, caches

@@ -26,10 +26,10 @@ from brigade.models.document_model import (
     FeatureParameters,
 )
 from local import guard
-from local.services import FUNCTION, OUTPUT_BUCKET, PROJECT, Services
+from local.services import OUTPUT_BUCKET, PROJECT, Services
 
 ROOT = Path(__file__).parent.parent
-SOURCES = {"brigade": FUNCTION, "plain": ROOT / "benchmarks" / "plain_function" / "main.py"}
+SOURCES = {"brigade": ROOT / "cloud_function" / "main.py", "plain": ROOT / "benchmarks" / "plain_function" / "main.py"}
 SIDES = tuple(SOURCES)
 NAME = "doc-classification-model-{}".format
 

@@ -22,7 +22,7 @@ from benchmarks.functions import ROOT, Beside, cloud, framework, upload, write_m
 from benchmarks.sessions import say
 from brigade.publishing.generated import generate
 from local import emulators
-from local.services import DEAD_LETTER_TOPIC, FUNCTION, RESULT_TOPIC, TOPIC, Services
+from local.services import DEAD_LETTER_TOPIC, RESULT_TOPIC, TOPIC, Services
 
 SWAP_SECONDS, SETTLED_SWAPS, GROWTH = 2, 10, 1.15
 ALLOWED = {200, 400, 404, 405, 413}
@@ -40,7 +40,8 @@ def promote(name: str) -> None:
     """What the operator does. Raises RuntimeError."""
     command = [
         sys.executable,
-        FUNCTION.with_name("model_store.py"),
+        "-m",
+        "brigade.models",
         "promote",
         os.environ["MODELS_URI"],
         name,

@@ -4,7 +4,7 @@
 
     build/brigade.zip                  brigade/, for Spark's --py-files and Dataproc's pythonFileUris
     build/cloud_function/              the door main.py, requirements.txt, and the modules of brigade/ that the door
-    build/scheduler/                   reaches: what `gcloud functions deploy --source` takes
+    build/scheduler/                   reaches: the folder that `gcloud functions` deploys
 
 The same content gives the same bytes. A build appears at its place in one step, whole.
 """
