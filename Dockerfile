@@ -24,12 +24,16 @@ RUN go install github.com/apache/beam/sdks/v2/python/container@v2.77.0 && mv /bo
 # version does not matter here.
 FROM gcr.io/dataflow-templates-base/python313-template-launcher-base@sha256:3b739eee1143263b8f4740beb0b18a28e511533ebb8b1577bd3fdf2b05bd223d AS launcher
 
-# One package, google-apitools, is published as source only; the pinned setuptools builds it, and stays in this stage.
+# google-apitools is published as source only; the pinned setuptools builds it and stays in this stage.
 FROM base AS landing-packages
 COPY docker/build.txt docker/landing.txt /tmp/
 RUN pip install --no-cache-dir --require-hashes --only-binary=:all: --requirement=/tmp/build.txt \
     && pip install --no-cache-dir --require-hashes --only-binary=:all: --no-binary=google-apitools --no-build-isolation \
         --prefix=/packages --requirement=/tmp/landing.txt
+# The project's own package: the workers unpickle what refers to it.
+COPY pyproject.toml README.md /source/
+COPY brigade /source/brigade
+RUN pip install --no-cache-dir --no-index --no-deps --no-build-isolation --prefix=/packages /source
 
 # One image launches the template and runs on the workers, so that both have the same packages:
 # https://docs.cloud.google.com/dataflow/docs/guides/templates/configuring-flex-templates
@@ -64,12 +68,20 @@ FROM base AS serve-packages
 COPY docker/serve.txt /tmp/
 RUN pip install --no-cache-dir --require-hashes --only-binary=:all: --prefix=/packages --requirement=/tmp/serve.txt
 
+# The function's folder, by the program that builds it everywhere; it needs nothing but Python.
+FROM base AS serve-source
+WORKDIR /source
+COPY brigade ./brigade
+COPY cloud_function ./cloud_function
+COPY scheduler ./scheduler
+COPY local/package.py ./local/
+RUN python -m local.package
+
 FROM base AS serve
 RUN useradd --system --uid=10001 --user-group --no-create-home --shell=/usr/sbin/nologin brigade
 COPY --from=serve-packages /packages /usr/local
+COPY --from=serve-source /source/build/cloud_function /function
 WORKDIR /function
-COPY cloud_function/document_model.py cloud_function/environment.py cloud_function/events.py cloud_function/main.py \
-    cloud_function/model_commands.py cloud_function/model_files.py cloud_function/model_store.py ./
 # Compiled here, since the function's user cannot write beside them: a cold start has that to do no more.
 RUN pip check && python -m compileall -q . && MODELS_URI=/models python -c "import main"
 USER 10001:10001

@@ -41,7 +41,7 @@ PYTEST = $(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(if $(fil
 unexport PYTHONPATH SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
 .PHONY: help setup need-gcloud need-tools demo test test-all test-apart test-spark35 test-airflow test-bare lint lint-terraform format \
-	up down tutorial reconcile bench bench-pubsub bench-landing bench-convert bench-train bench-serve preflight gcp-plan gcp-up \
+	package up down tutorial reconcile bench bench-pubsub bench-landing bench-convert bench-train bench-serve preflight gcp-plan gcp-up \
 	gcp-landing gcp-demo gcp-down lock clean
 
 help: ## prints this list
@@ -49,7 +49,7 @@ help: ## prints this list
 
 setup: .venv/installed ## checks what the machine must have, and creates .venv with the pinned requirements
 
-.venv/installed: requirements.txt local/setup.sh local/machine.sh
+.venv/installed: requirements.txt pyproject.toml local/setup.sh local/machine.sh
 	@bash local/setup.sh
 
 # What single targets need besides is asked for before all else.
@@ -71,22 +71,23 @@ test-all: setup ## runs all tests: also kills, clusters, gcloud, Terraform, the 
 
 test-apart: setup ## … what test-all has beyond test
 	@$(PYTEST) -m 'not ($(QUICK)) and not airflow' --durations=10
-	@PUBSUB=official $(PYTEST) tests/test_pubsub_delivery.py tests/test_pubsub_http.py tests/test_pubsub_push.py \
-		tests/test_pubsub_resources.py
+	@PUBSUB=official $(PYTEST) $(filter-out %_broker.py,$(wildcard tests/local/test_pubsub_*.py))
 
 test-spark35: setup ## runs the Spark code's tests on Spark 3.5.3, that of Dataproc image 2.3
 	@bash local/setup.sh spark35
-	@exec .venv-spark35/bin/python -m pytest tests/test_spark_sql.py tests/test_train_ml_model.py
+	@exec .venv-spark35/bin/python -m pytest tests/conversion tests/training -m 'not (cluster or faults)'
 
 test-airflow: setup ## runs the Airflow DAG against the stand-ins, with Airflow in an environment of its own
 	@bash local/setup.sh airflow
-	@exec $(PY) -m pytest tests/test_airflow.py
+	@exec $(PY) -m pytest tests/deploy/test_airflow.py
 
 test-bare: ## runs make demo and make test on bare Debian machines, as root with debootstrap; SUITES="bookworm trixie"
 	@SUITES='$(SUITES)' TARGETS='$(TARGETS)' AS_USER='$(AS_USER)' MIRROR='$(MIRROR)' bash tests/bare_machine.sh
 
-lint: setup ## checks style and formatting
+lint: setup ## checks style, formatting, who imports whom, and types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	@.venv/bin/lint-imports
+	@.venv/bin/mypy
 
 lint-terraform: setup ## checks Terraform's formatting, and by checkov Terraform, Dockerfile, workflows and forgotten secrets
 	@bash local/setup.sh checkov
@@ -96,6 +97,9 @@ lint-terraform: setup ## checks Terraform's formatting, and by checkov Terraform
 
 format: setup ## formats the code
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
+
+package: setup ## builds build/: brigade.zip for Spark, and the folders of the functions to deploy
+	@$(PY) -m local.package
 
 up: setup ## starts the local cloud and leaves it running: eval "$(make -s up)" sets the variables that find it; EMPTY=1 creates nothing
 	@$(PY) -m local.services up $(if $(EMPTY),--empty)
@@ -162,15 +166,16 @@ gcp-down: need-tools setup ## ends landing and removes everything from PROJECT=P
 	@exec $(PY) -m gcp.resources down --project='$(PROJECT)' --region='$(REGION)' --buckets='$(BUCKETS)' $(if $(YES),--yes)
 
 lock: LOCK := --python-version 3.11 --universal --no-emit-index-url -q
-lock: ## pins requirements.in into requirements.txt, the project's, the DAG's and checkov's, and with hashes those of the images
-	@.venv/bin/uv pip compile requirements.in -o requirements.txt $(LOCK)
+lock: ## pins what pyproject.toml names in requirements.txt, the DAG's and checkov's, and with hashes those of the images
+	@.venv/bin/uv pip compile pyproject.toml --all-extras -o requirements.txt $(LOCK)
 	@.venv/bin/uv pip compile airflow/requirements.in -o airflow/requirements.txt $(LOCK)
 	@.venv/bin/uv pip compile terraform/requirements.in -o terraform/requirements.txt $(LOCK)
 	@.venv/bin/uv pip compile cloud_function/requirements.txt -o docker/serve.txt -c requirements.txt --generate-hashes $(LOCK)
-	@.venv/bin/uv pip compile docker/landing.in -o docker/landing.txt -c requirements.txt --generate-hashes $(LOCK)
+	@.venv/bin/uv pip compile pyproject.toml --extra landing -o docker/landing.txt -c requirements.txt --generate-hashes $(LOCK)
 	@.venv/bin/uv pip compile docker/build.in -o docker/build.txt --generate-hashes $(LOCK)
 
 clean: ## removes all that was made here: .venv, .local, caches
 	@[ ! -x $(PY) ] || $(PY) -m local.services down
-	@rm -rf .venv .venv-airflow .venv-checkov .venv-spark35 .local .pytest_cache .ruff_cache .hypothesis spark-warehouse artifacts
+	@rm -rf .venv .venv-airflow .venv-checkov .venv-spark35 .local .pytest_cache .ruff_cache .mypy_cache \
+		.import_linter_cache .hypothesis build *.egg-info spark-warehouse artifacts
 	@find . -name __pycache__ -prune -exec rm -rf {} +

@@ -160,7 +160,7 @@ def ask_json(command: Sequence[str], extra: Mapping[str, str] | None = None, *, 
 
 
 def python(program: str, *arguments: str) -> list[str]:
-    """A command that runs a program of this project with the Python that runs this one."""
+    """A command that runs a program of this project, or `-m` and a module, with the Python that runs this one."""
     own = Path(sys.executable)
     return [str(own.relative_to(ROOT)) if own.is_relative_to(ROOT) else str(own), program, *arguments]
 
@@ -180,9 +180,10 @@ class Terraform:
         return ["terraform", f"-chdir={folder}", *arguments]
 
     def prepare(self) -> None:
-        """Fetches the providers, and makes the project's workspace if there is none."""
+        """Builds what Terraform uploads, fetches the providers, and makes the project's workspace if there is none."""
         if not self.folder.is_dir():
             raise Failed(f"expected Terraform's files in {self.folder}, found no such folder")
+        run(python("-m", "local.package"))
         run(self.command("init", "-input=false"))
         run(self.command("workspace", "select", "-or-create", self.project))
 

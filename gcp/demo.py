@@ -46,9 +46,9 @@ class Demo:
         return json.loads(ask(python("publisher.py", *flags, f"--topic={self.topic}"), errors=None).splitlines()[-1])
 
     def serving_model(self) -> dict | None:
-        """The row of the model that serves, as model_store.py lists it, or None. Raises Failed."""
+        """The row of the model that serves, as `python -m brigade.models list` says it, or None. Raises Failed."""
         try:
-            found = json.loads(ask(python("cloud_function/model_store.py", "list", self.models, "--json")))
+            found = json.loads(ask(python("-m", "brigade.models", "list", self.models, "--json")))
         except Failed as problem:
             if "found none" in str(problem):
                 return None
@@ -188,7 +188,7 @@ def where_to_look(demo: Demo) -> None:
     say(f"  the function's log      gcloud functions logs read classify --gen2 {flags} --limit=20")
     pull = "gcloud pubsub subscriptions pull sub-brigade-dead-letter --limit=5"
     say(f"  what it could not read  {pull} --project={demo.project}")
-    say(f"  which model serves      python cloud_function/model_store.py list {demo.models}")
+    say(f"  which model serves      python -m brigade.models list {demo.models}")
 
 
 def run(project: str, region: str, seconds: float, seed: int) -> dict:

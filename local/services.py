@@ -4,23 +4,25 @@
     python -m local.services up --empty    creates nothing, for the tutorial's commands, which do
     python -m local.services down          ends what `up` started, by process id
 
-Programs find the services through the environment variables that Google's own libraries and `gcloud` read. Everything
-that is kept lies in one folder.
+Programs find the services through the environment variables that Google's own libraries and `gcloud` read. Functions
+run from the folders that are built for deployment. All files lie in one folder.
 """
 
 import argparse
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from functools import cached_property
 from pathlib import Path
 
-from local import emulators, guard
+from local import emulators, guard, package
 
 ROOT = Path(__file__).parent.parent
 PROJECT = "brigade-local"
@@ -32,10 +34,9 @@ RESULT_TOPIC = f"projects/{PROJECT}/topics/topic-brigade-classified"
 DEAD_LETTER_TOPIC = f"projects/{PROJECT}/topics/topic-brigade-dead-letter"
 TEMPLATE = f"projects/{PROJECT}/regions/{REGION}/workflowTemplates/brigade-retrain"
 INPUT_BUCKET, OUTPUT_BUCKET, CODE_BUCKET = "ml_input", "ml_output", "ml_code"
-FUNCTION = ROOT / "cloud_function" / "main.py"
-TRIGGER = ROOT / "scheduler" / "main.py"
+FUNCTIONS = {"predict": "cloud_function", "classify": "cloud_function", "trigger": "scheduler"}  # entry point → folder
+PROGRAMS = ("spark_sql.py", "train_ml_model.py")  # of the workflow's jobs
 SCHEDULE_ANCHOR = "2026-01-05"
-CODE = ("spark_sql.py", "train_ml_model.py", "cloud_function/document_model.py")
 
 
 class Services:
@@ -55,6 +56,12 @@ class Services:
         # The last started first: what uses a service ends before the service.
         for name in reversed(list(self.processes)):
             self.stop(name)
+
+    @cached_property
+    def build(self) -> Path:
+        """The folder of a build of its own, which stays as it is while the services run."""
+        package.build(self.folder / "build")
+        return self.folder / "build"
 
     def start(self, name: str, command: list[str], **environment: str) -> subprocess.Popen:
         """Starts a guarded process that writes to `logs/<name>.log`."""
@@ -112,12 +119,13 @@ class Services:
         client = storage.Client(project=PROJECT)
         for bucket in (INPUT_BUCKET, OUTPUT_BUCKET, CODE_BUCKET):
             client.create_bucket(bucket)
-        for path in CODE:
-            client.bucket(CODE_BUCKET).blob(Path(path).name).upload_from_filename(ROOT / path)
+        for path in (*(ROOT / name for name in PROGRAMS), self.build / "brigade.zip"):
+            client.bucket(CODE_BUCKET).blob(path.name).upload_from_filename(path)
 
-    def start_function(self, target: str, source: str | Path = FUNCTION, port: int = 0, **environment: str) -> int:
-        """Starts an entry point of a function under functions-framework; returns its port when it listens. The process
-        has the entry point's name."""
+    def start_function(self, target: str, source: Path | None = None, port: int = 0, **environment: str) -> int:
+        """Starts an entry point under functions-framework, of the project's own functions unless a source is given;
+        returns its port when it listens. The process has the entry point's name."""
+        source = source or self.build / FUNCTIONS[target] / package.DOOR
         port = port or emulators.free_port()
         settings = {"MODEL_REFRESH_SECONDS": "5"} | environment
         process = self.start(target, function_command(target, source, port), **settings)
@@ -172,7 +180,7 @@ def serve(folder: Path, empty: bool) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal that started it may close
     with Services(folder) as services:
         services.start_emulators()
-        urls = {"TRIGGER_URL": services.start_function("trigger", TRIGGER)}
+        urls = {"TRIGGER_URL": services.start_function("trigger")}
         if not empty:
             services.create_resources()
             urls["PREDICT_URL"] = services.start_function("predict")
@@ -209,8 +217,6 @@ def running(folder: Path) -> dict | None:
 def up(folder: Path, empty: bool) -> int:
     state = running(folder)
     if state is None:
-        import shutil
-
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         with open(folder / "services.log", "wb") as output:

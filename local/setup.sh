@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Finds what the machine must have, installs what it may, and creates .venv with the pinned requirements.
+# Finds what the machine must have, installs what it may, and creates .venv with the pinned requirements and this project.
 #   setup.sh              .venv
 #   setup.sh spark35      .venv-spark35: the same with the Spark of Dataproc image 2.3
 #   setup.sh airflow      .venv-airflow: Airflow alone, which wants much in other versions
@@ -16,11 +16,11 @@ fi
 check_machine
 
 venv=.venv${1:+-$1}
-requirements=requirements.txt change=
+requirements=requirements.txt change="" project="--editable ." # brigade/ is used where it lies
 case "${1:-}" in
   spark35) change='s/^pyspark==.*/pyspark==3.5.3/; s/^py4j==.*/py4j==0.10.9.7/' ;;
-  airflow) requirements=airflow/requirements.txt ;;
-  checkov) requirements=terraform/requirements.txt ;;
+  airflow) requirements=airflow/requirements.txt project="" ;;
+  checkov) requirements=terraform/requirements.txt project="" ;;
 esac
 
 if ! "$venv/bin/python" -c '' 2>/dev/null; then
@@ -33,7 +33,9 @@ cache=$venv/cache
 trap 'rm -rf "$cache"' EXIT
 say "installing the pinned requirements into $venv; the first time takes a minute"
 quietly "$venv/bin/python" -m pip install --no-cache-dir --disable-pip-version-check uv
-quietly "$venv/bin/uv" pip install --cache-dir "$cache" --python "$venv/bin/python" -r <(sed "$change" "$requirements")
+# shellcheck disable=SC2086 # two words, or none
+quietly "$venv/bin/uv" pip install --cache-dir "$cache" --python "$venv/bin/python" $project \
+  -r <(sed "$change" "$requirements")
 
 # Spark's own place for what a machine has: whoever starts Spark from this environment gets this Java.
 java=$(find_java)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from local import emulators
-from local.services import ROOT, TRIGGER, Services
+from local.services import ROOT, Services
 
 BY_HAND = ROOT / "docs" / "by_hand.md"
 ON_GCP_ONLY = "# on GCP only"
@@ -54,7 +54,7 @@ def answers(of: Iterable[str], folder: Path) -> Iterator[tuple[str, str]]:
     """Runs the commands one after another on a new cloud in `folder`; yields each with its answer. Raises Failed."""
     with Services(folder) as services:
         services.start_emulators()
-        url = f"http://127.0.0.1:{services.start_function('trigger', TRIGGER)}/"
+        url = f"http://127.0.0.1:{services.start_function('trigger')}/"
         environment = services.environment | {
             "CLOUDSDK_CONFIG": str(folder / "gcloud"),  # not this user's own
             "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",

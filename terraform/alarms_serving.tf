@@ -265,10 +265,10 @@ resource "google_monitoring_alert_policy" "old_model" {
     content   = <<-EOT
       $${log.extracted_label.model} still serves, a week after the next one was due. Which models are there, and why does none of the newer ones serve?
 
-          python cloud_function/model_store.py list ${local.models_uri}
+          python -m brigade.models list ${local.models_uri}
 
       - None is newer: what became of the weekly calls? `gcloud logging read 'resource.type="cloud_run_revision" AND jsonPayload.logger="scheduler"' --freshness=36d --format="value(timestamp, jsonPayload.message)" --project=${var.project_id}` Each says what was decided, and why; logs older than 30 days are in `gs://${local.logs_bucket}`.
-      - One is newer and was not promoted: the reason stands beside it. If it is good all the same: `python cloud_function/model_store.py promote ${local.models_uri} MODEL`
+      - One is newer and was not promoted: the reason stands beside it. If it is good all the same: `python -m brigade.models promote ${local.models_uri} MODEL`
       - `MODEL_PIN` is set: the functions serve that one until it is taken away.
     EOT
 

@@ -1,5 +1,5 @@
 # The three functions: classify (Pub/Sub pushes to it), predict (HTTP), and the trigger (Cloud Scheduler calls it). Each is a
-# folder of this repository, zipped; none can be called without an identity.
+# folder that `make package` has built, zipped; none can be called without an identity.
 
 locals {
   python_runtime = "python312"
@@ -18,16 +18,28 @@ locals {
 
 data "archive_file" "serving" {
   type        = "zip"
-  source_dir  = "${path.module}/../cloud_function"
+  source_dir  = "${path.module}/../build/cloud_function"
   output_path = "${path.module}/.build/cloud_function.zip"
-  excludes    = ["__pycache__", "__pycache__/**"]
+
+  lifecycle {
+    precondition {
+      condition     = fileexists("${path.module}/../build/cloud_function/main.py")
+      error_message = "Expected ../build/cloud_function, found no such folder. Run `make package` first; `make gcp-up` does."
+    }
+  }
 }
 
 data "archive_file" "trigger" {
   type        = "zip"
-  source_dir  = "${path.module}/../scheduler"
+  source_dir  = "${path.module}/../build/scheduler"
   output_path = "${path.module}/.build/scheduler.zip"
-  excludes    = ["__pycache__", "__pycache__/**"]
+
+  lifecycle {
+    precondition {
+      condition     = fileexists("${path.module}/../build/scheduler/main.py")
+      error_message = "Expected ../build/scheduler, found no such folder. Run `make package` first; `make gcp-up` does."
+    }
+  }
 }
 
 # The content's hash in the name: a change of the source, and nothing else, makes a new function.

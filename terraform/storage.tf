@@ -187,10 +187,17 @@ resource "google_storage_bucket_object" "programs" {
   for_each = {
     "spark_sql.py"      = "../spark_sql.py"
     "train_ml_model.py" = "../train_ml_model.py"
-    "document_model.py" = "../cloud_function/document_model.py"
+    "brigade.zip"       = "../build/brigade.zip"
   }
 
   bucket = google_storage_bucket.code.name
   name   = each.key
   source = "${path.module}/${each.value}"
+
+  lifecycle {
+    precondition {
+      condition     = fileexists("${path.module}/${each.value}")
+      error_message = "Expected ${each.value}, found no such file. Run `make package` first; `make gcp-up` does."
+    }
+  }
 }

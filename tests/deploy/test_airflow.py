@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import requests
@@ -94,8 +95,10 @@ def cloud(storage_emulator) -> storage.Client:
     for name in ("ml_input", "ml_output", "ml_code"):
         if not client.bucket(name).exists():
             client.create_bucket(name)
-    for name in ("spark_sql.py", "train_ml_model.py", "document_model.py"):
+    for name in ("spark_sql.py", "train_ml_model.py"):
         client.bucket("ml_code").blob(name).upload_from_string(PROGRAM)
+    empty_zip = b"PK\5\6" + bytes(18)
+    client.bucket("ml_code").blob("brigade.zip").upload_from_string(empty_zip)
     return client
 
 
@@ -123,7 +126,7 @@ def airflow(storage_emulator, tmp_path_factory):
     """airflow(program, *arguments, **environment): a program of Airflow's environment, with its output as text."""
     home = tmp_path_factory.mktemp("airflow")
     (home / "config").mkdir()
-    shutil.copy(ROOT / "tests" / "airflow_local_settings.py", home / "config")
+    shutil.copy(Path(__file__).with_name("airflow_local_settings.py"), home / "config")
     connection = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True, "project": "brigade-test"}}
     foreign = ("AIRFLOW", "GOOGLE", "PYTHON", "SCHEDULE_ANCHOR", "WORKFLOW_TEMPLATE", "MODELS_URI")
     base = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
@@ -228,7 +231,7 @@ def test_a_run_starts_the_template_and_ends_with_a_model_of_its_day_though_the_f
     train = template["jobs"][1]["pysparkJob"]
     assert succeeded["parameters"]["OUTPUT"] == train["args"][1]
     assert succeeded["parameters"]["TRAIN_PROGRAM"] == train["mainPythonFileUri"]
-    assert succeeded["parameters"]["FEATURES_MODULE"] == train["pythonFileUris"][1]
+    assert succeeded["parameters"]["PACKAGE"] == train["pythonFileUris"][0]
     assert [node["state"] for node in failed["graph"]["nodes"]] == ["COMPLETED", "FAILED"]
     assert [node["state"] for node in succeeded["graph"]["nodes"]] == ["COMPLETED", "COMPLETED"]
     models = [blob.name for blob in cloud.list_blobs("ml_output")]

@@ -1,11 +1,12 @@
 """The Dockerfile: what goes into the two images, and that what goes into `serve` is enough to serve."""
 
-import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,7 +62,7 @@ def environment(name: str) -> dict[str, str]:
 
 
 def copied(name: str) -> list[str]:
-    """The files of this repository that the stage copies."""
+    """The files and folders of this repository that the stage copies."""
     texts = [text for text in STAGES[name].all("COPY") if not text.startswith("--from=")]
     return [file for text in texts for file in text.split()[:-1]]
 
@@ -94,6 +95,9 @@ def test_the_servers_own_socket_has_a_place_where_the_functions_user_may_write()
 def test_every_package_is_checked_by_its_hash_and_no_other_door_is_open():
     runs = [text for stage in STAGES.values() for text in stage.all("RUN")]
     installs = [part for text in runs for part in text.split("&&") if "pip install" in part]
+    (own,) = [part for part in installs if part.endswith(" /source")]
+    assert "--no-index" in own and "--no-deps" in own and "--no-build-isolation" in own
+    installs.remove(own)
     assert len(installs) == len(LOCKS)
     for part in installs:
         assert "--require-hashes" in part and "--no-cache-dir" in part and "--only-binary=:all:" in part
@@ -145,31 +149,28 @@ def test_the_workers_program_is_of_the_same_beam():
 # -------------------------------------------------------------------------------------------------- what is copied
 
 
-def local_imports(path: Path) -> set[Path]:
-    """The file and all files beside it that it imports, also inside functions, and that these import."""
-    found, waiting = set(), [path]
-    while waiting:
-        file = waiting.pop()
-        if file in found:
-            continue
-        found.add(file)
-        for node in ast.walk(ast.parse(file.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) else []
-            waiting += [sibling for name in names if (sibling := file.parent / f"{name}.py").exists()]
-    return found
+def test_the_function_s_folder_is_the_one_that_make_package_builds():
+    assert STAGES["serve-source"].all("RUN") == ["python -m local.package"]
+    froms = [text for text in STAGES["serve"].all("COPY") if "/source/" in text]
+    assert froms == ["--from=serve-source /source/build/cloud_function /function"]
+    assert STAGES["serve-source"].all("WORKDIR") == ["/source"] and copied("serve") == []
 
 
-@pytest.mark.parametrize("name, program", [("serve", "cloud_function/main.py"), ("landing", "pubsub_gcs.py")])
-def test_an_image_has_its_program_all_that_this_imports_and_nothing_else(name, program):
-    needed = {str(path.relative_to(ROOT)) for path in local_imports(ROOT / program)}
-    assert set(copied(name)) == needed
+def test_landing_has_its_door_and_the_package_is_installed():
+    assert copied("landing") == ["pubsub_gcs.py"]
+    assert {"brigade", "pyproject.toml", "README.md"} < set(copied("landing-packages"))
+
+
+def test_the_package_is_built_by_the_pinned_setuptools():
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
+    (locked,) = re.findall(r"^(\S+==\S+) ", (ROOT / "docker" / "build.txt").read_text(), re.M)
+    assert build["requires"] == [locked]
 
 
 def test_the_build_sees_what_it_copies_and_nothing_else():
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
-    assert lines[0] == "*" and all(line.startswith("!") for line in lines[1:])
-    seen = {str(path.relative_to(ROOT)) for line in lines[1:] for path in ROOT.glob(line[1:])}
+    assert lines[0] == "*" and lines[-1] == "**/__pycache__" and all(line.startswith("!") for line in lines[1:-1])
+    seen = {str(path.relative_to(ROOT)) for line in lines[1:-1] for path in ROOT.glob(line[1:])}
     assert seen == {file for name in STAGES for file in copied(name)}
 
 
@@ -187,11 +188,18 @@ def test_what_dataflow_starts_is_where_it_looks_for_it():
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory) -> Path:
-    """What the image `serve` has: `function` with the copied files, `venv` with the lock's packages by their hashes."""
+    """What the image has: `function` as its stage builds it, `venv` with the lock's packages by their hashes."""
     place = tmp_path_factory.mktemp("serve")
-    (place / "function").mkdir()
-    for file in copied("serve"):
-        (place / "function" / Path(file).name).write_bytes((ROOT / file).read_bytes())
+    for text in STAGES["serve-source"].all("COPY"):
+        file, target = text.split()
+        target = place / "source" / target / (Path(file).name if target.endswith("/") else "")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (ROOT / file).is_dir() else shutil.copy)(ROOT / file, target)
+    (run,) = STAGES["serve-source"].all("RUN")
+    command = [sys.executable, "-S", *run.split()[1:]]  # without any package
+    done = subprocess.run(command, cwd=place / "source", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shutil.copytree(place / "source" / "build" / "cloud_function", place / "function")
     uv, python = str(ROOT / ".venv" / "bin" / "uv"), str(place / "venv" / "bin" / "python")
     lock = str(ROOT / "docker" / "serve.txt")
     for command in (

@@ -23,7 +23,6 @@ from local.services import (
     ROOT,
     SUBSCRIPTION,
     TOPIC,
-    TRIGGER,
     Services,
 )
 
@@ -90,7 +89,7 @@ def what_trains(services) -> None:
     template = services.folder / "template.yaml"
     template.write_text(yaml.safe_dump(yaml.safe_load((ROOT / "workflow_template.yaml").read_text())))
     gcloud("dataproc", "workflow-templates", "import", "brigade-retrain", f"--source={template}", f"--region={REGION}")
-    url = f"http://127.0.0.1:{services.start_function('trigger', TRIGGER)}/"
+    url = f"http://127.0.0.1:{services.start_function('trigger')}/"
     schedule = ["--schedule=0 2 * * 1", "--time-zone=Etc/UTC", f"--uri={url}", "--http-method=POST"]
     gcloud("scheduler", "jobs", "create", "http", "brigade-retrain", f"--location={REGION}", *schedule)
 

@@ -12,15 +12,27 @@ import yaml
 
 from gcp import commands, demo, landing, resources
 from tests.conftest import ROOT
+from tests.deploy.test_workflow_template import parser_of
 from tests.terraform.terraform_project import CONFIGURATION, PROJECT, TEMPLATE_TEXT, VALUES, here, known_or, named, only
 from tests.terraform.terraform_values import Values
-from tests.test_readme import BY_HAND, program
+from tests.test_readme import BY_HAND
 
 ELSEWHERE = "europe-west4"
 # Where people and programs name things: documents, settings, and all programs but tests and benchmarks.
 WRITTEN = [
     path
-    for pattern in ("*.md", "docs/*.md", "Makefile", "*.yaml", "Dockerfile*", "*.py", "*/*.py", "gcp/*", ".ci/*")
+    for pattern in (
+        "*.md",
+        "docs/*.md",
+        "Makefile",
+        "*.yaml",
+        "Dockerfile*",
+        "*.py",
+        "*/*.py",
+        "brigade/*/*.py",
+        "gcp/*",
+        ".ci/*",
+    )
     for path in sorted(ROOT.glob(pattern))
     if path.is_file() and path.relative_to(ROOT).parts[0] not in ("tests", "benchmarks")
 ]
@@ -103,7 +115,7 @@ def test_gcp_down_keeps_the_buckets_that_terraform_would_not_empty():
 
 def test_landing_understands_what_make_gcp_landing_tells_it():
     given = landing.job_flags(PROJECT, [str(VALUES.output(name)) for name in landing.OUTPUTS], 3, False)
-    own, beam = program("pubsub_gcs.py").parse_arguments(given)
+    own, beam = parser_of("pubsub_gcs.py")(given)
     assert own.input_subscription.rsplit("/", 1)[1] in named("google_pubsub_subscription")
     known = beam.get_all_options()
     assert known["subnetwork"].rsplit("/", 1)[1] in named("google_compute_subnetwork")

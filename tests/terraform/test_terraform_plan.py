@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from local import package
 from tests.conftest import ROOT
 from tests.terraform import terraform_files as terraform
 from tests.terraform import terraform_provider, terraform_schema
@@ -38,8 +39,9 @@ class Workplace:
             if name != "backend.tf":  # somebody's own, like the variables' values
                 (self.folder / name).write_text(text, "utf-8")
         for path in ROOT.iterdir():
-            if path.name[0] != "." and path.name != "terraform":
+            if path.name[0] != "." and path.name not in ("terraform", "build"):
                 (folder / path.name).symlink_to(path)
+        package.build(folder / "build")
         (folder / "settings").touch()
         own = {"TF_CLI_CONFIG_FILE": str(folder / "settings"), "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
@@ -190,3 +192,11 @@ def test_what_was_applied_is_not_changed_again_and_can_be_destroyed(tmp_path, pr
     assert "No changes" in place.plan()
     assert "Destroy complete" in place.run("destroy", *given)
     assert json.loads((place.folder / "terraform.tfstate").read_text())["resources"] == []
+
+
+def test_without_the_package_terraform_says_what_to_do(tmp_path, provider):
+    place = Workplace(tmp_path, FILES, provider)
+    shutil.rmtree(tmp_path / "build")
+    said = re.sub(r"\s*│?\n│?\s*", " ", place.plan(status=1))
+    for name in ("brigade.zip", "cloud_function", "scheduler"):
+        assert re.search(rf"Expected \.\./build/{name}, found no such \w+\. Run `make package` first", said), said

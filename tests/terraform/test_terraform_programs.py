@@ -3,9 +3,12 @@ commands of docs/by_hand.md would give them.
 """
 
 import ast
+import functools
+import importlib
 import importlib.metadata
 import re
 import shlex
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +17,8 @@ import pytest
 import yaml
 from google.auth import environment_vars
 
+from brigade.schedule import job as create_job
+from local import package
 from tests.conftest import ROOT
 from tests.deploy.test_workflow_template import LARGER
 from tests.terraform import terraform_files as terraform
@@ -32,6 +37,7 @@ from tests.terraform.test_terraform_names import words
 from tests.test_readme import BY_HAND, program
 
 JOB = next(VALUES.all_of("google_cloud_scheduler_job"))
+SCRATCH = tempfile.TemporaryDirectory(prefix="brigade-tests-")
 each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 
 
@@ -45,14 +51,23 @@ def deployments() -> dict[str, dict[str, str]]:
     return found
 
 
+@functools.cache
+def built() -> Path:
+    """A build of the package; Terraform takes the one beside its own folder."""
+    package.build(Path(SCRATCH.name) / "build")
+    return Path(SCRATCH.name) / "build"
+
+
+def uploaded(path: str) -> Path:
+    """The file or folder that Terraform uploads from the path, in this test's own build if it is of one."""
+    found = (terraform.FOLDER / path).resolve()
+    return built() / found.relative_to(package.BUILD) if found.is_relative_to(package.BUILD) else found
+
+
 def source(function: Body) -> Path:
     """The folder that is zipped into the function."""
     address = re.fullmatch(r"google_storage_bucket_object\.(\w+)", object_of(function))
-    return zipped(VALUES.instances(f"data.archive_file.{address[1]}")[None])
-
-
-def zipped(archive: Body) -> Path:
-    return (terraform.FOLDER / archive.get("source_dir")).resolve()
+    return uploaded(VALUES.instances(f"data.archive_file.{address[1]}")[None].get("source_dir"))
 
 
 def object_of(function: Body) -> str:
@@ -62,7 +77,9 @@ def object_of(function: Body) -> str:
 
 
 def modules(folder: Path) -> dict[str, ast.Module]:
-    return {path.stem: ast.parse(path.read_text("utf-8")) for path in folder.glob("*.py")}
+    """The modules in the folder by their dotted names."""
+    names = {path: path.relative_to(folder).with_suffix("").parts for path in folder.rglob("*.py")}
+    return {".".join(parts).removesuffix(".__init__"): ast.parse(path.read_text()) for path, parts in names.items()}
 
 
 def names_read(folder: Path) -> set[str]:
@@ -96,9 +113,8 @@ def environment_read(function: Body, monkeypatch, **changes: str) -> object:
         monkeypatch.delenv(name, raising=False)
     for name, value in {**environment(function), **changes}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.syspath_prepend(folder)
     (module,) = (name for name, tree in modules(folder).items() if any(is_get_env(node) for node in tree.body))
-    return program(f"{folder.name}/{module}.py").get_env()
+    return (program(f"{folder.name}/main.py") if module == "main" else importlib.import_module(module)).get_env()
 
 
 def is_get_env(node: ast.AST) -> bool:
@@ -119,25 +135,22 @@ def test_a_function_s_entry_point_is_in_its_folder_and_takes_http(function):
 @each_function
 def test_a_function_s_zip_has_what_it_imports(function):
     folder = source(function)
-    (archive,) = (body for body in VALUES.all_of("archive_file") if zipped(body) == folder)
-    left_out = {path for pattern in archive.get("excludes") for path in folder.glob(pattern)}
-    files = {path.name for path in folder.iterdir() if path.is_file()} - {path.name for path in left_out}
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {"main.py", "requirements.txt"} <= files
     assert [name for name in files if not name.endswith((".py", ".txt"))] == []
-    imported = {
-        alias
-        for tree in modules(folder).values()
-        for node in ast.walk(tree)
-        for alias in imports(node)
-        if (ROOT / f"{alias}.py").exists() or (folder / f"{alias}.py").exists()
-    }
-    assert imported and {f"{name}.py" for name in imported} <= files
+    imported = {name for tree in modules(folder).values() for node in ast.walk(tree) for name in imports(node)}
+    own = {name for name in imported if (ROOT / name.split(".")[0]).is_dir() or (ROOT / f"{name}.py").exists()}
+    assert own and own <= modules(folder).keys()
 
 
 def imports(node: ast.AST) -> list[str]:
+    """The modules that a node imports; of `from a import b` also a.b, where that is one of the project's."""
     if isinstance(node, ast.Import):
-        return [alias.name.split(".")[0] for alias in node.names]
-    return [node.module.split(".")[0]] if isinstance(node, ast.ImportFrom) and node.module else []
+        return [alias.name for alias in node.names]
+    if not isinstance(node, ast.ImportFrom) or not node.module:
+        return []
+    below = [f"{node.module}.{alias.name}" for alias in node.names]
+    return [node.module, *(name for name in below if (ROOT / f"{name.replace('.', '/')}.py").exists())]
 
 
 @each_function
@@ -189,7 +202,7 @@ def test_the_commands_by_hand_deploy_the_function_that_terraform_makes(name):
     service, build = only(function, "service_config"), only(function, "build_config")
     assert flags["runtime"] == build.get("runtime")
     assert flags["entry-point"] == build.get("entry_point")
-    assert ROOT / flags["source"] == source(function)
+    assert built().parent / flags["source"] == source(function)
     assert here(flags["service-account"]) == service.get("service_account_email")
     assert int(flags.get("min-instances", 0)) == service.get("min_instance_count")
     assert int(flags.get("timeout", "60s").removesuffix("s")) == service.get("timeout_seconds")
@@ -219,9 +232,7 @@ def test_there_is_one_python_runtime_and_the_packages_know_it():
 # --------------------------------------------------------------------------------------------- when, and waits
 
 
-def test_the_scheduler_job_is_the_one_that_create_job_makes(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "scheduler")
-    create_job = program("scheduler/create_job.py")
+def test_the_scheduler_job_is_the_one_that_create_job_makes():
     plain = create_job.parse_arguments([f"--project={PROJECT}", "--region=us-central1", "--trigger_url=http://x/"])
     made = create_job.build_job(
         plain.name, plain.schedule or create_job.WEEKLY, plain.time_zone, plain.retries, plain.deadline_seconds, {}
@@ -311,16 +322,16 @@ def test_the_workflow_template_is_made_of_all_that_its_file_says(tmp_path, text)
     assert "ml_" not in str({path: value for path, value in made.items() if "args" in path or "uri" in path[-1:]})
 
 
-def test_the_programs_that_the_workflow_runs_are_uploaded_under_their_names():
+def test_the_code_that_the_workflow_runs_is_uploaded_under_its_names():
     text = here(TEMPLATE_TEXT)
     code = VALUES.output("code_bucket")
-    run = set(re.findall(rf"gs://{code}/(\S+\.py)", text))
-    uploaded = {body.get("name"): body for body in VALUES.instances("google_storage_bucket_object.programs").values()}
-    assert uploaded.keys() == run
-    for name, body in uploaded.items():
+    run = set(re.findall(rf"gs://{code}/(\w+\.(?:py|zip))", text))
+    objects = {body.get("name"): body for body in VALUES.instances("google_storage_bucket_object.programs").values()}
+    assert objects.keys() == run
+    for name, body in objects.items():
         assert body.get("bucket") == code
-        assert (terraform.FOLDER / body.get("source")).resolve().name == name
-        assert (terraform.FOLDER / body.get("source")).is_file()
+        assert uploaded(body.get("source")).name == name
+        assert uploaded(body.get("source")).is_file()
 
 
 def test_the_machines_of_the_workflow_are_those_that_may_do_its_work():
