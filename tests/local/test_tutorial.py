@@ -1,4 +1,4 @@
-"""The gcloud commands of README.md and docs/by_hand.md, each run as it stands, and the transcript of the latter."""
+"""The gcloud commands of README.md and docs/, each run as it stands, and the transcript of docs/by_hand.md."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import requests
 from local import services, tutorial, workflow_templates
 from tests.conftest import ROOT
 from tests.deploy.test_workflow_template import parsed
-from tests.test_readme import BLOCKS, BY_HAND, README
+from tests.test_readme import BLOCKS, BY_HAND, INLINE
 
 HERE, THERE = tutorial.commands(BY_HAND)
 # What no emulator and no stand-in can answer, and why.
@@ -36,9 +36,11 @@ def in_code(text: str) -> list[str]:
 
 ELSEWHERE = [
     command
-    for command in (
-        *(command for block in BLOCKS for command in in_code(block)),
-        *(code for code in re.findall(r"(?<!`)`([^`\n]+)`", README + BY_HAND) if code.startswith("gcloud ")),
+    for command in dict.fromkeys(
+        (
+            *(command for block in BLOCKS for command in in_code(block)),
+            *(code for code in INLINE if code.startswith("gcloud ") and "…" not in code),
+        )
     )
     if command not in HERE + THERE
 ]
