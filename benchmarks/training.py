@@ -48,7 +48,7 @@ def write_parquet(rows: Iterator[tuple[str, str]], path: str, files: int = 4) ->
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from brigade.conversion.run import COLUMNS
+    from brigade.conversion.schema import COLUMNS
 
     kinds = dict.fromkeys(("eventTimestamp", "publishTime"), pa.timestamp("us", "UTC"))
     Path(path).mkdir(parents=True)

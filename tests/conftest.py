@@ -273,7 +273,7 @@ def spark(tmp_path_factory):
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     from pyspark.sql import SparkSession
 
-    from brigade.conversion import run as spark_sql
+    from brigade.spark import SESSION
 
     scratch = tmp_path_factory.mktemp("spark")
     builder = (
@@ -290,7 +290,7 @@ def spark(tmp_path_factory):
         # What --py-files brings to the workers of a real job.
         .config("spark.executorEnv.PYTHONPATH", str(ROOT))
     )
-    for key, value in spark_sql.SESSION.items():
+    for key, value in SESSION.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")

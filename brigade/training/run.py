@@ -46,9 +46,10 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from brigade.conversion import run as spark_sql
+from brigade.conversion.table import read_parquet
 from brigade.models import document_model
 from brigade.models.document_model import Calibration, DocumentModel, FeatureParameters, gram_places, weighted
-from brigade.models.manifest import CHANGED_FILE, change_marker
+from brigade.spark import ROWS_A_TASK, open_session
 
 log = logging.getLogger("train_ml_model")
 
@@ -772,8 +773,8 @@ class ModelFolder:
     def mark_change(self, name: str, run_id: str, done: bool) -> None:
         """Tells serving to look again; before the manifest too, in case that this process ends right after it."""
         with tempfile.TemporaryDirectory() as folder:
-            marker = Path(folder, CHANGED_FILE)
-            marker.write_bytes(change_marker("trained", name, run_id, done))
+            marker = Path(folder, document_model.CHANGED_FILE)
+            marker.write_bytes(document_model.change_marker("trained", name, run_id, done))
             self.copy_in(marker, marker.name)
 
 
@@ -1042,12 +1043,12 @@ def load_events(
 ) -> tuple[DataFrame, str]:
     """The events below a path and where their parquet lies: there, or in `parquet_path` once JSON is converted."""
     if spark_sql.holds_files(spark, path, ".parquet"):
-        return spark_sql.read_parquet(spark, path), path
+        return read_parquet(spark, path), path
     counts = spark_sql.json_into_parquet(spark, path, parquet_path, quarantine_path)
     log.info("converted: %s", counts)
     if not counts["rows"]:
         raise TrainingError(f"expected documents below {path}; none of its {counts['lines']} lines is an event")
-    return spark_sql.read_parquet(spark, parquet_path), parquet_path
+    return read_parquet(spark, parquet_path), parquet_path
 
 
 def counted(events: DataFrame, label_column: str) -> tuple[int, int]:
@@ -1189,7 +1190,7 @@ def train(
     options = Options(**kept | options)
     total, labelled = counted(events, options.label_column)
     cores = spark.sparkContext.defaultParallelism
-    tasks = max(cores, total // spark_sql.ROWS_A_TASK)
+    tasks = max(cores, total // ROWS_A_TASK)
     with spark_sql.settings(spark, {"spark.sql.shuffle.partitions": str(tasks)}):
         documents, parts = parted(events, held_out, options, labelled >= MANY_DOCUMENTS)
         try:
@@ -1389,7 +1390,7 @@ def main(argv: list[str] | None = None) -> int:
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     try:
         summary = train(
-            spark_sql.open_session("brigade-train"),
+            open_session("brigade-train"),
             arguments.input_path,
             arguments.output_path,
             test_path=arguments.test,

@@ -19,7 +19,7 @@ import numpy as np
 import pyspark
 import pytest
 
-from brigade.conversion import run as spark_sql
+from brigade.conversion import schema as spark_sql
 from brigade.models.document_model import Calibration, DocumentModel, FeatureParameters, hashed_counts
 from brigade.training import run as tm
 from tests.conversion.spark_cluster import JAVA, busy_workers, on_a_cluster

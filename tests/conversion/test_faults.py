@@ -1,16 +1,10 @@
 """CONVERT from outside, through its command line: killed at any moment, run twice at once, run on a real cluster."""
 
 import contextlib
-import json
 import os
 import random
-import shlex
 import shutil
 import signal
-import subprocess
-import sys
-import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,15 +13,16 @@ from pathlib import Path
 import pytest
 from pyspark.errors import AnalysisException
 
-from brigade.conversion import run as spark_sql
-from local import guard
-from tests.conftest import ROOT
-from tests.conversion.spark_cluster import JAVA, busy_workers, on_a_cluster
-from tests.conversion.test_spark_sql import days, line, numbers, written
+from brigade.conversion.errors import ConversionError
+from brigade.conversion.run import json_into_parquet
+from brigade.conversion.schema import COLUMNS
+from brigade.conversion.table import read_parquet
+from tests.conversion.command import Run, run
+from tests.conversion.outputs import days, numbers
+from tests.conversion.sample_events import line, written
+from tests.conversion.spark_cluster import busy_workers, on_a_cluster
 
 pytestmark = pytest.mark.faults
-
-SECONDS = 300  # what no run of these tests comes near; a run that hangs must not hang the tests
 
 
 # ----------------------------------------------------------------------------------------- the input, and what is found
@@ -69,15 +64,15 @@ def land_more(folder: Path) -> None:
 def rows(spark, folder: Path) -> list[str]:
     """All columns of all rows that readers are given, sorted; none when nothing was converted yet."""
     try:
-        frame = spark_sql.read_parquet(spark, str(folder / "parquet"))
-    except (spark_sql.ConversionError, AnalysisException):
+        frame = read_parquet(spark, str(folder / "parquet"))
+    except (ConversionError, AnalysisException):
         return []
     return sorted(map(repr, frame.collect()))
 
 
 def plain_rows(spark, folder: Path) -> list[str]:
     """The same, as somebody finds them who knows no more than that it is a folder of parquet."""
-    return sorted(map(repr, spark.read.parquet(str(folder / "parquet")).select(*spark_sql.COLUMNS).collect()))
+    return sorted(map(repr, spark.read.parquet(str(folder / "parquet")).select(*COLUMNS).collect()))
 
 
 def quarantined(spark, folder: Path) -> list[tuple]:
@@ -87,7 +82,7 @@ def quarantined(spark, folder: Path) -> list[tuple]:
 
 
 def convert(spark, folder: Path) -> dict:
-    return spark_sql.json_into_parquet(spark, str(folder / "input"), str(folder / "parquet"))
+    return json_into_parquet(spark, str(folder / "input"), str(folder / "parquet"))
 
 
 STEPS = ("first", "second")  # runs
@@ -115,82 +110,12 @@ def expected(spark, tmp_path_factory) -> dict[str, tuple[list, list]]:
     return found
 
 
-# ------------------------------------------------------------------------------------------------ a process of its own
-
-SCRIPT = str(ROOT / "spark_sql.py")
-
-
-class Run:
-    """A run of CONVERT on a folder with a Python and a Spark of its own; ends with the `with` block."""
-
-    def __init__(self, folder: Path, *program: str, master: str = "local[2]", settings: dict[str, str] | None = None):
-        """`program` is what Python runs: a script, or -c and a text, and arguments before those of CONVERT."""
-        settings = {
-            "spark.ui.enabled": "false",
-            "spark.sql.shuffle.partitions": "2",
-            "spark.driver.extraJavaOptions": JAVA,
-            "spark.driver.host": "127.0.0.1",
-            "spark.local.dir": f"{folder}.scratch",
-        } | (settings or {})
-        submit = ["--master", master, "--driver-memory", "1g"]
-        submit += [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
-        environment = os.environ | {
-            "PYSPARK_SUBMIT_ARGS": shlex.join([*submit, "pyspark-shell"]),
-            "PYSPARK_PYTHON": sys.executable,
-            "PYTHONPATH": str(ROOT),
-            "SPARK_LOCAL_IP": "127.0.0.1",
-        }
-        command = [sys.executable, *(program or [SCRIPT]), f"{folder}/input", f"{folder}/parquet"]
-        with tempfile.NamedTemporaryFile(dir=folder.parent, suffix=".log", delete=False) as log:
-            self.process = guard.start(command, env=environment, stdout=subprocess.PIPE, stderr=log, cwd=folder.parent)
-        self.log = Path(log.name)
-        self.limit = threading.Timer(SECONDS, guard.stop, [self.process])
-        self.limit.daemon = True
-        self.limit.start()
-
-    def __enter__(self) -> "Run":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.limit.cancel()
-        guard.stop(self.process)
-        self.process.stdout.close()
-
-    def said(self) -> str:
-        """Its standard error."""
-        return self.log.read_text("utf-8")
-
-    def wait_for(self, word: str) -> str:
-        """What follows `word` on the line of standard output that begins with it."""
-        for text in self.process.stdout:
-            if text.startswith(word.encode("utf-8")):
-                return text.decode("utf-8").removeprefix(word).strip()
-        pytest.fail(f"CONVERT ended before it said {word!r}:\n{self.said()}")
-
-    def finish(self) -> tuple[int, str]:
-        """(status, the rest of standard output), when it has ended."""
-        # All processes of the run hold this pipe: at its end none of them is left, Spark's Java process included.
-        output = self.process.stdout.read().decode("utf-8")
-        return self.process.wait(), output
-
-    def summary(self) -> dict:
-        """What it says on its last line, when it has ended, which must be well."""
-        status, output = self.finish()
-        assert status == 0, f"CONVERT ended with status {status}:\n{self.said()}"
-        return json.loads(output.splitlines()[-1])
-
-
-def run(folder: Path, **options) -> dict:
-    with Run(folder, **options) as one:
-        return one.summary()
-
-
 # ------------------------------------------------------------------------------------------------- killed at any moment
 
 # The command line, which says when the conversion itself begins, and at its end how long it took.
 SAYS_WHEN = """
 import os, sys, time
-from brigade.conversion import run as spark_sql
+import spark_sql
 
 converts = spark_sql.json_into_parquet
 
@@ -325,9 +250,10 @@ def test_a_killed_run_has_done_nothing_or_all_and_the_next_one_ends_where_an_und
 # The command line, which waits with the lock in its hands until the file that its first argument names is there.
 HOLDS_LOCK = """
 import contextlib, os, sys, time
-from brigade.conversion import run as spark_sql
+import spark_sql
+from brigade.conversion import run
 
-lock, go = spark_sql.Lock, sys.argv.pop(1)
+lock, go = run.Lock, sys.argv.pop(1)
 
 @contextlib.contextmanager
 def lock_and_wait(*arguments, **options):
@@ -337,7 +263,7 @@ def lock_and_wait(*arguments, **options):
             time.sleep(0.05)
         yield held
 
-spark_sql.Lock = lock_and_wait
+run.Lock = lock_and_wait
 sys.exit(spark_sql.main(sys.argv[1:]))
 """
 
@@ -370,7 +296,7 @@ def test_the_lock_of_a_run_that_was_killed_is_taken_over_at_once(spark, tmp_path
     land_first(folder := tmp_path / "folder")
     with Run(folder, "-c", HOLDS_LOCK, str(tmp_path / "never")) as victim:
         group = int(victim.wait_for("holds"))
-        with pytest.raises(spark_sql.ConversionError, match="under way"):
+        with pytest.raises(ConversionError, match="under way"):
             convert(spark, folder)
         os.killpg(group, signal.SIGKILL)
         victim.finish()

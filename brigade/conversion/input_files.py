@@ -1,0 +1,102 @@
+"""Finds the input files that are new or have changed since the last run, and reads their lines.
+
+What has landed or changed after the files were listed waits for the next run.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from brigade.conversion.folder import Folder
+from brigade.conversion.lines import starts_with_printable
+from brigade.conversion.table import Table
+
+LISTED_FILES = 2000  # so many files are named to Spark one by one; more are found by their time and a join
+
+
+@dataclass(frozen=True)
+class NewFiles:
+    """The files that a run reads, and what they make void."""
+
+    files: DataFrame  # `file`, `size`, `modified`
+    voided: list[list[str]]  # [file, run]: what that run read of the file counts no longer
+    number: int
+    oldest: datetime
+    newest: datetime
+
+
+def holds_files(spark: SparkSession, path: str, ending: str = "") -> bool:
+    """Whether there is a file at or below the path (gs:// or local) that is not empty and not hidden from Spark."""
+    folder = Folder(spark, path)
+    if not folder.files.exists(folder.at("")):
+        return False
+    root = folder.files.makeQualified(folder.at("")).toString()
+    files = folder.files.listFiles(folder.at(""), True)
+    while files.hasNext():
+        status = files.next()
+        name = status.getPath().toString()
+        hidden = re.search(r"(^|/)[._]", name.removeprefix(root) or name.rpartition("/")[2])
+        if status.getLen() > 0 and not hidden and name.endswith(ending):
+            return True
+    return False
+
+
+def find_new_files(table: Table, input_path: str, cache: Callable[[DataFrame], DataFrame]) -> NewFiles | None:
+    """The files that are new or changed, all of them in a full run; None if there are none."""
+    files, voided = changed_files(table, list_files(table.spark, input_path), cache)
+    number, oldest, newest = files.agg(F.count("file"), F.min("modified"), F.max("modified")).collect()[0]
+    return NewFiles(files, voided, number, oldest, newest) if number else None
+
+
+def list_files(spark: SparkSession, path: str) -> DataFrame:
+    """All files below a path: `file`, `size` in bytes, `modified`."""
+    files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").option("pathGlobFilter", "*[!~]")
+    return files.load(path).select(
+        F.col("_metadata.file_path").alias("file"),
+        F.col("length").alias("size"),
+        F.col("modificationTime").alias("modified"),
+    )
+
+
+def changed_files(
+    table: Table, listed: DataFrame, cache: Callable[[DataFrame], DataFrame]
+) -> tuple[DataFrame, list[list[str]]]:
+    """The files to read (`file`, `size`, `modified`), and [file, run] of what they make void.
+
+    If a row of a changed file disappears, the next best duplicate of its event takes its place. So files that hold such
+    a duplicate are read again too.
+    """
+    if not table.base.runs:
+        return cache(listed.where("size > 0")), []
+    known = table.input_files().withColumnsRenamed({"size": "old_size", "modified": "old_modified"})
+    compared = listed.join(known, "file", "left")
+    unchanged = "run IS NOT NULL AND size = old_size AND modified = old_modified"
+    changed = cache(compared.where(f"run IS NOT NULL AND NOT ({unchanged})").select("file", "run"))
+    fresh = compared.where(f"NOT coalesce({unchanged}, false)")
+    if changed.isEmpty():
+        return cache(fresh.select("file", "size", "modified").where("size > 0")), []
+    index = table.index()
+    lost = index.join(F.broadcast(changed), ["file", "run"]).select("eventId").distinct()
+    again = index.join(lost, "eventId", "left_semi").select("file").distinct().join(known, "file", "left_semi")
+    files = cache(listed.join(fresh.select("file").unionAll(again).distinct(), "file"))
+    void = known.join(files, "file", "left_semi").select("file", "run")
+    return files, [list(row) for row in void.collect()]
+
+
+def read_lines(table: Table, input_path: str, new: NewFiles) -> DataFrame:
+    """The lines of the new files that are not blank: `value`, `file`."""
+    # As text, not as JSON: a line that is a JSON array would become several rows, a blank line none. Landing's dt=…
+    # folders are ignored: the day follows from the event.
+    lines = table.spark.read.option("recursiveFileLookup", "true").option("pathGlobFilter", "*[!~]").text(input_path)
+    lines = lines.where(F.col("_metadata.file_modification_time").between(new.oldest, new.newest))
+    if new.number <= LISTED_FILES and table.base.runs:
+        names = [row.file for row in new.files.select("file").collect()]
+        lines = lines.where(F.col("_metadata.file_path").isin(names))
+    about = {"file": "file_path", "size": "file_size", "modified": "file_modification_time"}
+    columns = [F.col(f"_metadata.{column}").alias(name) for name, column in about.items()]
+    lines = lines.select("value", *columns).join(F.broadcast(new.files), list(about), "left_semi")
+    return lines.where(rf"{starts_with_printable('value')} OR value RLIKE r'[^\s\ufeff]'").select("value", "file")

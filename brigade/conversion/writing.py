@@ -1,0 +1,98 @@
+"""Writes rows as the parquet files of their days.
+
+A day that only gets rows keeps its large files. Its small ones are merged with the new rows as long as that pays. A
+day from which rows have to go is written again.
+"""
+
+from functools import reduce
+from urllib.parse import unquote
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from brigade import spark as sessions
+from brigade.conversion.duplicates import Comparison
+from brigade.conversion.table import Moves, Table
+
+SMALL_FILE_BYTES = 64 << 20
+UNIQUE = ("eventId", "docId", "messageId", "payload")  # columns without repeated values
+
+Partitions = dict[str, dict[str, dict[str, int]]]  # as in Manifest
+
+
+def files_to_rewrite(table: Table, keys: DataFrame, compared: Comparison) -> dict[str, list[str]]:
+    """The table's files that are written again, by day."""
+    partitions = table.base.partitions
+    if not partitions or compared.removed is None:
+        return {}
+    counted = keys.join(compared.losers, "id", "left_anti").groupBy("dt").count().collect()
+    added = {row.dt: row["count"] for row in counted if row.dt in partitions}
+    shrunk = {row.dt for row in compared.removed.select("dt").distinct().collect()} & {*partitions}
+    to_merge = {day: small_files(partitions[day], rows) for day, rows in added.items()}
+    return to_merge | {day: list(partitions[day]) for day in shrunk}
+
+
+def small_files(files: dict[str, dict[str, int]], rows: int) -> list[str]:
+    """The names of a day's small files, if they are worth being merged with so many new rows.
+
+    That is if they have at most four times as many rows. So a row is rewritten a few times at most, however often rows
+    arrive, and a day has few small files.
+    """
+    small = {name: file for name, file in files.items() if file["bytes"] < SMALL_FILE_BYTES}
+    return list(small) if sum(file["rows"] for file in small.values()) <= 4 * rows else []
+
+
+def write_days(
+    table: Table, staged: DataFrame, compared: Comparison, rewritten: dict[str, list[str]]
+) -> tuple[Partitions, Moves]:
+    """Stages new files for the days that change. Returns all partitions as they will be, and the moves that are due."""
+    few = compared.lost <= sessions.ROWS_A_TASK  # so few that each task can hold them, and the rows stay where they are
+    losers = F.broadcast(compared.losers) if few else compared.losers
+    rows = staged.where("_row.reason IS NULL").join(losers, F.col("_row.id") == losers.id, "left_anti").drop("_row")
+    old = [table.rows_of(names) for names in rewritten.values() if names]
+    if old and compared.removed is not None:
+        kept = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), old)
+        kept = kept.join(compared.removed, ["eventId", "dt"], "left_anti")
+        rows = rows.unionByName(kept, allowMissingColumns=True)
+    stage_rows(table, rows if few and not old else by_day(rows))
+    partitions: Partitions = {
+        day: {name: file for name, file in files.items() if name not in rewritten.get(day, ())}
+        for day, files in table.base.partitions.items()
+    }
+    moves: Moves = []
+    for name, size, count in staged_files(table):
+        folder = name.split("/")[0]
+        final = f"{folder}/{table.run}-{len(moves):05}.parquet"
+        moves.append((f"_staging/{table.run}/days/{name}", final))
+        partitions.setdefault(day_of(folder), {})[final] = {"rows": count, "bytes": size}
+    return {day: files for day, files in sorted(partitions.items()) if files}, moves
+
+
+def by_day(rows: DataFrame) -> DataFrame:
+    """The rows with those of a day together. Each of Spark's tasks gets about one file's worth of them."""
+    # In SQL, since the hint takes no column names in PySpark 3.5.
+    return rows.sparkSession.sql("SELECT /*+ REBALANCE(dt) */ * FROM {rows}", rows=rows)
+
+
+def stage_rows(table: Table, rows: DataFrame) -> None:
+    """Writes rows below the staging folder, in a folder for each day."""
+    rows = rows.sortWithinPartitions("dt", "eventId")
+    writing = rows.write.mode("append").partitionBy("dt").option("compression", "snappy")
+    for name in UNIQUE:  # Parquet would try a dictionary in vain
+        writing = writing.option(f"parquet.enable.dictionary#{name}", "false")
+    writing.parquet(f"{table.staging}/days")
+
+
+def staged_files(table: Table) -> list[tuple[str, int, int]]:
+    """The files that stage_rows has written: name below the folder of days, size in bytes, rows."""
+    if not table.folder.names(f"_staging/{table.run}/days"):
+        return []
+    about = F.col("_metadata.file_path").alias("path"), F.col("_metadata.file_size").alias("size")
+    files = table.spark.read.schema("eventId STRING").parquet(f"{table.staging}/days").groupBy(*about).count()
+    names = ((unquote(row.path).split(f"/{table.run}/days/")[1], row) for row in files.collect())
+    return sorted((name, row.size, row["count"]) for name, row in names)
+
+
+def day_of(folder: str) -> str:
+    """The day that a folder's name holds. Spark writes some characters as %XX there."""
+    return unquote(folder.partition("=")[2])
