@@ -6,7 +6,7 @@ Everything else is optional and is kept as it came. What is not an event has one
 
 import re
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import orjson
 
@@ -44,7 +44,7 @@ def read_event(data: bytes, max_bytes: int = MAX_EVENT_BYTES) -> dict:
     event = parse(data)
     if not isinstance(event, dict):
         raise NotAnEvent("not_an_object", f"expected an object, found {json_type(event)}")
-    doc = event.get("doc")
+    doc: Any = event.get("doc")
     whole = (
         type(doc) is dict
         and type(event.get("eventId")) is type(event.get("eventTimestamp")) is str

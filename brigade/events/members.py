@@ -6,6 +6,7 @@ The event stays as its publisher wrote it: number formats, the order of members 
 import json
 import re
 from itertools import pairwise
+from typing import Any
 
 import orjson
 
@@ -37,7 +38,8 @@ def without_member(text: str, name: str) -> str:
     """
     at, depth, ends = 1, 1, [0]
     while depth:
-        at = (UP_TO_A_MARK if depth == 1 else UP_TO_A_BRACKET).match(text, at).end()
+        found: Any = (UP_TO_A_MARK if depth == 1 else UP_TO_A_BRACKET).match(text, at)
+        at = found.end()
         depth += (text[at - 1] in "{[") - (text[at - 1] in "}]")
         if depth == 0 or text[at - 1] == ",":
             ends.append(at - 1)
