@@ -176,12 +176,15 @@ def test_every_room_of_the_tree_is_there_and_every_room_is_in_the_tree():
 
 
 def test_every_file_that_is_named_in_the_documents_is_there():
-    named = {code for code in INLINE if re.fullmatch(r"(?:[\w.-]+/)+[\w.-]+\.(?:py|tf|md|yaml|json|txt|example)", code)}
+    others = [(ROOT / name).read_text("utf-8") for name in ("CONTRIBUTING.md", "AGENTS.md", "SECURITY.md")]
+    written = INLINE + [code for text in others for code in re.findall(r"`([^`\n]+)`", FENCES.sub("", text))]
+    path = re.compile(r"(?:[\w.-]+/)+[\w.-]+\.(?:py|tf|md|yaml|json|txt|j2|example)")
+    named = {code for code in written if path.fullmatch(code)}
     made = re.compile(r"(build|terraform/terraform\.tfvars|\.local|dead_letter|runs|doc-classification)\b")
     named = {code for code in named if not made.match(code)} | {"terraform/terraform.tfvars.example"}
     assert len(named) > 10
     assert [code for code in named if not (ROOT / code).exists()] == []
-    rooms = {code for code in INLINE if re.fullmatch(r"(?:brigade|terraform|local|tests|benchmarks)/\w+/", code)}
+    rooms = {code for code in written if re.fullmatch(r"(?:brigade|terraform|local|tests|benchmarks)/\w+/", code)}
     assert rooms and [room for room in rooms if not (ROOT / room).is_dir()] == []
 
 
