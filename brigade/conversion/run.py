@@ -39,6 +39,8 @@ from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
 
+from brigade.errors import CannotGoOn
+
 log = logging.getLogger("spark_sql")
 
 # What is read of a line. All but the four required fields is optional; fields that are not named here stay in the
@@ -107,7 +109,7 @@ CONVERTING = {
 }
 
 
-class ConversionError(Exception):
+class ConversionError(CannotGoOn):
     """The input cannot be converted; the message says what was expected, what was found, and what to do."""
 
 

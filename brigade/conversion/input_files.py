@@ -1,0 +1,1 @@
+from brigade.conversion.run import holds_files  # noqa: F401

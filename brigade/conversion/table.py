@@ -1,0 +1,1 @@
+from brigade.conversion.run import COLUMNS, read_parquet  # noqa: F401

@@ -1,0 +1,1 @@
+from brigade.models.files import load_verified  # noqa: F401
