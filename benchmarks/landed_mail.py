@@ -83,7 +83,7 @@ def land(folder: str, files: int, count: int, after: int = 0, within: int | None
 
     They are spread over SPAN, or follow on `after` lines that are. A file is in the folder of its first line's day.
     """
-    from brigade.landing.pipeline import file_name  # here: it brings Beam, which the measured processes do not need
+    from brigade.landing.files import file_name  # here: it brings Beam, which the measured processes do not need
 
     started, written, total, files = time.monotonic(), 0, after or count, min(files, count)
     edges = [after + count * number // files for number in range(files + 1)]

@@ -1,0 +1,70 @@
+"""The folder of dated models as training uses it: it writes a run, and it finds the champion.
+
+A run's files are written first, its manifest after them, and the date's manifest last, with a change marker before and
+after it. So a run that is killed while it writes never serves.
+"""
+
+import hashlib
+import json
+import logging
+
+from brigade.errors import one_line
+from brigade.models.document_model import DocumentModel
+from brigade.models.manifest import (
+    CHANGED_FILE,
+    MANIFEST_FILE,
+    PassedOver,
+    change_marker,
+    find_manifest,
+    model_date,
+    run_folder,
+)
+from brigade.models.verification import load_verified
+from brigade.storage import Folder
+
+log = logging.getLogger(__name__)
+
+
+def find_champion(models: Folder) -> tuple[str, DocumentModel] | None:
+    """The champion and its name: the newest promoted model that serving would load. None if there is none.
+
+    A model that cannot be read is passed over with a warning.
+    """
+    for name in sorted((name for name in models.folders() if model_date(name)), reverse=True):
+        try:
+            manifest = find_manifest(models, name)
+            if manifest.promoted:
+                return name, load_verified(models, name, manifest)
+        except Exception as error:  # whatever the reason, such a model cannot serve, and so it is no champion
+            log.warning("passing over %s: %s", name, one_line(error))
+    return None
+
+
+def write_run(models: Folder, name: str, run: dict, files: dict[str, bytes]) -> None:
+    """Writes a run's files and manifest. The run takes the dated model's place if it is promoted.
+
+    A rejected run takes it only where no promoted run of that date serves. run: the manifest without `files`.
+    """
+    folder = run_folder(name, run["runId"])
+    for file, content in files.items():
+        models.write(f"{folder}/{file}", content)
+    listed = [
+        {"name": file, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for file, content in files.items()
+    ]
+    manifest = json.dumps(run | {"files": listed}, ensure_ascii=False, indent=1).encode()
+    # The run keeps its own copy, so that serving can be pinned to it.
+    models.write(f"{folder}/{MANIFEST_FILE}", manifest)
+    if run["promoted"] or not is_promoted(models, name):
+        # The marker tells serving to look again. It comes before the manifest too, in case this process ends between.
+        models.write(CHANGED_FILE, change_marker("trained", name, run["runId"], done=False))
+        models.write(f"{name}/{MANIFEST_FILE}", manifest)
+        models.write(CHANGED_FILE, change_marker("trained", name, run["runId"], done=True))
+
+
+def is_promoted(models: Folder, name: str) -> bool:
+    """Whether the dated model of that name is there and promoted."""
+    try:
+        return find_manifest(models, name).promoted
+    except PassedOver:
+        return False

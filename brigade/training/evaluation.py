@@ -1,0 +1,160 @@
+"""How good a model is: what it predicts for documents whose labels are known, and the figures that follow from it.
+
+An Evaluation is computed partition by partition, where the documents lie, and added up. All figures of the metrics and
+of the report come from it; a new metric goes into `metrics`.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from pyspark import RDD
+
+from brigade.models.document_model import DocumentModel
+from brigade.training.features import Matrix, scores_of
+
+BINS = 10  # of confidence
+WORST_MISTAKES = 20
+HEADLINES = ("accuracy", "macroF1", "logLoss", "expectedCalibrationError", "documents")
+
+
+@dataclass
+class Evaluation:
+    """What a model predicts for documents whose labels are known; the evaluations of partitions can be added.
+
+    pairs: how often each (label, predicted) occurs. log_loss: the sum of -ln p(label). bins: for each of BINS equal
+    ranges of confidence, [documents, right ones, sum of confidences]. worst: the surest mistakes, (confidence, label,
+    predicted, text).
+    """
+
+    pairs: Counter = field(default_factory=Counter)
+    log_loss: float = 0.0
+    bins: np.ndarray = field(default_factory=lambda: np.zeros((BINS, 3)))
+    worst: list[tuple] = field(default_factory=list)
+
+    def __add__(self, other: "Evaluation") -> "Evaluation":
+        return Evaluation(
+            self.pairs + other.pairs,
+            self.log_loss + other.log_loss,
+            self.bins + other.bins,
+            heapq.nlargest(WORST_MISTAKES, self.worst + other.worst),
+        )
+
+    def add(self, label: str, predicted: str, confidence: float, likely: float, text: str) -> None:
+        """Counts one document. likely: the probability of its label, 0 if the model does not know that label."""
+        self.pairs[label, predicted] += 1
+        self.bins[min(int(confidence * BINS), BINS - 1)] += (1, label == predicted, confidence)
+        self.log_loss -= float(np.log(max(likely, 1e-12)))
+        if label != predicted:
+            self.worst.append((round(confidence, 4), label, predicted, text[:600]))
+            if len(self.worst) > 10 * WORST_MISTAKES:
+                self.worst = heapq.nlargest(WORST_MISTAKES, self.worst)
+
+    @property
+    def documents(self) -> int:
+        return sum(self.pairs.values())
+
+    @property
+    def accuracy(self) -> float:
+        return sum(count for (label, predicted), count in self.pairs.items() if label == predicted) / self.documents
+
+
+def evaluate(documents: RDD, model: DocumentModel) -> Evaluation:
+    """Evaluates a model on documents (rows of `payload`, `label`) with the code that serving uses."""
+    shared = documents.context.broadcast(model)
+    found = documents.mapPartitions(lambda rows: evaluate_rows(rows, shared.value)).treeReduce(lambda a, b: a + b)
+    shared.destroy()
+    return found
+
+
+def evaluate_rows(rows: Iterable, model: DocumentModel) -> Iterator[Evaluation]:
+    """Evaluates a model on the rows of one partition."""
+    index = {name: number for number, name in enumerate(model.classes)}
+    found = Evaluation()
+    for row in rows:
+        likely = model.probabilities(row.payload)
+        best = int(np.argmax(likely))
+        own = likely[index[row.label]] if row.label in index else 0.0
+        found.add(row.label, model.classes[best], float(likely[best]), float(own), row.payload)
+    yield found
+
+
+def evaluate_matrices(matrices: Iterable[Matrix], model: DocumentModel) -> Iterator[Evaluation]:
+    """Evaluates a model on the matrices of one partition; counts the pairs alone, which is all that selection needs."""
+    found = Evaluation()
+    for matrix in matrices:
+        guesses = scores_of(matrix, model).argmax(axis=1)
+        for label, predicted in zip(matrix.classes.tolist(), guesses.tolist(), strict=True):
+            found.pairs[model.classes[label], model.classes[predicted]] += 1
+    yield found
+
+
+def majority(evaluation: Evaluation, trained: dict[str, int]) -> Evaluation:
+    """The same documents evaluated with the simplest model: always the class that was commonest in training.
+
+    Each class is as likely as it was there. trained: documents by class.
+    """
+    guess, total = max(trained, key=lambda name: (trained[name], name)), sum(trained.values())
+    found = Evaluation()
+    for (label, _), count in evaluation.pairs.items():
+        found.pairs[label, guess] += count
+        found.log_loss -= count * float(np.log(max(trained.get(label, 0) / total, 1e-12)))
+        confidence = trained[guess] / total
+        found.bins[min(int(confidence * BINS), BINS - 1)] += (count, count * (label == guess), count * confidence)
+    return found
+
+
+def per_class(evaluation: Evaluation) -> dict[str, dict]:
+    """Precision, recall, F1 and documents of each class that is the label or the prediction of a document."""
+    support: Counter = Counter()
+    predicted: Counter = Counter()
+    for (label, guess), count in evaluation.pairs.items():
+        support[label] += count
+        predicted[guess] += count
+    found = {}
+    for name in sorted({*support, *predicted}):
+        right = evaluation.pairs[name, name]
+        found[name] = {
+            "precision": right / predicted[name] if predicted[name] else 0.0,
+            "recall": right / support[name] if support[name] else 0.0,
+            "f1": 2 * right / (support[name] + predicted[name]),
+            "documents": support[name],
+        }
+    return found
+
+
+def macro_f1(evaluation: Evaluation) -> float:
+    """The mean F1 over the classes that documents have."""
+    found = [one["f1"] for one in per_class(evaluation).values() if one["documents"]]
+    return sum(found) / len(found)
+
+
+def metrics(evaluation: Evaluation) -> dict:
+    """All figures of an evaluation: overall, by class, the confusions (most frequent first), and the calibration."""
+    bins = [
+        {"documents": int(count), "accuracy": round(right / count, 4), "confidence": round(total / count, 4)}
+        for count, right, total in evaluation.bins
+        if count
+    ]
+    gaps = [abs(right - total) for _, right, total in evaluation.bins]
+    classes = {
+        name: {key: round(value, 4) for key, value in one.items()} for name, one in per_class(evaluation).items()
+    }
+    pairs = sorted(evaluation.pairs.items(), key=lambda pair: (-pair[1], pair[0]))
+    return {
+        "accuracy": round(evaluation.accuracy, 4),
+        "macroF1": round(macro_f1(evaluation), 4),
+        "logLoss": round(evaluation.log_loss / evaluation.documents, 4),
+        "expectedCalibrationError": round(sum(gaps) / evaluation.documents, 4),
+        "documents": evaluation.documents,
+        "classes": classes,
+        "confusions": [[*pair, count] for pair, count in pairs if pair[0] != pair[1]][:1000],
+        "calibration": bins,
+    }
+
+
+def headlines(evaluation: Evaluation) -> dict:
+    """The overall figures alone."""
+    return {key: value for key, value in metrics(evaluation).items() if key in HEADLINES}

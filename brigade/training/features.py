@@ -1,0 +1,142 @@
+"""Documents → blocks of counted words and pairs → sparse matrices of weighted features.
+
+Words are counted once, with the functions that serving uses; every candidate then weighs the same counts its own way.
+Each block holds documents of one part only, so validation stays apart from training.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from brigade.models.document_model import DocumentModel
+from brigade.models.text_features import FeatureParameters, gram_places, weighted
+
+BLOCK_ROWS = 2000  # documents that a worker holds as one matrix
+
+
+@dataclass
+class Counts:
+    """The counted grams of n documents, one row each: starts [n + 1], places int32 [k], counts float32 [k]."""
+
+    starts: np.ndarray
+    places: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, documents: list[np.ndarray]) -> "Counts":
+        rows = [np.unique(places, return_counts=True) for places in documents]
+        return cls(
+            np.concatenate([[0], np.cumsum([len(places) for places, _ in rows])]).astype(np.int64),
+            np.concatenate([places for places, _ in rows]).astype(np.int32),
+            np.concatenate([counts for _, counts in rows]).astype(np.float32),
+        )
+
+
+@dataclass
+class Block:
+    """Some documents of one partition: their classes (int32 [n]), whether they are for validation, their grams.
+
+    grams: the counts of words alone, and of words and pairs.
+    """
+
+    classes: np.ndarray
+    validation: bool
+    grams: list[Counts]
+
+
+@dataclass
+class Frequencies:
+    """Document frequencies: in how many documents each place occurs, and how many documents there are.
+
+    places: int32 [size], for words alone and for words and pairs.
+    """
+
+    places: list[np.ndarray]
+    documents: int
+
+    def __add__(self, other: "Frequencies") -> "Frequencies":
+        both = zip(self.places, other.places, strict=True)
+        return Frequencies([one + two for one, two in both], self.documents + other.documents)
+
+
+@dataclass
+class Matrix:
+    """Documents as a sparse matrix [n, features], and their classes."""
+
+    starts: np.ndarray
+    columns: np.ndarray
+    values: np.ndarray
+    classes: np.ndarray
+    validation: bool
+
+    def sparse(self, features: int):
+        from scipy.sparse import csr_matrix
+
+        return csr_matrix((self.values, self.columns, self.starts), (len(self.classes), features))
+
+
+def count_features(rows: Iterable, parameters: FeatureParameters, index: dict[str, int]) -> Iterator[Block]:
+    """Rows (payload, label, part) → blocks of up to BLOCK_ROWS documents of one part. index: label → class."""
+    waiting: dict[bool, tuple[list, list]] = {False: ([], []), True: ([], [])}
+
+    def block(validation: bool) -> Block:
+        classes, grams = waiting[validation]
+        waiting[validation] = ([], [])
+        longest = range(1, parameters.ngrams + 1)
+        counted = [Counts.of([np.concatenate(one[:ngrams]) for one in grams]) for ngrams in longest]
+        return Block(np.asarray(classes, np.int32), validation, counted)
+
+    for row in rows:
+        classes, grams = waiting[row.part == "validation"]
+        classes.append(index[row.label])
+        grams.append(gram_places(row.payload, parameters))
+        if len(classes) == BLOCK_ROWS:
+            yield block(row.part == "validation")
+    for validation, (classes, _) in list(waiting.items()):
+        if classes:
+            yield block(validation)
+
+
+def document_frequencies(blocks: Iterable[Block], parameters: FeatureParameters) -> Iterator[list[Frequencies]]:
+    """One partition's frequencies: [those of its training documents, those of its validation documents]."""
+    both = [Frequencies([np.zeros(parameters.size, np.int32) for _ in range(parameters.ngrams)], 0) for _ in range(2)]
+    for block in blocks:
+        found = both[block.validation]
+        for total, grams in zip(found.places, block.grams, strict=True):
+            total += np.bincount(grams.places, minlength=parameters.size).astype(np.int32)
+        found.documents += len(block.classes)
+    yield both
+
+
+def used_places(frequencies: Frequencies, ngrams: int, most: int) -> np.ndarray:
+    """The places that a model keeps, ascending, int32.
+
+    These are the places of words that occur in two documents and of pairs that occur in three: rarer ones teach next
+    to nothing. Below 100 documents all are kept. If there are more than `most`, the most frequent ones are kept.
+    """
+    few = frequencies.documents < 100
+    counted = frequencies.places[ngrams - 1]
+    found = np.flatnonzero((counted >= (1 if few else 3)) | (frequencies.places[0] >= (1 if few else 2)))
+    if len(found) > most:
+        found = np.sort(found[np.argsort(-counted[found], kind="stable")[:most]])
+    return found.astype(np.int32)
+
+
+def inverse_frequencies(frequencies: np.ndarray, documents: int, power: float) -> np.ndarray:
+    """Inverse document frequencies, (ln((1 + n) / (1 + df)) + 1) ** power, float32, same shape."""
+    return ((np.log((1 + documents) / (1 + frequencies)) + 1) ** power).astype(np.float32)
+
+
+def weigh(block: Block, model: DocumentModel) -> Matrix:
+    """A block's features by a model's places and idf, computed as `DocumentModel.features` does it."""
+    counts = block.grams[model.parameters.ngrams - 1]
+    columns, known = model.known(counts.places)
+    starts = np.concatenate([[0], np.cumsum(known)])[counts.starts].astype(np.int32)
+    values = weighted(starts, columns, counts.counts[known], model.idf)
+    return Matrix(starts, columns.astype(np.int32), values, block.classes, block.validation)
+
+
+def scores_of(matrix: Matrix, model: DocumentModel) -> np.ndarray:
+    """The model's scores before calibration, float32 [n, C]."""
+    return (matrix.sparse(len(model.places)) @ model.weights + model.intercept).astype(np.float32)

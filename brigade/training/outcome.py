@@ -1,0 +1,108 @@
+"""What a run has found out, and how it is told: the figures, the files of the model's folder, the summary.
+
+The files are the model's own two, `metrics.json`, `data.json` (the data's version), `golden.jsonl` (texts with the
+probabilities that training computed for them) and `report.html`.
+"""
+
+import json
+import uuid
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from brigade.models.manifest import FORMAT_VERSION
+from brigade.training.data_version import code_version
+from brigade.training.documents import Parts
+from brigade.training.evaluation import Evaluation, headlines, macro_f1, majority, metrics
+from brigade.training.gate import Champion
+from brigade.training.options import Options
+from brigade.training.report import report
+from brigade.training.selection import Fitted
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trained model and how well it does.
+
+    total: the documents of the input. options: as they were used. test, champion: the new model and the serving one
+    (None if no model serves), evaluated on the same documents. golden: the texts of golden.jsonl. words: by class, see
+    `learned_words`.
+    """
+
+    total: int
+    parts: Parts
+    options: Options
+    fitted: Fitted
+    test: Evaluation
+    champion: Champion | None
+    golden: list[str]
+    words: dict[str, list[str]]
+
+    @cached_property
+    def figures(self) -> dict:
+        """The content of metrics.json."""
+        trials, validation = self.fitted.trials, self.fitted.validation
+        documents = {"total": self.total, "trained": self.parts.learned.total(), "unlabelled": 0, "repeated": 0}
+        return {
+            "test": metrics(self.test),
+            "majority": headlines(majority(self.test, self.parts.learned)),
+            "champion": self.champion.about() if self.champion else None,
+            "chosen": self.chosen,
+            "candidates": [one.about() for one in trials],
+            "validation": {"accuracy": round(validation.accuracy, 4), "macroF1": round(macro_f1(validation), 4)},
+            "documents": documents | self.parts.counts,
+        }
+
+    @property
+    def chosen(self) -> dict:
+        """The best candidate and its calibration."""
+        model = self.fitted.model
+        return self.fitted.trials[0].about() | asdict(model.calibration) | {"features": len(model.places)}
+
+
+def describe_run(started: datetime, promoted: bool, reason: str, options: Options) -> dict:
+    """The manifest without its list of files."""
+    return {
+        "formatVersion": FORMAT_VERSION,
+        "runId": f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
+        "createdAt": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "promoted": promoted,
+        "reason": reason,
+        "label": options.label_column,
+        "codeVersion": code_version(),
+    }
+
+
+def save_files(folder: Path, name: str, run: dict, outcome: Outcome, data: dict) -> None:
+    """Writes the run's files into an existing local folder. data: the content of data.json."""
+    model, figures = outcome.fitted.model, outcome.figures
+    model.save(folder)
+    golden = [{"payload": text, "probabilities": model.probabilities(text).tolist()} for text in outcome.golden]
+    lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in golden]
+    for file, text in {
+        "metrics.json": json.dumps(figures, ensure_ascii=False, indent=1),
+        "data.json": json.dumps(data, ensure_ascii=False, indent=1),
+        "golden.jsonl": "".join(lines),
+        "report.html": report(name, run, figures, outcome.test, outcome.words, data),
+    }.items():
+        (folder / file).write_text(text, "utf-8")
+
+
+def summary_of(outcome: Outcome, run: dict) -> dict:
+    """The run in a few figures, for the summary that the program prints."""
+    test, documents = outcome.figures["test"], outcome.figures["documents"]
+    return {
+        "promoted": run["promoted"],
+        "reason": run["reason"],
+        "accuracy": test["accuracy"],
+        "macroF1": test["macroF1"],
+        "expectedCalibrationError": test["expectedCalibrationError"],
+        "documents": documents["total"],
+        "trained_on": documents["train"],
+        "validated_on": documents["validation"],
+        "tested_on": documents["test"],
+        "unlabelled": documents["unlabelled"],
+        "repeated": documents["repeated"],
+        "classes": len(outcome.fitted.model.classes),
+    }

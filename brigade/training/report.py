@@ -1,0 +1,60 @@
+"""The run as one HTML page that needs nothing beside it: figures, pictures, mistakes, and how to train again.
+
+The page is `report.html.j2`; everything that comes from the data is escaped there. A figure is added in the template.
+"""
+
+from importlib import resources
+
+from jinja2 import Environment, StrictUndefined
+
+from brigade.training.evaluation import Evaluation
+from brigade.training.pictures import MOST_LABELS, calibration_picture, confusion_picture
+
+RETRAIN = "spark-submit --py-files=build/brigade.zip train_ml_model.py data.json OUTPUT"
+TRIAL_COLUMNS = ("ngrams", "idf_power", "alpha", "macroF1", "accuracy", "seconds")
+MOST_CLASSES = 200  # in the table of classes
+
+
+def report(name: str, run: dict, figures: dict, test: Evaluation, words: dict[str, list[str]], data: dict) -> str:
+    """The page.
+
+    run: the manifest. figures: the metrics. test: the evaluation on the test documents. words: see `learned_words`.
+    data: the data's version.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = resources.files(__package__).joinpath("report.html.j2").read_text("utf-8")
+    own = figures["test"]
+    return environment.from_string(template).render(
+        name=name,
+        run=run,
+        figures=figures,
+        own=own,
+        cards=cards(figures),
+        classes=list(own["classes"].items())[:MOST_CLASSES],
+        percent=f"{100 * own['accuracy']:.1f}".replace(".", ","),
+        confusion_matrix=confusion_picture(test),
+        most_labels=MOST_LABELS,
+        calibration_curve=calibration_picture(own["calibration"]),
+        word_rows=[[key, ", ".join(found)] for key, found in words.items()],
+        mistakes=test.worst,
+        trials=[[one[column] for column in TRIAL_COLUMNS] for one in figures["candidates"]],
+        files=data["files"],
+        mebibytes=sum(one["size"] for one in data["files"]) / 2**20,
+        documents=", ".join(f"{value:,} {key}" for key, value in figures["documents"].items()),
+        retrain=RETRAIN,
+    )
+
+
+def cards(figures: dict) -> list[tuple[str, str, str]]:
+    """The figures at the top of the page: (title, value, what to compare it with)."""
+    own, champion, majority = figures["test"], figures["champion"], figures["majority"]
+    found = [
+        ("accuracy", f"{own['accuracy']:.4f}", f"commonest class: {majority['accuracy']:.4f}"),
+        ("macro-F1", f"{own['macroF1']:.4f}", f"commonest class: {majority['macroF1']:.4f}"),
+        ("log loss", f"{own['logLoss']:.3f}", f"commonest class: {majority['logLoss']:.3f}"),
+        ("calibration error", f"{own['expectedCalibrationError']:.3f}", "0 is perfect"),
+        ("test documents", f"{own['documents']:,}", f"{figures['documents']['trained']:,} trained on"),
+    ]
+    if champion:
+        found.insert(2, ("serving model", f"{champion['macroF1']:.4f}", f"macro-F1 of {champion['name']}"))
+    return found

@@ -1,0 +1,46 @@
+"""The words that speak most for a class, for people who want to know what a model has learned.
+
+A model knows only the hashed places of words; the words themselves are looked up in a sample of the documents.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+from pyspark import RDD
+
+from brigade.models.document_model import DocumentModel
+from brigade.models.text_features import gram_places, grams
+
+WORDS_A_CLASS = 12
+
+
+def learned_words(documents: RDD, model: DocumentModel, classes: list[str]) -> dict[str, list[str]]:
+    """For each class up to WORDS_A_CLASS words and pairs, the strongest first. documents: rows of `payload`."""
+    strongest = {name: strongest_features(model, model.classes.index(name)) for name in classes}
+    places = {name: [int(model.places[at]) for at in features] for name, features in strongest.items()}
+    wanted = {place for found in places.values() for place in found}
+    small = replace(model, weights=model.weights[:0], places=model.places[:0], idf=model.idf[:0])
+    counts = documents.mapPartitions(lambda rows: count_grams(rows, small, wanted)).treeReduce(lambda a, b: a + b)
+    texts: dict[int, str] = {}
+    for (place, text), _ in sorted(counts.items(), key=lambda one: (-one[1], one[0])):
+        texts.setdefault(place, text)  # of the words that share a place, the most frequent one
+    return {name: [texts[one] for one in found if one in texts][:WORDS_A_CLASS] for name, found in places.items()}
+
+
+def strongest_features(model: DocumentModel, number: int) -> list[int]:
+    """The features that speak most for a class, the strongest first: three times as many as words are wanted."""
+    speaks = model.weights[:, number] * model.idf
+    most = np.argpartition(-speaks, min(3 * WORDS_A_CLASS, len(speaks) - 1))[: 3 * WORDS_A_CLASS]
+    return [at for at in most[np.argsort(-speaks[most], kind="stable")].tolist() if speaks[at] > 0]
+
+
+def count_grams(rows: Iterable, model: DocumentModel, wanted: set[int]) -> Iterator[Counter]:
+    """How often each (place, gram) of the wanted places occurs in a partition's documents."""
+    found: Counter = Counter()
+    for row in rows:
+        texts = grams(row.payload, model.parameters)
+        places = np.concatenate(gram_places(row.payload, model.parameters))
+        found.update((place, text) for place, text in zip(places.tolist(), texts, strict=True) if place in wanted)
+    yield found
