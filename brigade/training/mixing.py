@@ -16,7 +16,7 @@ from brigade.models.text_features import FeatureParameters
 from brigade.training.calibration import CALIBRATED_SCORES, calibrated, first_scores
 from brigade.training.errors import TrainingError
 from brigade.training.evaluation import Evaluation, evaluate_matrices
-from brigade.training.features import Frequencies, Matrix, inverse_frequencies, used_places, weigh
+from brigade.training.features import BLOCK_ROWS, Frequencies, Matrix, inverse_frequencies, used_places, weigh
 from brigade.training.options import Settings
 
 # Each round reads the matrices block by block from disk. From memory Spark would read a whole partition at once; what
@@ -105,6 +105,34 @@ def epoch(
     yield (found * (seen / documents)).fixed()
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is: its weights, its rounds, and the sum of those rounds that count for the average."""
+
+    weights: Weights
+    rounds: int = 0
+    sums: Weights | None = None
+    summed: int = 0
+
+    def after(self, weights: Weights) -> "Progress":
+        """One round later. The first round does not count for the average: its weights are still far off."""
+        if self.rounds == 0:
+            return replace(self, weights=weights, rounds=1)
+        sums = weights if self.sums is None else (self.sums + weights).floating()
+        return Progress(weights, self.rounds + 1, sums, self.summed + 1)
+
+
+def rounds_alone(
+    matrices: Iterable[Matrix], start: Progress, rounds: int, classes: int, alpha: float, seed: int, documents: int
+) -> Iterator[Progress]:
+    """So many rounds of the only partition. It has no other's weights to wait for, so its worker does them in a row."""
+    kept, progress = list(matrices), start
+    for _ in range(rounds):
+        learned = epoch(kept, progress.weights, classes, alpha, seed + EPOCHS * progress.rounds, documents)
+        progress = progress.after(next(learned).floating())
+    yield progress
+
+
 @dataclass
 class Prepared:
     """All documents' features for some ngrams and idf_power: a model without weights, and the cached matrices.
@@ -143,26 +171,32 @@ class Trainer:
         self.validation = self.matrices.filter(lambda matrix: matrix.validation)
         classes, features = len(self.plan.classes), len(self.plan.places)
         rows = 1 if classes == 2 else classes
-        self.weights = Weights(
-            np.zeros((rows, features), np.float32), np.zeros(rows, np.float32), np.ones((), np.float32)
-        )
-        self.rounds = 0
-        self.sums: Weights | None = None  # over the rounds that count for the average,
-        self.summed = 0  # and how many these are
+        nothing = np.zeros((rows, features), np.float32), np.zeros(rows, np.float32), np.ones((), np.float32)
+        self.progress = Progress(Weights(*nothing))
 
     def advance(self, rounds: int) -> None:
-        """Runs so many rounds more."""
-        for _ in range(rounds):
-            self.weights = self.mixed()
-            self.rounds += 1
-            if self.rounds > 1:  # the first round's weights are still far off
-                self.sums = self.weights if self.sums is None else (self.sums + self.weights).floating()
-                self.summed += 1
+        """Runs so many rounds more: one Spark job a round, or one job in all for few documents in one partition."""
+        if self.own.getNumPartitions() == 1 and self.documents <= KEPT_BLOCKS * BLOCK_ROWS:
+            self.progress = self.advanced_alone(rounds)
+        else:
+            for _ in range(rounds):
+                self.progress = self.progress.after(self.mixed())
+
+    def advanced_alone(self, rounds: int) -> Progress:
+        """The progress after so many rounds of the only partition."""
+        classes, alpha, seed, documents = len(self.plan.classes), self.settings.alpha, self.seed, self.documents
+        shared = self.context.broadcast(self.progress)
+        learned = self.own.mapPartitions(
+            lambda part: rounds_alone(part, shared.value, rounds, classes, alpha, seed, documents)
+        )
+        (found,) = learned.collect()
+        shared.destroy()
+        return found
 
     def mixed(self) -> Weights:
         """The weights after one more round: the partitions' average."""
         classes, alpha, documents = len(self.plan.classes), self.settings.alpha, self.documents
-        shared, seed = self.context.broadcast(self.weights), self.seed + EPOCHS * self.rounds
+        shared, seed = self.context.broadcast(self.progress.weights), self.seed + EPOCHS * self.progress.rounds
         learned = self.own.mapPartitions(lambda part: epoch(part, shared.value, classes, alpha, seed, documents))
         found = learned.treeReduce(lambda one, other: one + other).floating()
         shared.destroy()
@@ -170,12 +204,7 @@ class Trainer:
 
     def average_from_here(self) -> None:
         """Earlier rounds no longer count for the average."""
-        self.sums, self.summed = None, 0
-
-    def rewind(self, weights: Weights, rounds: int) -> None:
-        """Goes back to the weights that it had after so many rounds."""
-        self.weights, self.rounds = weights, rounds
-        self.average_from_here()
+        self.progress = replace(self.progress, sums=None, summed=0)
 
     def take_all(self, documents: int) -> None:
         """From here on the validation documents are learned too. documents: how many there are then."""
@@ -184,7 +213,9 @@ class Trainer:
 
     def model(self) -> DocumentModel:
         """The average of the rounds (without the first), not calibrated."""
-        found, count = (self.weights, 1) if self.sums is None else (self.sums, self.summed)
+        found, count = self.progress.weights, 1
+        if self.progress.sums is not None:
+            found, count = self.progress.sums, self.progress.summed
         coefficients, intercepts = found.coefficients / count, found.intercepts / count
         if len(coefficients) == 1:  # two classes: one row has the second class's scores; the first's are the opposite
             coefficients, intercepts = np.vstack([-coefficients, coefficients]), np.hstack([-intercepts, intercepts])

@@ -122,15 +122,15 @@ def select(
 def finish(trainer: Trainer, trials: list[Trial], total: int) -> Fitted:
     """Trains the best candidate to its end. total: the documents, those for validation included."""
     first, last = rounds_for(trainer.documents, ROUNDS), rounds_for(trainer.documents, LAST_ROUNDS)
-    trainer.advance(first - trainer.rounds)
-    log.info("%d rounds, %d to come", trainer.rounds, last)
+    trainer.advance(first - trainer.progress.rounds)
+    log.info("%d rounds, %d to come", trainer.progress.rounds, last)
     # The last rounds run twice: without the validation documents, to calibrate the scores, and then with them.
-    halfway = trainer.weights
+    halfway = trainer.progress
     trainer.average_from_here()
     trainer.advance(last)
     validation, calibration = trainer.validate(), trainer.calibrate()
     log.info("chosen: %s, %s, accuracy %.4f", trainer.settings, calibration, validation.accuracy)
-    trainer.rewind(halfway, first)
+    trainer.progress = halfway
     trainer.take_all(total)
     trainer.advance(last)
     return Fitted(replace(trainer.model(), calibration=calibration), trials, validation)
