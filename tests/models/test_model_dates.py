@@ -40,3 +40,13 @@ def test_models_are_found_in_a_bucket(uri, monkeypatch):
         assert model_dates(folder_at(uri)) == {date(2026, 1, 5)}
     finally:
         server.stop()
+
+
+def test_models_before_a_date_are_not_looked_into(tmp_path, monkeypatch):
+    for day in ("2026-01-05", "2026-02-02", "2026-03-02"):
+        write_manifest(tmp_path, day)
+    models, looked = folder_at(str(tmp_path)), []
+    files = models.files
+    monkeypatch.setattr(models, "files", lambda name: looked.append(name) or files(name))
+    assert model_dates(models, date(2026, 2, 2)) == {date(2026, 2, 2), date(2026, 3, 2)}
+    assert len(looked) == 2
