@@ -475,9 +475,9 @@ def test_windows_lines_a_byte_order_mark_long_lines_and_odd_names_are_read(spark
 # ------------------------------------------------------------------------------------------- another document type
 
 
-PAGE = (ROOT / "docs" / "conversion.md").read_text("utf-8")
-(INVOICE,) = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
-(FIELDS,) = re.findall(r"in `invoices.ddl`, `(.*?)`", PAGE)
+README = (ROOT / "README.md").read_text("utf-8")
+(INVOICE,) = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
+(FIELDS,) = re.findall(r"in `invoices.ddl`, `(.*?)`", README)
 
 
 def test_another_query_and_schema_convert_another_document_type(spark, tmp_path, capsys):
