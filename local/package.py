@@ -106,8 +106,7 @@ def write_folder(target: Path, function: Path) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     argparse.ArgumentParser(prog="python -m local.package", description=__doc__.split("\n\n")[0]).parse_args(argv)
-    files = build()
-    print_summary({f"{BUILD.name}/{name}": len(names) for name, names in files.items()})
+    print_summary({"built": [f"{BUILD.name}/{name}" for name in build()]})
     return 0
 
 
