@@ -6,7 +6,6 @@ types: a field that it does not know is an error 400. What differs: nothing surv
 time than the runner has places for, and a cluster is only a name.
 """
 
-import json
 import re
 import threading
 import uuid
@@ -17,7 +16,7 @@ from flask import Blueprint, abort, jsonify, request
 from google.cloud import dataproc_v1
 from google.protobuf import json_format
 
-from local import workflow_templates, workflows
+from local import operation_filters, workflow_templates, workflows
 from local.spark_jobs import STAGING_BUCKET, SparkJob, SparkRunner, create_staging_bucket, storage_client
 from local.workflows import Operation, new
 
@@ -215,11 +214,11 @@ class Dataproc:
     def list_operations(self, project: str, kind: str, region: str):
         path = re.compile(rf"projects/{re.escape(project)}/(regions|locations)/{re.escape(region)}/operations/.*")
         try:
-            asked = _operation_filter(request.args.get("filter", "")).items()
+            asked = operation_filters.read(request.args.get("filter", "")).items()
         except ValueError as error:
             abort(400, f"filter: {error}")
         found = [operation for operation in list(self._operations.values()) if path.fullmatch(operation.name)]
-        found = [operation for operation in found if asked <= _filter_fields(operation).items()]
+        found = [operation for operation in found if asked <= operation_filters.fields_of(operation).items()]
         return jsonify(operations=[operation.to_json() for operation in found])
 
     def delete_operation(self, project: str, kind: str, region: str, operation_id: str):
@@ -383,33 +382,6 @@ def _started(project: str, region: str, cluster):
     cluster.status.state = dataproc_v1.ClusterStatus.State.RUNNING
     cluster.status.state_start_time.GetCurrentTime()
     return cluster
-
-
-def _operation_filter(text: str) -> dict[str, str]:
-    """{field: value} of `field = value AND field = value`, or of the JSON that `gcloud` makes of its flags."""
-    if text.startswith("{"):
-        flags = json.loads(text)
-        state = {"ACTIVE": "ACTIVE", "NON_ACTIVE": "DONE"}.get(flags.get("operation_state_matcher"))
-        found = {"status.state": state, "clusterName": flags.get("cluster_name")}
-        return {field: value for field, value in found.items() if value}
-    parts = [part.partition("=") for part in re.split(r"\s+AND\s+", text.strip()) if part]
-    found = {field.strip(): value.strip() for field, _, value in parts}
-    for field, value in found.items():
-        if not value or not re.fullmatch(r"status\.state|operationType|clusterName|labels\.[\w-]+", field):
-            abort(400, f"filter {text!r}: expected status.state, operationType, clusterName or labels.KEY = a value")
-    return found
-
-
-def _filter_fields(operation: Operation) -> dict[str, str]:
-    """What a filter can ask of an operation."""
-    found = {"status.state": "DONE" if operation.done else "ACTIVE"}
-    if isinstance(operation.metadata, dataproc_v1.WorkflowMetadata.pb()):
-        template = operation.metadata.template.rsplit("/", 1)[-1]
-        return found | {"operationType": "WORKFLOW", "labels.goog-dataproc-workflow-template-id": template}
-    found["operationType"] = operation.metadata.operation_type
-    if isinstance(operation.metadata, dataproc_v1.ClusterOperationMetadata.pb()):
-        found["clusterName"] = operation.metadata.cluster_name
-    return found
 
 
 def _name(key: tuple, kind: str) -> str:

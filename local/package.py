@@ -20,7 +20,8 @@ from collections.abc import Iterable, Iterator
 from modulefinder import ModuleFinder
 from pathlib import Path
 
-from brigade.cli import print_summary
+from brigade.cli import print_error, print_summary
+from brigade.errors import CannotGoOn
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "brigade"
@@ -62,9 +63,11 @@ def package_files() -> Iterator[Path]:
 
 def reached_files(door: Path) -> Iterator[Path]:
     """The package's modules that the door imports, directly or not and also inside functions, with the data files
-    beside them."""
+    beside them. Raises CannotGoOn if one of them is missing or broken."""
     finder = ModuleFinder(path=[str(ROOT)])  # what is installed is not looked at
     finder.run_script(str(door))
+    if missing := [name for name in finder.any_missing() if name.startswith(f"{PACKAGE.name}.")]:
+        raise CannotGoOn(f"{door.relative_to(ROOT)}: expected modules, found none that can be read: {missing}")
     reached = {Path(module.__file__) for module in finder.modules.values() if module.__file__}
     folders = {path.parent for path in reached}
     for path in package_files():
@@ -106,8 +109,11 @@ def write_folder(target: Path, function: Path) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     argparse.ArgumentParser(prog="python -m local.package", description=__doc__.split("\n\n")[0]).parse_args(argv)
-    files = build()
-    print_summary({f"{BUILD.name}/{name}": len(names) for name, names in files.items()})
+    try:
+        print_summary({"built": [f"{BUILD.name}/{name}" for name in build()]})
+    except CannotGoOn as problem:
+        print_error("package", problem)
+        return problem.status
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What several tests of set-up need."""
+"""What several tests of set-up and of the Pub/Sub server need."""
 
 import pytest
 
@@ -8,3 +8,8 @@ from tests.local.machine import Machine
 @pytest.fixture
 def machine(tmp_path) -> Machine:
     return Machine(tmp_path)
+
+
+@pytest.fixture
+def topic(api) -> str:
+    return api.topic()

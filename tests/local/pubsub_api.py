@@ -79,3 +79,11 @@ def emulator_departs(request: pytest.FixtureRequest, when: bool, how: str) -> No
     """States where the official emulator departs from the documentation: there the test has to fail on it."""
     if OFFICIAL and when:
         request.applymarker(pytest.mark.xfail(strict=True, reason=f"the official emulator {how}"))
+
+
+def texts(count: int) -> list[bytes]:
+    return [b"%d" % number for number in range(count)]
+
+
+def ordered(*pairs: tuple[str, int]) -> list[dict]:
+    return [{"data": b"%d" % number, "ordering_key": key} for key, number in pairs]

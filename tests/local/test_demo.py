@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from local import demo
+from local import demo, demo_result
 from tests.conftest import ROOT
 
 RESULT = {
@@ -33,7 +33,7 @@ RESULT = {
 
 
 def test_what_adds_up_is_not_off():
-    assert demo.off(RESULT) == []
+    assert demo_result.off(RESULT) == []
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_number_that_is_off_is_named(path, value, line):
     for name in path[:-1]:
         target = target[name]
     target[path[-1]] = value
-    (found,) = demo.off(result)
+    (found,) = demo_result.off(result)
     assert line in found
 
 

@@ -5,12 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from brigade.errors import CannotGoOn
 from local import package
 from tests.conftest import ROOT
 
@@ -81,7 +81,6 @@ def without_zip_time(found: dict[str, tuple]) -> dict[str, object]:
 
 
 def test_the_same_content_gives_the_same_bytes(built, tmp_path):
-    time.sleep(0.01)
     before = os.umask(0o077)
     try:
         package.build(tmp_path / "build")
@@ -141,13 +140,18 @@ def test_a_build_replaces_the_one_before_and_a_failed_one_leaves_it(project, tmp
     package.build(tmp_path / "build")
     names = {path.name for path in (tmp_path / "build" / "scheduler").iterdir()}
     assert names == {"brigade", "main.py", "requirements.txt"}
-    before = contents(tmp_path)
+    before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(project)}
     (project / "scheduler" / "main.py").write_text("import (\n")
     with pytest.raises(SyntaxError):
         package.build(tmp_path / "build")
-    (project / "scheduler" / "main.py").write_text("import brigade.storage\n")
-    assert without_project(contents(tmp_path)) == without_project(before)
+    assert {path for path in tmp_path.rglob("*") if not path.is_relative_to(project)} == before
 
 
-def without_project(found: dict) -> dict:
-    return {name: about for name, about in found.items() if not name.startswith("project")}
+@pytest.mark.parametrize("module", ["missing", "files"])
+def test_a_module_that_is_missing_or_broken_is_told_and_nothing_is_built(project, tmp_path, module):
+    (project / "brigade" / "models" / "files.py").write_text("<<<<<<<\n" if module == "files" else "")
+    (project / "cloud_function" / "main.py").write_text(f"def serve():\n    from brigade.models.{module} import one\n")
+    said = rf"^cloud_function/main.py: expected modules, .*: \['brigade.models.{module}'\]$"
+    with pytest.raises(CannotGoOn, match=said):
+        package.build(tmp_path / "build")
+    assert not (tmp_path / "build").exists()

@@ -212,7 +212,7 @@ def made(name: str, kind: Place | str) -> object:
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[dict[str, str]]:
     """The variable with which Terraform finds the stand-in for all providers of that folder's files."""
-    command = [sys.executable, "-m", "tests.terraform_provider", str(folder)]
+    command = [sys.executable, "-m", "tests.terraform.terraform_provider", str(folder)]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield {"TF_REATTACH_PROVIDERS": process.stdout.readline()}
