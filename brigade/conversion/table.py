@@ -1,1 +1,1 @@
-from brigade.conversion.run import COLUMNS, read_parquet  # noqa: F401
+from brigade.conversion.run import read_parquet  # noqa: F401

@@ -1,0 +1,1 @@
+from brigade.conversion.run import COLUMNS  # noqa: F401
