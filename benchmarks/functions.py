@@ -91,9 +91,9 @@ def trained(data: str, models: str) -> Trained:
 
 
 def train(spark, folder: str, test: str, models: str) -> dict:
-    from brigade.training import run as train_ml_model
+    from brigade.training.run import train as run_training
 
-    return train_ml_model.train(spark, folder, models, test_path=test)
+    return run_training(spark, folder, models, test_path=test)
 
 
 def plain_pipeline():

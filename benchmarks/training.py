@@ -74,11 +74,11 @@ def in_session(job: str, memory: str = "1500m", **values) -> dict:
 
 def project(spark, folder: str, test: str | None = None, **options) -> dict:
     """Trains on `folder`; the summary with seconds, those of the session's start apart, and peak memory."""
-    from brigade.training import run as train_ml_model
+    from brigade.training.run import train
 
     with tempfile.TemporaryDirectory() as models:
         started = time.perf_counter()
-        summary = train_ml_model.train(spark, folder, models, test_path=test, **options)
+        summary = train(spark, folder, models, test_path=test, **options)
         seconds = time.perf_counter() - started
         (metrics,) = Path(models).glob("*/runs/*/metrics.json")
         chosen = json.loads(metrics.read_text("utf-8"))["chosen"]

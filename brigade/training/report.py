@@ -5,7 +5,7 @@ The page is `report.html.j2`; everything that comes from the data is escaped the
 
 from importlib import resources
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 from brigade.training.evaluation import Evaluation
 from brigade.training.pictures import MOST_LABELS, calibration_picture, confusion_picture
@@ -21,10 +21,8 @@ def report(name: str, run: dict, figures: dict, test: Evaluation, words: dict[st
     run: the manifest. figures: the metrics. test: the evaluation on the test documents. words: see `learned_words`.
     data: the data's version.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = resources.files(__package__).joinpath("report.html.j2").read_text("utf-8")
     own = figures["test"]
-    return environment.from_string(template).render(
+    return page_template().render(
         name=name,
         run=run,
         figures=figures,
@@ -43,6 +41,12 @@ def report(name: str, run: dict, figures: dict, test: Evaluation, words: dict[st
         documents=", ".join(f"{value:,} {key}" for key, value in figures["documents"].items()),
         retrain=RETRAIN,
     )
+
+
+def page_template() -> Template:
+    """`report.html.j2`; the package may be a folder or a zip."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(resources.files(__package__).joinpath("report.html.j2").read_text("utf-8"))
 
 
 def cards(figures: dict) -> list[tuple[str, str, str]]:
