@@ -32,7 +32,7 @@ def publisher() -> Callable:
     timeout.
     """
     from google.api_core.retry import Retry
-    from google.cloud import pubsub
+    from google.cloud import pubsub  # type: ignore[attr-defined]  # a namespace that only some packages type
     from google.pubsub_v1 import PublisherClient
 
     retry = Retry(initial=0.1, timeout=PUBLISH_SECONDS)

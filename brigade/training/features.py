@@ -6,11 +6,15 @@ Each block holds documents of one part only, so validation stays apart from trai
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from brigade.models.document_model import DocumentModel
 from brigade.models.text_features import FeatureParameters, gram_places, weighted
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 BLOCK_ROWS = 2000  # documents that a worker holds as one matrix
 
@@ -70,7 +74,7 @@ class Matrix:
     classes: np.ndarray
     validation: bool
 
-    def sparse(self, features: int):
+    def sparse(self, features: int) -> "csr_matrix":
         from scipy.sparse import csr_matrix
 
         return csr_matrix((self.values, self.columns, self.starts), (len(self.classes), features))

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -50,7 +51,7 @@ def train(
     parquet_path: str | None = None,
     tolerance: float = TOLERANCE,
     force: str | None = None,
-    **options,
+    **options: Any,
 ) -> dict:
     """Trains, tests, decides and writes a dated model; returns the run's summary.
 

@@ -96,9 +96,9 @@ def test_a_round_is_the_average_of_the_partitions_by_their_documents(spark):
             np.average([one[part] for one in learned], axis=0, weights=np.diff(ends)) for part in range(3)
         )
         rounds.append(np.column_stack([coefficients, intercepts]))
-        found = np.column_stack([trainer.weights.coefficients, trainer.weights.intercepts])
+        found = np.column_stack([trainer.progress.weights.coefficients, trainer.progress.weights.intercepts])
         assert np.abs(found - rounds[-1]).max() < 1e-3 * np.abs(rounds[-1]).max()
-        assert trainer.weights.updates == pytest.approx(updates, rel=1e-5)
+        assert trainer.progress.weights.updates == pytest.approx(updates, rel=1e-5)
         plain = np.mean([one[0] for one in learned], axis=0)  # each partition alike: something else
         assert np.abs(plain - coefficients).max() > 0.05 * np.abs(coefficients).max()
     model = trainer.model()  # the mean of all rounds but the first
@@ -106,6 +106,20 @@ def test_a_round_is_the_average_of_the_partitions_by_their_documents(spark):
     assert np.abs(found - expected).max() < 1e-3 * np.abs(expected).max()
     trainer.average_from_here()
     assert np.abs(trainer.model().weights.T - rounds[-1][:, :-1]).max() < 1e-3 * np.abs(rounds[-1]).max()
+    trainer.matrices.unpersist()
+
+
+def test_one_partition_learns_the_same_in_one_job_as_round_by_round(spark):
+    trainer = trainer_of(spark, [confused(120, 0.7, seed=6)])
+    assert trainer.own.getNumPartitions() == 1
+    trainer.advance(2)
+    at_once = trainer.advanced_alone(3)
+    assert at_once.rounds == 5
+    for _ in range(3):
+        trainer.progress = trainer.progress.after(trainer.mixed())
+    for one, other in ((at_once.weights, trainer.progress.weights), (at_once.sums, trainer.progress.sums)):
+        assert [part.tobytes() for part in one.parts] == [part.tobytes() for part in other.parts]
+    assert at_once.summed == trainer.progress.summed == 4
     trainer.matrices.unpersist()
 
 
@@ -142,9 +156,9 @@ def test_validation_is_seen_only_once_all_are_taken(spark):
     assert trainer.validate().documents == 6
     zebra = murmurhash3_32("zebra", positive=True) % FEATURES.size
     assert zebra not in trainer.plan.places
-    before = trainer.weights.updates
+    before = trainer.progress.weights.updates
     trainer.take_all(106)
     trainer.advance(1)
     # The weighted mean over partitions of 60, 40 and 6 documents, each of which is gone through four times.
-    assert trainer.weights.updates - before == pytest.approx(4 * (60**2 + 40**2 + 6**2) / 106)
+    assert trainer.progress.weights.updates - before == pytest.approx(4 * (60**2 + 40**2 + 6**2) / 106)
     trainer.matrices.unpersist()
