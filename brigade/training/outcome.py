@@ -89,10 +89,13 @@ def save_files(folder: Path, name: str, run: dict, outcome: Outcome, data: dict)
         (folder / file).write_text(text, "utf-8")
 
 
-def summary_of(outcome: Outcome, run: dict) -> dict:
-    """The run in a few figures, for the summary that the program prints."""
+def summary_of(path: str, run: dict, outcome: Outcome) -> dict:
+    """The run in a few figures, for the summary that the program prints. path: of the dated model's folder."""
     test, documents = outcome.figures["test"], outcome.figures["documents"]
     return {
+        "model": path.rpartition("/")[2],
+        "runId": run["runId"],
+        "path": path,
         "promoted": run["promoted"],
         "reason": run["reason"],
         "accuracy": test["accuracy"],

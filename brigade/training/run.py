@@ -70,9 +70,7 @@ def train(
         write_run(models, name, run, {path.name: path.read_bytes() for path in sorted(files.iterdir())})
         if tracked:
             track_if_possible(name, run, outcome, files)
-    return {"model": name, "runId": run["runId"], "path": f"{output_path.rstrip('/')}/{name}"} | summary_of(
-        outcome, run
-    )
+    return summary_of(f"{output_path.rstrip('/')}/{name}", run, outcome)
 
 
 def learn_and_test(spark: SparkSession, sources: Sources, models: Folder, options: Options) -> Outcome:
