@@ -55,7 +55,7 @@ COPY --from=landing-packages /packages /usr/local
 WORKDIR /template
 COPY pubsub_gcs.py ./
 ENV FLEX_TEMPLATE_PYTHON_PY_FILE=/template/pubsub_gcs.py
-# What would otherwise be noticed when a job is launched, or by its workers.
+# Errors show here and not when a job is launched.
 RUN pip check && python pubsub_gcs.py --help > /dev/null && test -x /opt/google/dataflow/python_template_launcher
 # Dataflow watches its workers itself.
 HEALTHCHECK NONE
@@ -82,7 +82,7 @@ RUN useradd --system --uid=10001 --user-group --no-create-home --shell=/usr/sbin
 COPY --from=serve-packages /packages /usr/local
 COPY --from=serve-source /source/build/cloud_function /function
 WORKDIR /function
-# Compiled here, since the function's user cannot write beside them: a cold start has that to do no more.
+# Compiled here, because the function's user cannot write there: this makes a cold start faster.
 RUN pip check && python -m compileall -q . && MODELS_URI=/models python -c "import main"
 USER 10001:10001
 # Which function this container is: predict, or classify. The server keeps a socket of its own in HOME.

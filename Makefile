@@ -37,7 +37,7 @@ QUICK := not (airflow or cluster or faults or gcloud or long or terraform or wai
 ORDER ?= fixed
 PYTEST = $(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(if $(filter random,$(ORDER)),-p randomly)
 
-# What a caller's shell has set must reach neither Spark nor Python here.
+# Settings of the caller's shell must reach neither Spark nor Python.
 unexport PYTHONPATH SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
 
 .PHONY: help setup need-gcloud need-tools demo test test-all test-apart test-spark35 test-airflow test-bare lint lint-terraform format \
@@ -52,7 +52,7 @@ setup: .venv/installed ## checks what the machine must have, and creates .venv w
 .venv/installed: requirements.txt pyproject.toml local/setup.sh local/machine.sh
 	@bash local/setup.sh
 
-# What single targets need besides is asked for before all else.
+# Tools that single targets need are checked first.
 need-gcloud:
 	@bash local/setup.sh need gcloud
 need-tools:

@@ -1,8 +1,8 @@
 r"""WHEN, for those who have Cloud Composer: an Airflow 3 DAG instead of Cloud Scheduler and the trigger.
 
 Every 28 days from an anchor Monday it runs the workflow of `workflow_template.yaml` on Dataproc, and waits for its end.
-Cluster, packages, order and arguments are said in the template alone, and the cluster goes when the workflow ends,
-whatever becomes of Airflow in the meantime.
+The template alone defines cluster, packages, order and arguments. Dataproc deletes the cluster when the workflow ends,
+even if Airflow no longer runs.
 
     parameters ──► train ──► model
     │              │         └ there is a model of that day
@@ -86,8 +86,8 @@ with DAG(
     description="Converts the documents and trains the classifier, every four weeks",
     schedule=PERIOD,
     start_date=datetime.combine(environment.anchor, HOUR),
-    # Without it, Airflow counts the four weeks from when the DAG was switched on, and anew from when it was late. What
-    # is caught up ends in the first task, which skips periods that are over.
+    # Without it, Airflow counts the four weeks from when the DAG was switched on, and again from a late run. Runs that
+    # are caught up end in the first task, which skips periods that are over.
     catchup=True,
     max_active_runs=1,
     default_args={"retries": 4, "retry_delay": timedelta(hours=6)},  # a day: longer than a zone is short of machines

@@ -15,7 +15,7 @@ OTHERS_SECONDS = 600  # the longest that Pub/Sub keeps a message from being brou
 
 
 class Inbox:
-    """Pulls from a subscription as long as it is open. Raises Failed when Pub/Sub does."""
+    """A subscription from which messages are pulled. Raises Failed if a call fails."""
 
     def __init__(self, subscription: str, event_ids: Collection[str]):
         self.subscription, self.event_ids = subscription, event_ids
@@ -42,7 +42,7 @@ class Inbox:
 
 
 class PublicationTimes(Inbox):
-    """When Pub/Sub took the documents: a subscription of its own to their topic, removed when it is left.
+    """When Pub/Sub took the documents: a subscription of its own to their topic, removed at the end.
 
     Only Pub/Sub's own clock can be compared with the times of the answers. If this process is killed, Pub/Sub removes
     the subscription after a day.
@@ -82,7 +82,7 @@ class PublicationTimes(Inbox):
 
 
 class Answers(Inbox):
-    """The classification of each of the documents; what is not theirs goes back when it is left."""
+    """The classification of each document. Messages of others go back to the subscription at the end."""
 
     def __init__(self, subscription: str, event_ids: Collection[str]):
         super().__init__(subscription, event_ids)

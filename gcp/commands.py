@@ -27,11 +27,11 @@ STANDARD_ERROR = 2  # the file descriptor
 
 
 class Failed(Exception):
-    """Something ended otherwise than it should; the message says what was expected, found, and what to do."""
+    """A command failed, or something is not as expected. The message says what was expected, found, and what to do."""
 
 
 class WrongArguments(Exception):
-    """What the caller asked for cannot be; the message says what was expected and found. Exit status 2."""
+    """The arguments are wrong; the message says what was expected and found. Exit status 2."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -61,8 +61,8 @@ def as_line(command: Sequence[str], extra: Mapping[str, str] | None = None) -> s
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's, and `extra`. What would change what a command does, unseen, is left out: gcloud's questions,
-    which nobody could answer when its output is read, and arguments of Terraform that the shown line does not have."""
+    """This process's environment and `extra`, without arguments of Terraform that the shown line does not have, and
+    without gcloud's questions, which nobody could answer while its output is read."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TF_WORKSPACE", "TF_CLI_ARGS"))}
     return kept | {"CLOUDSDK_CORE_DISABLE_PROMPTS": "1"} | dict(extra or {})
 
@@ -113,8 +113,8 @@ def start(command: Sequence[str], extra: Mapping[str, str] | None = None, **stre
 
 
 def wait(process: subprocess.Popen) -> int:
-    """The exit status. A Ctrl-C at the terminal reaches the command as well: it is left the time to end what it is at,
-    since a Terraform that is killed may lose what it has just created."""
+    """Returns the exit status. A Ctrl-C at the terminal reaches the command too. It gets the time to end, because a
+    killed Terraform may lose what it has just created."""
     interruption = None
     while True:
         try:
@@ -169,7 +169,7 @@ def python(program: str, *arguments: str) -> list[str]:
 
 
 class Terraform:
-    """Terraform in its folder, always with the project's own workspace, whichever another terminal has selected."""
+    """Terraform in its folder, always with the project's own workspace, whatever another terminal has selected."""
 
     def __init__(self, project: str, folder: Path | None = None):
         self.project, self.folder = project, folder or TERRAFORM

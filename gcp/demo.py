@@ -3,10 +3,10 @@
     make gcp-demo PROJECT=P
 
 Without a model that serves it publishes labelled documents first, waits until they have landed, and starts a training
-as Cloud Scheduler does. Then it publishes documents that no model has seen, and waits for each of them. All of it is
-what others do with the pipeline: publisher.py, the scheduler's job, a subscription.
+as Cloud Scheduler does. Then it publishes documents that no model has seen, and waits for each of them. It uses what
+every user of the pipeline has: publisher.py, the scheduler's job, a subscription.
 
-Only its own classified documents are acknowledged; others in the subscription stay for whom they are for.
+It acknowledges its own classified documents only; others stay in the subscription.
 """
 
 import json
@@ -31,7 +31,7 @@ DOCUMENTS = ROOT / ".local" / "gcp-demo.jsonl"
 
 
 class Demo:
-    """What the steps have in common: the project, and what Terraform says of it."""
+    """What the steps share: the project, and Terraform's outputs."""
 
     def __init__(self, project: str, outputs: dict, classified_seconds: float):
         self.project, self.classified_seconds = project, classified_seconds

@@ -4,7 +4,7 @@
     make gcp-landing PROJECT=P UPDATE=1         the running job goes on with this folder's code
     make gcp-landing PROJECT=P MAX_WORKERS=5    the most machines that it may grow to
 
-Where it reads and writes, and who its machines run as, is what Terraform has created.
+Terraform's outputs say where it reads and writes, and as which account its machines run.
 """
 
 import argparse

@@ -5,7 +5,7 @@
     make gcp-down PROJECT=P                             ends landing and removes everything but the data
     make gcp-down PROJECT=P BUCKETS=P-ml-input          and this bucket with all that is in it
 
-What `down` keeps is written down in Terraform's state, so that a later `up` goes on with it.
+What `down` keeps stays in Terraform's state, so that a later `up` continues with it.
 """
 
 import re
@@ -93,10 +93,10 @@ def buckets_of(state: dict, names: Collection[str]) -> dict[str, str]:
 
 
 def targets(state: dict, kept: Collection[str]) -> list[str]:
-    """The addresses of what is to go so that the kept addresses stay.
+    """The addresses to destroy so that the kept ones stay.
 
-    Terraform removes with a target whatever depends on it. So what a kept one depends on stays too; the state has the
-    dependencies of each resource, and theirs.
+    Terraform destroys what depends on a target, too. So everything that a kept resource depends on stays; the state
+    lists the dependencies of each resource, direct and indirect.
     """
     resources = managed(state)
     staying = {name for address in kept for name in resources[address]["dependencies"]}

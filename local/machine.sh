@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the machine must have: whether it is there, under which name it is installed here, and with which command.
+# What the machine must have: finds it, and knows the packages and commands that install it here.
 # Sourced by setup.sh, and by the tests.
 
 system="" # where /etc, /usr, /opt and /Library lie; the tests have their own

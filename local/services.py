@@ -40,7 +40,7 @@ SCHEDULE_ANCHOR = "2026-01-05"
 
 
 class Services:
-    """The running services. Use as a context: when it is left, in whatever way, none of them runs any more."""
+    """The running services, as a context manager: all of them have ended when it is left."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -173,8 +173,8 @@ def wait_until_ready(url: str, seconds: float = 60) -> dict:
 
 
 def serve(folder: Path, empty: bool) -> int:
-    """Starts everything, or only what is there before anything is created, says so in services.json, and waits to be
-    ended."""
+    """Starts everything (empty: emulators, stand-ins and the trigger only), writes services.json, and waits for a
+    signal."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal that started it may close
@@ -198,7 +198,7 @@ def serve(folder: Path, empty: bool) -> int:
             time.sleep(0.5)
         dead = [name for name, process in services.processes.items() if process.poll() is not None]
         ready.unlink()
-        print(f"ended by itself: {', '.join(dead)}; see {services.logs}", file=sys.stderr)
+        print(f"ended unexpectedly: {', '.join(dead)}; see {services.logs}", file=sys.stderr)
         return 1
 
 

@@ -4,7 +4,7 @@
 #   setup.sh spark35      .venv-spark35: the same with the Spark of Dataproc image 2.3
 #   setup.sh airflow      .venv-airflow: Airflow alone, which wants much in other versions
 #   setup.sh checkov      .venv-checkov: checkov alone, for the same reason
-#   setup.sh need TOOL…   none: ends with a line for each of the tools that is not there
+#   setup.sh need TOOL…   nothing: prints a line for each missing tool and fails
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source local/machine.sh
@@ -28,7 +28,7 @@ if ! "$venv/bin/python" -c '' 2>/dev/null; then
   quietly "$(find_python)" -m venv --clear "$venv"
 fi
 
-# What was downloaded and built on the way is larger than what is installed of it: it goes when this ends.
+# The cache of downloads is larger than the installed packages. It is removed at the end.
 cache=$venv/cache
 trap 'rm -rf "$cache"' EXIT
 say "installing the pinned requirements into $venv; the first time takes a minute"
@@ -37,7 +37,7 @@ quietly "$venv/bin/python" -m pip install --no-cache-dir --disable-pip-version-c
 quietly "$venv/bin/uv" pip install --cache-dir "$cache" --python "$venv/bin/python" $project \
   -r <(sed "$change" "$requirements")
 
-# Spark's own place for what a machine has: whoever starts Spark from this environment gets this Java.
+# Spark reads a machine's settings from spark-env.sh: Spark of this environment uses this Java.
 java=$(find_java)
 for spark in "$PWD/$venv"/lib/python3.*/site-packages/pyspark; do
   [ -d "$spark" ] || continue

@@ -2,7 +2,7 @@
 
     python -m local.tutorial --output=docs/tutorial.md
 
-They start with nothing, as on a new project: the emulators, the stand-ins and the trigger run, and that is all. A
+They start from an empty project: only the emulators, the stand-ins and the trigger run. A
 paragraph of commands that begins with "# on GCP only" needs Google's own machines and is left out. So that the
 transcript is the same from run to run, times, ids, ports and folders in it are replaced by names.
 """
