@@ -58,3 +58,9 @@ def test_the_licence_and_the_readme_are_those_of_the_package():
     text = (ROOT / "LICENSE").read_text("utf-8")
     assert text.split()[:5] == ["Apache", "License", "Version", "2.0,", "January"] and "END OF TERMS" in text
     assert f"next version will be {PROJECT['version']}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_side_by_side_the_tests_of_a_file_stay_together(request):
+    """With --dist loadgroup pytest-xdist writes a test's group behind its name; versions that do not, group nothing."""
+    if getattr(request.config.option, "loadgroup", False):
+        assert request.node.nodeid.endswith("@tests/test_project_files")
