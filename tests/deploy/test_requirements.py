@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from local.package import reached_files
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 ROOMS = ("cloud_function", "scheduler")  # without create_job.py, which runs on a laptop with all requirements
 rooms = pytest.mark.parametrize("room", ROOMS)
 

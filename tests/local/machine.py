@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT
+
 # All that set-up may run besides what it looks for: neither gcloud nor Terraform, npm or Docker is among them.
 TOOLS = "awk bash cat chmod cp dirname env grep ls mkdir paste ps rm sed sort touch"
 

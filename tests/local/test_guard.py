@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from local import guard
-
-ROOT = Path(__file__).parent.parent
+from tests.conftest import ROOT
 
 # A command with a child of its own in the same group, as spark-submit has: both pids go to a file, then both
 # sleep.

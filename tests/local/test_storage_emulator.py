@@ -10,7 +10,6 @@ import urllib.error
 import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from google.api_core.exceptions import NotFound, PreconditionFailed, from_http_response
@@ -19,8 +18,7 @@ from google.cloud import storage
 from google.cloud.storage.exceptions import InvalidResponse
 
 from local import emulators
-
-ROOT = Path(__file__).parent.parent
+from tests.conftest import ROOT
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,8 +16,8 @@ from hypothesis import strategies as st
 from benchmarks import mutations
 from benchmarks.open_loop import agrees, percentile
 from benchmarks.serving import highest_rate
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 PREDICTION = {"label": "a", "confidence": 0.75, "scores": {"a": 0.75, "b": 0.25}}
 
 

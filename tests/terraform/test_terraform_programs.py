@@ -17,7 +17,8 @@ import pytest
 import yaml
 from google.auth import environment_vars
 
-from brigade.schedule import job as create_job
+from brigade.schedule.job import build_job
+from brigade.schedule.job_arguments import WEEKLY, parse_arguments
 from local import package
 from tests.conftest import ROOT
 from tests.deploy.test_workflow_template import LARGER
@@ -233,10 +234,8 @@ def test_there_is_one_python_runtime_and_the_packages_know_it():
 
 
 def test_the_scheduler_job_is_the_one_that_create_job_makes():
-    plain = create_job.parse_arguments([f"--project={PROJECT}", "--region=us-central1", "--trigger_url=http://x/"])
-    made = create_job.build_job(
-        plain.name, plain.schedule or create_job.WEEKLY, plain.time_zone, plain.retries, plain.deadline_seconds, {}
-    )
+    plain = parse_arguments([f"--project={PROJECT}", "--region=us-central1", "--trigger_url=http://x/"])
+    made = build_job(plain.name, plain.schedule or WEEKLY, plain.time_zone, plain.retries, plain.deadline_seconds, {})
     retry, wanted = only(JOB, "retry_config"), made["retry_config"]
     assert [JOB.get(field) for field in ("name", "schedule", "time_zone")] == [
         made[field] for field in ("name", "schedule", "time_zone")

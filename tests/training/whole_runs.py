@@ -10,8 +10,8 @@ import pytest
 
 from brigade.conversion.schema import COLUMNS
 from brigade.models.document_model import DocumentModel
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 MODEL = "doc-classification-model-2026-01-05"
 FILES = ["data.json", "golden.jsonl", "metrics.json", "model.json", "report.html", "weights.safetensors"]
 QUICK = ["--alpha=1e-4", "--ngrams=1", "--hash_bits=12", "--date=2026-01-05"]  # one candidate
