@@ -134,6 +134,28 @@ def test_a_dead_letter_topic_that_is_gone_lets_the_message_come_again():
         wait(broker, clock, 11)
 
 
+def test_an_ack_id_counts_after_its_lease_until_the_message_is_sent_again():
+    broker, clock = broker_with()
+    publish(broker, b"x", b"y")
+    x, y = pull(broker)
+    wait(broker, clock, 11)
+    broker.acknowledge(SUBSCRIPTION, [y.ack_id])  # late, but nobody has it since
+    assert texts(pull(broker)) == [b"x"]
+    broker.acknowledge(SUBSCRIPTION, [x.ack_id])
+    wait(broker, clock, 11)
+    assert texts(pull(broker)) == [b"x"]
+
+
+def test_after_a_failed_message_all_later_ones_of_its_key_come_again_acknowledged_or_not():
+    broker, _ = broker_with(enable_message_ordering=True)
+    publish(broker, b"0", b"1", b"2", key="a")
+    publish(broker, b"other", key="b")
+    first, second, _, other = pull(broker)
+    broker.acknowledge(SUBSCRIPTION, [second.ack_id, other.ack_id])
+    broker.modify(SUBSCRIPTION, [(first.ack_id, 0)])
+    assert texts(pull(broker)) == [b"0", b"1", b"2"]
+
+
 def test_an_unknown_subscription_is_refused():
     with pytest.raises(Refused, match="not found"):
         Broker().pull(SUBSCRIPTION, 1, wait=0)
