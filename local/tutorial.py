@@ -31,6 +31,7 @@ CHANGING = (
     (r"doc-classification-model-\d{4}-\d\d-\d\d", "doc-classification-model-DATE"),
     (r"\b\d{8}T\d{6}Z-\w+", "RUN"),
     (r'"seconds": [\d.]+', '"seconds": S'),
+    (r"^(- ')?\d{9,}('?)$", r"\1MESSAGE\2"),
     (r"^(\s*|Average throughput: .*|.*\[\d+/\d+ files\].*)\n", ""),
 )
 
