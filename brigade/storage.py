@@ -50,10 +50,10 @@ def client() -> "storage.Client":
     return CLIENTS[service]
 
 
-def blob(uri: str) -> "storage.Blob":
-    """The object that `gs://bucket/name` names; nothing is asked of the service."""
+def blob(uri: str, generation: int | None = None) -> "storage.Blob":
+    """The object that `gs://bucket/name` names, or one generation of it; nothing is asked of the service."""
     bucket, _, name = uri.removeprefix("gs://").partition("/")
-    return client().bucket(bucket).blob(name)
+    return client().bucket(bucket).blob(name, generation=generation)
 
 
 def sibling(path: str, name: str) -> str:

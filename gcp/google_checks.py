@@ -93,6 +93,19 @@ def application_default(online: bool) -> tuple[object | None, Check]:
     return credentials, Check(name, OK, getattr(credentials, "service_account_email", None) or "Google takes it")
 
 
+def quota_project(name: str, credentials: object | None) -> list[Check]:
+    """Whose quota, and bill, the calls of Python's clients count for. A service account's count for its own project."""
+    title, todo = "quota project", f"gcloud auth application-default set-quota-project {name}"
+    if credentials is None:
+        return [Check(title, UNKNOWN, "not looked at: see application-default login")]
+    if getattr(credentials, "service_account_email", None):
+        return [Check(title, OK, "that of the service account")]
+    found = getattr(credentials, "quota_project_id", None)
+    if found != name:
+        return [Check(title, MISSING, f"expected {name} in the application-default credentials, found {found}", todo)]
+    return [Check(title, OK, name)]
+
+
 def project(name: str) -> list[Check]:
     try:
         found = ask_json(["gcloud", "projects", "describe", name, "--format=json"])

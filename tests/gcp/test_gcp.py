@@ -71,7 +71,8 @@ def state_of(project: str) -> dict[str, str]:
     }
 
 
-EVERYTHING = {"needed", "input", "output", "logs", "code", "may_read", "function", "counted"}
+ROLE = "google_project_iam_custom_role.role"
+EVERYTHING = {"needed", "input", "output", "logs", "code", "may_read", "function", "counted", "role", "may_start"}
 
 
 def names(project: str) -> set[str]:
@@ -99,7 +100,7 @@ def test_each_project_has_a_state_of_its_own_whichever_workspace_is_selected(clo
         assert down(ONE) == 0
     finally:
         del os.environ["TF_WORKSPACE"]
-    assert state_of(TWO) == two and names(ONE) == {"needed", "input", "output", "logs"}
+    assert state_of(TWO) == two and names(ONE) == {"needed", "input", "output", "logs", "role"}
 
 
 def test_down_keeps_the_data_buckets_and_a_later_up_goes_on_with_them(cloud_of, capfd):
@@ -111,15 +112,15 @@ def test_down_keeps_the_data_buckets_and_a_later_up_goes_on_with_them(cloud_of, 
     told = capfd.readouterr()
     kept = ["brigade-one-ml-input", "brigade-one-ml-logs", "brigade-one-ml-output"]
     summary = json.loads(told.out)
-    assert summary == {"project": ONE, "drained": [], "removed": 6, "kept": kept, "emptied": []}
-    assert names(ONE) == {"needed", "input", "output", "logs"}
+    assert summary == {"project": ONE, "drained": [], "removed": 7, "kept": kept, "emptied": []}
+    assert names(ONE) == {"needed", "input", "output", "logs", "role"}
     assert not cloud_of.calls("gcloud storage rm")
     assert f"make gcp-down PROJECT={ONE} BUCKETS={','.join(kept)}" in told.err
     assert up() == 0
     after = state_of(ONE)
     assert after.keys() == before.keys()
     same = {address for address in after if after[address] == before[address]}
-    assert {re.sub(r"^\w+\.|\[.*", "", address) for address in same} == {"needed", "input", "output", "logs"}
+    assert {re.sub(r"^\w+\.|\[.*", "", address) for address in same} == {"needed", "input", "output", "logs", "role"}
 
 
 def test_a_bucket_that_is_named_goes_with_its_data_after_all_else(cloud_of):
@@ -133,19 +134,21 @@ def test_a_bucket_that_is_named_goes_with_its_data_after_all_else(cloud_of):
         "terraform state rm",
     ]
     assert calls[1] == "gcloud storage rm --recursive gs://brigade-one-ml-input"
-    assert names(ONE) == {"needed", "output", "logs"}
+    assert names(ONE) == {"needed", "output", "logs", "role"}
     # What is gone already is not asked for twice.
     cloud_of.answer("^gcloud storage buckets describe", ("", "ERROR: gs://b not found: 404.", 1))
     cloud_of.forget()
     assert down(ONE, "--buckets=brigade-one-ml-output") == 0
-    assert not cloud_of.calls("gcloud storage rm") and names(ONE) == {"needed", "logs"}
+    assert not cloud_of.calls("gcloud storage rm") and names(ONE) == {"needed", "logs", "role"}
 
 
-def test_when_all_data_is_named_nothing_is_left(cloud_of, capfd):
+def test_when_all_data_is_named_nothing_is_left_but_the_role_whose_id_a_later_up_needs(cloud_of, capfd):
     assert up() == 0
+    role = state_of(ONE)[ROLE]
     assert down(ONE, "--buckets=brigade-one-ml-input,brigade-one-ml-output,brigade-one-ml-logs") == 0
-    assert names(ONE) == set() and len(cloud_of.calls("gcloud storage rm")) == 3
-    assert f"nothing of the pipeline is left in {ONE}" in capfd.readouterr().err
+    assert names(ONE) == {"needed", "role"} and len(cloud_of.calls("gcloud storage rm")) == 3
+    assert f"nothing of the pipeline is left in {ONE} but a custom role" in capfd.readouterr().err
+    assert up() == 0 and state_of(ONE)[ROLE] == role
 
 
 @pytest.mark.parametrize(

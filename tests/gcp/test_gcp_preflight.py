@@ -83,7 +83,7 @@ def google(tmp_path, monkeypatch):
     if shutil.which("gcloud") is None or shutil.which("terraform") is None:
         pytest.skip("the Google Cloud CLI or Terraform is not installed")
     google = Google()
-    own = {"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r"}
+    own = {"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r", "quota_project_id": P}
     (tmp_path / "own.json").write_text(json.dumps(own | {"token_uri": f"{google.url}/token"}))
     monkeypatch.setattr("google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT", f"{google.url}/token")
     for name in ("CLOUDRESOURCEMANAGER", "CLOUDBILLING", "SERVICEUSAGE"):
@@ -148,7 +148,7 @@ def test_what_would_stop_it_is_told_with_the_command_that_mends_it(google, capfd
     for name in ("ml-input", "ml-output"):
         assert f"expected {P}-{name} to be free, found it in a project that is not {P}" in told
     assert f"google_storage_bucket.code {P}/{P}-ml-code" in told
-    assert "8 of 16 would stop it; 1 could not be checked" in told
+    assert "8 of 17 would stop it; 1 could not be checked" in told
 
 
 @pytest.mark.gcloud
@@ -181,6 +181,18 @@ def test_a_project_that_is_not_there_leaves_the_rest_unknown_and_unasked(google,
     assert "gcloud projects create brigade-test" in found["project"]["todo"]
     assert found["quota"]["found"] == "not looked at: project is missing"
     assert not [path for path, _ in google.asked if "/services" in path or "/storage/" in path]
+
+
+@pytest.mark.gcloud
+@pytest.mark.parametrize("other", [{}, {"quota_project_id": "another-project"}])
+def test_credentials_that_count_for_another_project_are_told_with_the_command_that_mends_it(google, tmp_path, other):
+    own = json.loads((tmp_path / "own.json").read_text())
+    del own["quota_project_id"]
+    (tmp_path / "own.json").write_text(json.dumps(own | other))
+    credentials, _ = google_checks.application_default(online=True)
+    (found,) = google_checks.quota_project(P, credentials)
+    todo = f"gcloud auth application-default set-quota-project {P}"
+    assert (found.state, found.todo) == (MISSING, todo)
 
 
 @pytest.mark.gcloud
@@ -232,6 +244,11 @@ def test_an_old_gcloud_is_told(tmp_path, monkeypatch):
 
 def test_what_terraform_s_files_create_has_permissions_and_no_permission_is_for_nothing():
     assert permissions.kinds(TERRAFORM) == permissions.BY_RESOURCE.keys()
+
+
+def test_an_owner_of_the_project_has_all_that_is_asked_for():
+    owner = json.loads((ROOT / "tests" / "gcp" / "google_roles.json").read_text("utf-8"))["roles"]["roles/owner"]
+    assert [one for one in permissions.needed(TERRAFORM) if one not in owner] == []
 
 
 def test_the_lists_of_buckets_are_terraform_s():
