@@ -1,9 +1,9 @@
 """SERVE: classifies each document as it comes, with the latest promoted model.
 
-`classify` takes Pub/Sub messages: pushed, in Pub/Sub's envelope or without, or from Eventarc. The event as it came, plus
+`classify` takes Pub/Sub messages, pushed with or without an envelope, or from Eventarc. The event as it came, plus
 `classification`, goes to RESULT_TOPIC. A message that is not an event goes to DEAD_LETTER_TOPIC, so that Pub/Sub does
-not bring it again. What may pass (no model yet, a topic out of reach) answers 5xx, and Pub/Sub brings the message again:
-only what is published is acknowledged.
+not bring it again. What may pass (no model yet, a topic out of reach) answers 5xx, and Pub/Sub brings the message
+again: only what is published is acknowledged.
 `predict` answers HTTP: POST {"instances": [{"payload": "…"}, …], "explain": true}; an instance may be a whole event.
 Both answer GET /healthz (is there a model?) and GET /model (which one, and how fresh). Google's front end keeps paths
 that end in z for itself: /healthz is for probes inside Cloud Run, /model for callers from outside.
