@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
             options,
             output_path=arguments.output_path,
             dead_letter_path=arguments.dead_letter_path,
+            without_topic=arguments.without_topic,
             max_seconds=arguments.window_size * 60,
             max_lines=arguments.max_file_lines,
             max_bytes=arguments.max_file_mib * MIB,

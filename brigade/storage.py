@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from google.cloud import storage
 
 BUCKET_URI = re.compile(r"gs://([a-z0-9][a-z0-9._-]+)(?:/(.*))?")
-CALL_SECONDS = 20  # of one call with its retries; a request may be waiting for it
+CALL_SECONDS = 20  # of one call with its retries
+SILENT_SECONDS = 8  # without a byte, after which a try counts as failed
 ABSENT = "0"  # the version of a file that is not there, as Cloud Storage counts generations
 CLIENTS: dict[str, "storage.Client"] = {}
 
@@ -199,7 +200,7 @@ class BucketFolder:
         from google.cloud.storage.retry import DEFAULT_RETRY
 
         self.exceptions = exceptions
-        self.retry = DEFAULT_RETRY.with_timeout(CALL_SECONDS)
+        self.patience: Any = {"timeout": SILENT_SECONDS, "retry": DEFAULT_RETRY.with_timeout(CALL_SECONDS)}
         self.name = name
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
@@ -209,19 +210,19 @@ class BucketFolder:
 
     def folders(self, folder: str = "") -> list[str]:
         start = f"{self.prefix}{folder}/" if folder else self.prefix
-        listing = self.bucket().list_blobs(prefix=start, delimiter="/", retry=self.retry)
+        listing = self.bucket().list_blobs(prefix=start, delimiter="/", **self.patience)
         return [name[len(start) : -1] for page in listing.pages for name in page.prefixes]
 
     def files(self, folder: str = "") -> dict[str, FileState]:
         start = f"{self.prefix}{folder}/" if folder else self.prefix
-        blobs = self.bucket().list_blobs(prefix=start, delimiter="/", retry=self.retry)
+        blobs = self.bucket().list_blobs(prefix=start, delimiter="/", **self.patience)
         return {one.name[len(start) :]: FileState(one.size, str(one.generation)) for one in blobs}
 
     def read(self, path: str, limit: int) -> tuple[bytes, str]:
         found, content = self.bucket().blob(self.prefix + path), Limited(path, limit)
         try:
             # Raw: as it is stored, and so of the size that listings and manifests say.
-            found.download_to_file(content, raw_download=True, retry=self.retry)
+            found.download_to_file(content, raw_download=True, **self.patience)
         except self.exceptions.NotFound as error:
             raise FileNotFoundError(f"gs://{self.name}/{self.prefix}{path}") from error
         return content.getvalue(), str(found.generation)
@@ -231,7 +232,7 @@ class BucketFolder:
         target = self.bucket().blob(self.prefix + path)
         kind = "application/json" if path.endswith(".json") else "application/octet-stream"
         try:
-            target.upload_from_string(content, kind, if_generation_match=wanted, retry=self.retry)
+            target.upload_from_string(content, kind, if_generation_match=wanted, **self.patience)
         except self.exceptions.PreconditionFailed as error:
             raise changed_meanwhile(path) from error
 

@@ -1,9 +1,9 @@
 """SERVE: classifies each document as it comes, with the latest promoted model.
 
-`classify` takes Pub/Sub messages, from Eventarc or pushed. The event as it came, plus `classification`, goes to
-RESULT_TOPIC. A message that is not an event goes to DEAD_LETTER_TOPIC, so that Pub/Sub does not bring it again. What
-may pass (no model yet, a topic out of reach) answers 5xx, and Pub/Sub brings the message again: only what is published
-is acknowledged.
+`classify` takes Pub/Sub messages, pushed with or without an envelope, or from Eventarc. The event as it came, plus
+`classification`, goes to RESULT_TOPIC. A message that is not an event goes to DEAD_LETTER_TOPIC, so that Pub/Sub does
+not bring it again. What may pass (no model yet, a topic out of reach) answers 5xx, and Pub/Sub brings the message
+again: only what is published is acknowledged.
 `predict` answers HTTP: POST {"instances": [{"payload": "…"}, …], "explain": true}; an instance may be a whole event.
 Both answer GET /healthz (is there a model?) and GET /model (which one, and how fresh). Google's front end keeps paths
 that end in z for itself: /healthz is for probes inside Cloud Run, /model for callers from outside.
@@ -28,13 +28,10 @@ import flask
 import functions_framework
 
 from brigade.models.store import ModelStore
-from brigade.serving.answers import about_service, classified, predictions
+from brigade.serving.answers import MAX_BODY_BYTES, MAX_PUSH_BYTES, about_service, classified, predictions
 from brigade.serving.logs import LogEntry, log_json_lines
 from brigade.serving.requests import answer
 from brigade.serving.settings import get_env
-
-MAX_BODY_BYTES = 10_000_000
-MAX_PUSH_BYTES = 20 << 20  # Pub/Sub's largest message, 10 MB, as base64 with its attributes
 
 log_json_lines()
 # A wrong setting ends the server's start, and so the deployment, while the revision before keeps serving.
@@ -46,7 +43,7 @@ STORE = ModelStore(ENVIRONMENT.models_uri, ENVIRONMENT.refresh_seconds, ENVIRONM
 def predict(request: flask.Request) -> flask.Response:
     """POST {"instances": [event or {"payload": text}, …], "explain": true?} → {"predictions": […], "model": {…}}.
 
-    Statuses: 400 for a wrong request, 405, 413 above MAX_BODY_BYTES, 503 while there is no model.
+    Statuses: 400 for a wrong request, 405, 413 above MAX_BODY_BYTES, 415 for a wrong header, 503 without a model.
     """
     entry = LogEntry(request, ENVIRONMENT.project)
     return answer(request, entry, MAX_BODY_BYTES, partial(about_service, STORE), partial(predictions, STORE))
@@ -56,9 +53,9 @@ def predict(request: flask.Request) -> flask.Response:
 def classify(request: flask.Request) -> flask.Response:
     """One Pub/Sub message → RESULT_TOPIC, or DEAD_LETTER_TOPIC if it is not an event; answers when it is published.
 
-    Statuses: 400 if the body is not a message, 413 above MAX_PUSH_BYTES, 500 without a topic; 503, so that Pub/Sub
-    brings the message again, while there is no model and if publishing fails.
+    Statuses: 400 if the body is not a message, 413 above MAX_PUSH_BYTES, 415 for a wrong header, 500 without a topic;
+    503, so that Pub/Sub brings the message again, while there is no model and if publishing fails.
     """
     entry = LogEntry(request, ENVIRONMENT.project)
-    post = partial(classified, STORE, ENVIRONMENT, request.headers.get("ce-id", ""))
+    post = partial(classified, STORE, ENVIRONMENT)
     return answer(request, entry, MAX_PUSH_BYTES, partial(about_service, STORE), post)

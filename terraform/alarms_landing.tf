@@ -137,6 +137,7 @@ resource "google_monitoring_alert_policy" "nothing_landed" {
     content   = <<-EOT
       - Is anything published? If not, that is all there is to it: look at the publisher. [The topic](${local.console}/cloudpubsub/topic/detail/${google_pubsub_topic.documents.name}?project=${var.project_id})
       - Does landing run? `gcloud dataflow jobs list --status=active --region=${var.region} --project=${var.project_id}` If there is no `${local.landing_job}`: `make gcp-landing PROJECT=${var.project_id}`
+      - Was the topic deleted and created again? `gcloud pubsub subscriptions describe ${google_pubsub_subscription.landing.name} --project=${var.project_id} --format='value(topic)'` shows `_deleted-topic_` then, and nothing arrives. Land what the subscription still holds, then create it again: `terraform apply -replace=google_pubsub_subscription.landing`.
       - It runs, and messages arrive: then all of them are dead letters. `gcloud storage ls 'gs://${local.input_bucket}/dead_letter/**' | tail -3`
 
       The last files that landed: `gcloud storage ls 'gs://${local.input_bucket}/input/**' | tail -3`

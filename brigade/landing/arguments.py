@@ -50,6 +50,8 @@ def check_source(parser: argparse.ArgumentParser, arguments: argparse.Namespace)
     if bool(arguments.input_topic) == bool(arguments.input_subscription):
         found = "both" if arguments.input_topic else "neither"
         parser.error(f"expected one of --input_topic and --input_subscription, found {found}")
+    if arguments.without_topic and not arguments.input_subscription:
+        parser.error("--without_topic: expected --input_subscription beside it, found --input_topic")
     for kind in ("topic", "subscription"):
         value = getattr(arguments, f"input_{kind}")
         form = rf"projects/[a-z][-a-z0-9:.]{{4,}}[a-z0-9]/{kind}s/[a-zA-Z][-\w.~+%]{{2,254}}"
@@ -84,6 +86,11 @@ def job_parser() -> argparse.ArgumentParser:
         "--input_subscription",
         metavar="projects/P/subscriptions/S",
         help="keeps what is published while no job runs; the one to use",
+    )
+    source.add_argument(
+        "--without_topic",
+        action="store_true",
+        help="land what a subscription still holds whose topic was deleted; stop the job when nothing more lands",
     )
     target = parser.add_argument_group("where they land")
     target.add_argument("--output_path", required=True, metavar="URI", help="gs://bucket/prefix or a folder")

@@ -10,6 +10,8 @@ import uuid
 from google.api_core import exceptions
 
 from brigade.errors import CannotGoOn, one_line
+from brigade.landing.waiting import tells_when_it_waits
+from brigade.landing.watch import check_subscription
 from brigade.storage import client
 
 log = logging.getLogger(__name__)
@@ -17,31 +19,36 @@ log = logging.getLogger(__name__)
 NEEDED = ["storage.objects.create", "storage.objects.get", "storage.objects.delete"]
 
 
-def check_surroundings(source: str, *folders: str) -> None:
-    """Raises CannotGoOn unless the topic or subscription exists and the folders can be written to."""
-    check_source(source)
+def check_surroundings(source: str, *folders: str, without_topic: bool = False) -> None:
+    """Raises CannotGoOn unless the topic or subscription can be read and the folders can be written to.
+
+    without_topic: whether a subscription may have lost its topic.
+    """
+    with tells_when_it_waits(f"Pub/Sub, to see whether {source} exists"):
+        check_source(source, without_topic)
     for folder in folders:
         try:
-            check_writable(folder)
+            with tells_when_it_waits(f"storage, to see whether {folder} can be written to"):
+                check_writable(folder)
         except CannotGoOn:
             raise
         except Exception as error:
             raise CannotGoOn(f"{folder} cannot be written to: {one_line(error)}") from error
 
 
-def check_source(source: str) -> None:
-    from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+def check_source(source: str, without_topic: bool = False) -> None:
+    from google.cloud.pubsub_v1 import PublisherClient
 
-    kind = source.split("/")[2]
     try:
-        if kind == "subscriptions":
-            with SubscriberClient() as subscriber:
-                subscriber.get_subscription(subscription=source, timeout=30)
+        if "/subscriptions/" in source:
+            check_subscription(source, without_topic)
         else:
             with PublisherClient() as publisher:
                 publisher.get_topic(topic=source, timeout=30)
+    except CannotGoOn:
+        raise
     except exceptions.NotFound:
-        raise CannotGoOn(f"{source} does not exist; create it with: gcloud pubsub {kind} create …") from None
+        raise CannotGoOn(f"{source} does not exist; create it with: gcloud pubsub topics create …") from None
     except exceptions.PermissionDenied:  # the permission to read a source does not include the one to look at it
         log.warning("cannot see whether %s exists", source)
     except Exception as error:  # credentials, connection: whatever it is, no message has been taken

@@ -24,6 +24,7 @@ from google.api_core import exceptions, retry
 from brigade.errors import CannotGoOn
 from brigade.landing.batches import Chunk
 from brigade.landing.counters import count
+from brigade.landing.waiting import tells_when_it_waits
 from brigade.storage import blob
 
 if TYPE_CHECKING:
@@ -151,7 +152,8 @@ class StageFile(beam.DoFn):
         checksum = google_crc32c.Checksum()
         for piece in pieces:
             checksum.update(piece)
-        staged = self.files.stage(path, pieces)
+        with tells_when_it_waits(f"storage, to write {path}"):
+            staged = self.files.stage(path, pieces)
         yield key, (staged, path, sum(map(len, pieces)), int.from_bytes(checksum.digest(), "big"), lines, times)
 
 
@@ -168,7 +170,9 @@ class NameFile(beam.DoFn):
 
     def process(self, element: tuple[str, StagedFile]) -> Iterator[str]:
         staged, path, size, checksum, lines, times = element[1]
-        if not self.files.name(staged, path, size, checksum):
+        with tells_when_it_waits(f"storage, to name {path}"):
+            new = self.files.name(staged, path, size, checksum)
+        if not new:
             count("files_found_already_written")
         kind = "dead_lettered" if path.startswith(self.dead_letters) else "landed"
         count(kind, lines)

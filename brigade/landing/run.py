@@ -24,6 +24,7 @@ from brigade.landing.checks import check_surroundings
 from brigade.landing.counters import counted
 from brigade.landing.emulator import adapt_to_emulator
 from brigade.landing.pipeline import build
+from brigade.landing.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +34,22 @@ class Stopped(BaseException):
 
 
 def land(
-    source: str, options: PipelineOptions, *, output_path: str, dead_letter_path: str, **shape: Any
+    source: str,
+    options: PipelineOptions,
+    *,
+    output_path: str,
+    dead_letter_path: str,
+    without_topic: bool = False,
+    **shape: Any,
 ) -> tuple[dict, int]:
     """Lands the messages of a topic or subscription; returns the summary and the exit status.
 
-    `shape` is that of `build`. Raises CannotGoOn if the source or a folder cannot be used.
+    without_topic: the subscription may have lost its topic. `shape` is that of `build`. Raises CannotGoOn if the source
+    or a folder cannot be used.
     """
     if os.environ.get("PUBSUB_EMULATOR_HOST"):
         adapt_to_emulator()
-    check_surroundings(source, output_path, dead_letter_path)
+    check_surroundings(source, output_path, dead_letter_path, without_topic=without_topic)
     own = None
     if runs_here(options) and "/topics/" in source:  # the runner's own subscription would stay when the job is stopped
         own = subscribe(source)
@@ -52,7 +60,11 @@ def land(
     if not runs_here(options):
         return summary | submit(pipeline), 0
     started = time.time()
-    status = run_until_stopped(pipeline, output_path)
+    with Watch(own or source, without_topic) as watch:
+        status = run_until_stopped(pipeline, output_path)
+    if watch.problem:
+        log.error("%s", watch.problem)
+        status = 1
     if own:
         unsubscribe(own)
     return summary | counted() | {"seconds": round(time.time() - started, 1)}, status

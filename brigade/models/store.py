@@ -3,9 +3,10 @@
 *Latest* is the newest date whose manifest is complete and promoted and whose files are verified. Every model that is
 passed over is logged once.
 
-A request never waits for a newer model: the old one serves while a thread verifies the new one. Nothing is opened and
-no thread is started before the first request, because the server forks after it has imported this. Whoever replaces a
-manifest writes `changed.json` too, so one small read tells whether there is anything new.
+A thread looks for models. A request never waits for a newer model, and at most WAIT_SECONDS for the first one. Nothing
+is opened and no thread is started before the first request, because the server forks after it has imported this.
+Whoever replaces a manifest writes `changed.json` too. So two small reads tell whether there is anything new: that one,
+and the manifest of the model that serves, which somebody may have removed or replaced by hand.
 """
 
 import logging
@@ -33,6 +34,7 @@ from brigade.storage import FileState, TooLarge, folder_at
 log = logging.getLogger("model_store")
 
 RETRY_SECONDS = 2.0  # between two looks while there is no model to serve
+WAIT_SECONDS = 10.0  # that a request waits for the first model; storage may hang
 FULL_LOOK_SECONDS = 3600.0  # for changes made by hand, without a marker
 
 
@@ -81,17 +83,16 @@ class ModelStore:
         self.rejected: dict[str, tuple[Manifest, dict[str, FileState], str]] = {}  # model → what was rejected and why
 
     def current(self) -> ServedModel:
-        """The model to serve. Only the first callers wait while it loads. Raises NoModel."""
-        served = self.served
-        if served is None:
-            with self.looking:
-                if self.served is None and time.monotonic() >= self.next_look:
-                    self.look()
-                if self.served is None:
-                    raise NoModel(self.problem)
-                return self.served
+        """The model to serve. While there is none, callers wait for the look, up to WAIT_SECONDS. Raises NoModel."""
         if time.monotonic() >= self.next_look and self.looking.acquire(blocking=False):
             threading.Thread(target=self.refresh, name="model-refresh", daemon=True).start()
+        if self.served is None:
+            if not self.looking.acquire(timeout=WAIT_SECONDS):
+                raise NoModel(f"no model to serve: {self.uri} has not answered within {WAIT_SECONDS:g} s")
+            self.looking.release()
+        served = self.served
+        if served is None:
+            raise NoModel(self.problem)
         return served
 
     def refresh(self) -> None:
@@ -106,7 +107,7 @@ class ModelStore:
         try:
             marker = self.read_marker()
             same = marker is not None and marker == self.marker and time.monotonic() < self.next_full_look
-            if not (same and self.served):
+            if not (same and self.serves_what_is_there()):
                 self.adopt(self.latest(self.candidates()))
                 # The marker was read before the look: a change during the look has replaced it again.
                 self.marker, self.next_full_look = marker, time.monotonic() + FULL_LOOK_SECONDS
@@ -115,6 +116,18 @@ class ModelStore:
             self.problem = f"no model to serve: cannot look in {self.uri}: {one_line(error)}"
             log.warning("the look for a model failed: %s: %s", type(error).__name__, one_line(error))
         self.next_look = time.monotonic() + (RETRY_SECONDS if self.served is None else self.refresh_seconds)
+
+    def serves_what_is_there(self) -> bool:
+        """Whether a model serves, and its manifest is still there as it was."""
+        served = self.served
+        try:
+            return served is not None and self.manifest_of(served.name) == served.manifest
+        except PassedOver:
+            return False
+
+    def manifest_of(self, name: str) -> Manifest:
+        """The named model's manifest; with a pin, that of the pinned run. Raises PassedOver."""
+        return find_manifest(self.models, name, self.pin.partition("/")[2] if self.pin else "")
 
     def read_marker(self) -> bytes | None:
         """The content of `changed.json`, which the last change wrote; None if there is none."""
@@ -151,7 +164,7 @@ class ModelStore:
 
         A model whose content was rejected is not downloaded again until one of its files changes.
         """
-        manifest = find_manifest(self.models, name, self.pin.partition("/")[2] if self.pin else "")
+        manifest = self.manifest_of(name)
         if not manifest.promoted and not self.pin:
             raise PassedOver(f"not promoted ({one_line(manifest.reason)})")
         served = self.served

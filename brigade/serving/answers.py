@@ -6,6 +6,7 @@ is published; a message that is not an event becomes a dead letter, so that Pub/
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from brigade.events.event import NotAnEvent, label_of, read_event
@@ -13,15 +14,18 @@ from brigade.events.members import with_member
 from brigade.models.store import ModelStore, NoModel, ServedModel
 from brigade.serving.logs import LogEntry
 from brigade.serving.messages import MAX_DEAD_LETTER_BYTES, MAX_ID, Message, read_message
-from brigade.serving.requests import Refused, instance_text, read_instances
+from brigade.serving.requests import Refused, check_charset, instance_text, read_instances, unpacked
 from brigade.serving.results import publish
 from brigade.serving.settings import Environment
 
+MAX_BODY_BYTES = 10_000_000  # of a prediction request
+MAX_PUSH_BYTES = 20 << 20  # Pub/Sub's largest message, 10 MB, as base64 with its attributes
 MAX_LABELS = 20  # in a log line
 
 
 def about_service(store: ModelStore, path: str, entry: LogEntry) -> dict:
     """The answer to GET /healthz or /model. Raises Refused: 404 for another path, 503 without a model."""
+    path = path.rstrip("/")
     if path not in ("/healthz", "/model"):
         raise Refused("expected GET /healthz or GET /model, found another path", 404)
     entry.message = path
@@ -37,9 +41,10 @@ def about_service(store: ModelStore, path: str, entry: LogEntry) -> dict:
     }
 
 
-def predictions(store: ModelStore, body: bytes, entry: LogEntry) -> dict:
-    """The answer to a prediction request. Raises Refused: 400 for a wrong request, 503 without a model."""
-    instances, explain = read_instances(body)
+def predictions(store: ModelStore, body: bytes, headers: Mapping[str, str], entry: LogEntry) -> dict:
+    """The answer to a prediction request. Raises Refused: 4xx for a wrong request, 503 without a model."""
+    check_charset(headers.get("Content-Type", ""))
+    instances, explain = read_instances(unpacked(body, headers.get("Content-Encoding", ""), MAX_BODY_BYTES))
     texts = [instance_text(f"instances[{index}]", instance) for index, instance in enumerate(instances)]
     entry.step("read")
     served = serving(store, entry)
@@ -53,13 +58,15 @@ def predictions(store: ModelStore, body: bytes, entry: LogEntry) -> dict:
     return {"predictions": found, "model": served.about()}
 
 
-def classified(store: ModelStore, environment: Environment, event_id: str, body: bytes, entry: LogEntry) -> dict:
+def classified(
+    store: ModelStore, environment: Environment, body: bytes, headers: Mapping[str, str], entry: LogEntry
+) -> dict:
     """Publishes a message's event with its classification. The answer says so, or that it is a dead letter.
 
-    event_id: the id of a CloudEvent whose other members are headers. Raises Refused: 400 if the body is not a message;
-    503, so that Pub/Sub brings it again, without a model and if publishing fails.
+    Raises Refused: 4xx if the request is no message; 503, so that Pub/Sub brings it again, without a model and if
+    publishing fails.
     """
-    message = read_message(body, event_id)
+    message = read_message(body, headers, MAX_PUSH_BYTES)
     entry.fields["messageId"] = message.id
     try:
         event = read_event(message.data)

@@ -5,16 +5,28 @@ holds, the attributes made here are ones that Pub/Sub takes.
 """
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
+from werkzeug.http import parse_options_header
 
 from brigade.events.event import json_problem, json_type
-from brigade.serving.requests import Refused
+from brigade.serving.requests import Refused, unpacked
 
 MAX_DEAD_LETTER_BYTES = 9_900_000  # Pub/Sub takes 10 MB a request, and attributes are added
 MAX_ATTRIBUTES, MAX_KEY_BYTES, MAX_VALUE_BYTES = 100, 256, 1024  # https://cloud.google.com/pubsub/quotas
 MAX_ID = 200
+BATCH = "application/cloudevents-batch+json"
+METADATA = "x-goog-pubsub-"  # https://cloud.google.com/pubsub/docs/payload-unwrapping
+PUBSUB_AGENTS = ("CloudPubSub-Google", "APIs-Google")  # how Pub/Sub's pushes name themselves
+# What HTTP, Cloud Run's front end and proxies add to a request. A token among it must never be published.
+HTTP_HEADERS = {
+    "accept", "accept-encoding", "authorization", "connection", "content-encoding", "content-length", "content-type",
+    "cookie", "date", "forwarded", "from", "function-execution-id", "host", "te", "traceparent", "tracestate",
+    "transfer-encoding", "user-agent", "via",
+}  # fmt: skip
+HTTP_PREFIXES = ("x-goog-", "x-forwarded-", "x-cloud-", "x-serverless-", "x-appengine-", "x-envoy-", "proxy-", "sec-")
 
 
 @dataclass(frozen=True)
@@ -26,16 +38,56 @@ class Message:
     attributes: dict[str, str]
 
 
-def read_message(body: bytes, event_id: str = "") -> Message:
-    """The message in the body of a push or of a CloudEvent, which is the data alone or the whole event as JSON.
+def read_message(body: bytes, headers: Mapping[str, str], limit: int) -> Message:
+    """The message of a push, in Pub/Sub's envelope or without, or of a CloudEvent, in headers or in the body.
 
-    event_id: the id of a CloudEvent whose other members are headers. Raises Refused, also if the data is not base64 or
-    an attribute is not a string: Pub/Sub sends neither.
+    limit: the largest body when unpacked, in bytes. Raises Refused.
     """
+    headers = {name.lower(): value for name, value in headers.items()}
+    if parse_options_header(headers.get("content-type", ""))[0] == BATCH:
+        raise Refused(f"Content-Type: expected one CloudEvent a request, found {BATCH}", 415)
+    if any(name.startswith(METADATA) for name in headers):
+        return Message(headers.get(f"{METADATA}message-id", "")[:MAX_ID], body, attributes_of(headers))
+    body = unpacked(body, headers.get("content-encoding", ""), limit)
+    pushed, problem = None, ""
     try:
         pushed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Refused(f"expected a Pub/Sub message, found no JSON: {json_problem(error)}") from error
+        problem = json_problem(error)
+    if "ce-id" not in headers and comes_without_envelope(pushed, headers):
+        return Message("", body, {})
+    if problem:
+        raise Refused(f"expected a Pub/Sub message, found no JSON: {problem}")
+    return enveloped(pushed, headers.get("ce-id", ""))
+
+
+def comes_without_envelope(pushed: object, headers: Mapping[str, str]) -> bool:
+    """Whether a body is a message's data alone, as a push subscription without envelope and metadata sends it.
+
+    A bare event is told by its members; anything else only by its sender, since callers make mistakes too.
+    """
+    members = pushed if isinstance(pushed, dict) else {}
+    if "eventId" in members and "doc" in members:
+        return True
+    from_pubsub = any(name in headers.get("user-agent", "") for name in PUBSUB_AGENTS)
+    return from_pubsub and "message" not in members and "specversion" not in members
+
+
+def attributes_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """The attributes of a message that comes without envelope: the headers that neither HTTP nor Google adds."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name not in HTTP_HEADERS and not name.startswith(HTTP_PREFIXES)
+    }
+
+
+def enveloped(pushed: object, event_id: str) -> Message:
+    """The message in Pub/Sub's envelope, which may be the data of a CloudEvent. Raises Refused, also if the data is
+    not base64 or an attribute is not a string: Pub/Sub sends neither.
+
+    event_id: the id of a CloudEvent whose other members are headers.
+    """
     own_id: object = event_id
     if isinstance(pushed, dict) and "specversion" in pushed:
         own_id, pushed = pushed.get("id"), pushed.get("data")

@@ -5,17 +5,22 @@ A request that is wrong, or that meets a bug, ends with one line of JSON and one
 
 import logging
 import traceback
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from io import BytesIO
 
 import flask
 import orjson
+from werkzeug.http import parse_options_header
 
 from brigade.errors import BrigadeError, one_line
 from brigade.events.event import json_problem, json_type
 from brigade.serving.logs import LogEntry
 
 MAX_INSTANCES = 1000
+UTF8 = ("utf-8", "utf8", "us-ascii", "ascii")  # names of charsets that UTF-8 covers
+GZIP = 31  # zlib's wbits for gzip's header and trailer
+MEMBERS = ("instances", "parameters", "explain")  # of a prediction request
 
 
 class Refused(BrigadeError):
@@ -31,12 +36,13 @@ def answer(
     entry: LogEntry,
     limit: int,
     get: Callable[[str, LogEntry], dict],
-    post: Callable[[bytes, LogEntry], dict],
+    post: Callable[[bytes, Mapping[str, str], LogEntry], dict],
 ) -> flask.Response:
     """Answers a request, and writes its log entry.
 
-    limit: the largest body, in bytes. get: path → answer to GET and HEAD. post: body → answer to POST. Both raise
-    Refused. Whatever else they raise is a bug and answers 500, without its message, which may hold a document's text.
+    limit: the largest body, in bytes. get: path → answer to GET and HEAD. post: body and headers → answer to POST.
+    Both raise Refused. Whatever else they raise is a bug and answers 500, without its message, which may hold a
+    document's text.
     """
     status, headers = 200, {}
     try:
@@ -44,7 +50,7 @@ def answer(
         if request.method in ("GET", "HEAD"):
             content = get(request.path, entry)
         elif request.method == "POST":
-            content = post(body, entry)
+            content = post(body, request.headers, entry)
         else:
             headers["Allow"] = "GET, HEAD, POST"
             raise Refused(f"expected GET or POST, found {one_line(request.method)[:20]}", 405)
@@ -80,8 +86,41 @@ def read_body(request: flask.Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
+def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
+    """The body without its Content-Encoding, gzip or none. Raises Refused; 413 above `limit` bytes."""
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in ("gzip", "x-gzip"):
+        raise Refused(f"Content-Encoding: expected gzip or none, found {one_line(encoding)[:40]}", 415)
+    pieces, size, rest = [], 0, body
+    try:
+        while rest:  # a body may be several gzip files, one after the other
+            file = zlib.decompressobj(GZIP)
+            pieces.append(file.decompress(rest, limit - size + 1))
+            size += len(pieces[-1])
+            if size > limit:
+                raise Refused(f"expected a body of at most {limit} bytes when unpacked, found more", 413)
+            if not file.eof:
+                raise Refused("Content-Encoding: gzip: expected a whole body, found one that breaks off")
+            rest = file.unused_data
+    except zlib.error as error:
+        raise Refused("Content-Encoding: gzip: expected a body in gzip, found something else") from error
+    return b"".join(pieces)
+
+
+def check_charset(content_type: str) -> None:
+    """Raises Refused (415) if the Content-Type names a charset that is not UTF-8: JSON has no other."""
+    charset = parse_options_header(content_type)[1].get("charset", "utf-8")
+    if charset.lower() not in UTF8:
+        raise Refused(f"Content-Type: expected charset=utf-8, found charset={one_line(charset)[:40]}", 415)
+
+
 def read_instances(body: bytes) -> tuple[list, bool]:
-    """The instances of a prediction request, and whether to explain them. Raises Refused."""
+    """The instances of a prediction request, and whether to explain them. Raises Refused.
+
+    Vertex AI's form has `explain` in `parameters`.
+    """
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -91,14 +130,32 @@ def read_instances(body: bytes) -> tuple[list, bool]:
         raise Refused(f'expected an object {{"instances": […]}}, found {json_type(document)}')
     if "instances" not in document:
         raise Refused('expected the key "instances", found none')
-    instances, explain = document["instances"], document.get("explain", False)
+    for name in document:
+        if name not in MEMBERS:
+            raise Refused(f"expected the keys {', '.join(MEMBERS)}, found {one_line(name)[:40]!r}")
+    instances = document["instances"]
     if not isinstance(instances, list):
         raise Refused(f"instances: expected an array, found {json_type(instances)}")
     if len(instances) > MAX_INSTANCES:
         raise Refused(f"instances: expected at most {MAX_INSTANCES}, found {len(instances)}")
-    if not isinstance(explain, bool):
-        raise Refused(f"explain: expected a boolean, found {json_type(explain)}")
-    return instances, explain
+    return instances, is_explained(document)
+
+
+def is_explained(document: dict) -> bool:
+    """Whether a prediction request asks for explanations, at its top or in `parameters`. Raises Refused."""
+    parameters = document.get("parameters")
+    parameters = {} if parameters is None else parameters
+    if not isinstance(parameters, dict):
+        raise Refused(f"parameters: expected an object, found {json_type(parameters)}")
+    for name in parameters:
+        if name != "explain":
+            raise Refused(f"parameters: expected the key explain alone, found {one_line(name)[:40]!r}")
+    given = {"explain": document, "parameters.explain": parameters}
+    values = {where: members["explain"] for where, members in given.items() if "explain" in members}
+    for where, value in values.items():
+        if not isinstance(value, bool):
+            raise Refused(f"{where}: expected a boolean, found {json_type(value)}")
+    return any(values.values())
 
 
 def instance_text(where: str, instance: object) -> str:

@@ -133,9 +133,10 @@ def outage(storage_emulator):
 
 
 @pytest.mark.faults
-def test_a_bucket_that_answers_503_for_half_a_minute_gets_every_line_once(bucket, outage):
+def test_a_bucket_that_answers_503_for_half_a_minute_gets_every_line_once(bucket, outage, caplog):
     land([message(number) for number in range(30)], f"gs://{bucket.name}", max_lines=10)
     assert outage.refused >= 2
     assert Counter(line["pubsub"]["messageId"] for line in objects(bucket, "input")) == Counter(
         f"id-{number}" for number in range(30)
     )
+    assert f"waiting for storage, to write gs://{bucket.name}/input/" in caplog.text

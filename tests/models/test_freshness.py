@@ -35,18 +35,18 @@ def store(place) -> ModelStore:
 
 
 @pytest.mark.parametrize("place", ["bucket"], indirect=True)
-def test_a_look_when_nothing_has_changed_is_one_small_request(store):
+def test_a_look_when_nothing_has_changed_is_two_small_requests(store):
     sent = requests_of(store)
     store.look()
-    assert len(sent) == 1 and "changed.json" in sent[0]
+    assert len(sent) == 2 and "changed.json" in sent[0] and "manifest.json" in sent[1]
     assert store.current().name == OLD
 
 
-def test_a_look_when_nothing_has_changed_reads_the_marker_alone(store):
+def test_a_look_when_nothing_has_changed_reads_the_marker_and_the_serving_manifest_alone(store):
     reads = Reads(store)
     checked_at, store.checked_at = store.checked_at, None
     store.look()
-    assert reads.paths == ["changed.json"] and store.checked_at >= checked_at
+    assert reads.paths == ["changed.json", f"{OLD}/manifest.json"] and store.checked_at >= checked_at
 
 
 def test_a_new_marker_brings_the_new_model(store, place):
@@ -54,6 +54,24 @@ def test_a_new_marker_brings_the_new_model(store, place):
     mark(place)
     store.look()
     assert store.current().name == NEW
+
+
+@pytest.mark.parametrize("accident", ["gone", "replaced", "damaged"])
+def test_the_next_look_finds_a_serving_manifest_that_somebody_touched_by_hand(store, place, accident):
+    manifest = write_model(place.root, NEW, seed=2)
+    mark(place)
+    store.look()
+    assert store.current().name == NEW
+    path = place.root / NEW / "manifest.json"
+    if accident == "gone":
+        path.unlink()
+    elif accident == "replaced":
+        write_manifest(place.root, NEW, manifest | {"promoted": False})
+    else:
+        path.write_bytes(b"{")
+    place.sync()
+    store.look()
+    assert store.current().name == ModelStore(place.uri).current().name == OLD
 
 
 def test_what_was_copied_by_hand_is_found_after_an_hour(store, place):

@@ -1,11 +1,17 @@
 """A newer model takes over behind running requests, and the old one serves until then."""
 
+import contextlib
 import shutil
+import socket
 import threading
 import time
 from pathlib import Path
 
-from brigade.models.store import ModelStore
+import pytest
+
+from brigade import storage
+from brigade.models import store as store_module
+from brigade.models.store import ModelStore, NoModel
 from tests.models.written_models import (
     MIDDLE,
     NEW,
@@ -133,3 +139,42 @@ def test_many_first_requests_load_the_model_once(tmp_path):
         thread.join()
     assert len(found) == 20 and len({id(served) for served in found}) == 1
     assert len(reads.paths) == 1 + 1 + 4
+
+
+@pytest.fixture
+def hung_storage(monkeypatch):
+    """A storage service that takes connections and never answers; it gives the requests that came."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    came: list[socket.socket] = []
+
+    def take() -> None:
+        with contextlib.suppress(OSError):  # the listener is closed
+            while True:
+                came.append(listener.accept()[0])
+
+    threading.Thread(target=take, daemon=True).start()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{listener.getsockname()[1]}")
+    yield came
+    listener.close()
+    for one in came:
+        one.close()
+
+
+def test_while_storage_hangs_a_first_request_is_told_so_and_waits_no_longer_than_that(hung_storage, monkeypatch):
+    monkeypatch.setattr(store_module, "WAIT_SECONDS", 0.5)
+    store = ModelStore("gs://ml_output/output/")
+    with pytest.raises(NoModel, match="gs://ml_output/output/ has not answered within 0.5 s"):
+        store.current()
+    wait_until(lambda: hung_storage)
+    assert store.looking.locked()  # the look goes on, for the next request
+
+
+def test_a_look_at_hung_storage_ends_by_itself_and_is_repeated(hung_storage, monkeypatch):
+    monkeypatch.setattr(storage, "SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(storage, "CALL_SECONDS", 0.3)
+    monkeypatch.setattr(store_module, "RETRY_SECONDS", 0.1)
+    store = ModelStore("gs://ml_output/output/")
+    for _ in range(2):
+        store.next_look = 0.0
+        with pytest.raises(NoModel, match="cannot look in gs://ml_output/output/"):
+            store.current()

@@ -1,11 +1,15 @@
 """The forms of a pushed message, and what is published for one."""
 
 import base64
+import gzip
 import json
+from types import SimpleNamespace
 
 import pytest
+from google.pubsub_v1 import types
 
 from brigade.serving import messages
+from local.pubsub import push
 from tests.models.written_models import tiny_model
 from tests.serving.pushed_messages import (
     EVENT,
@@ -85,7 +89,52 @@ def test_a_message_above_all_limits_is_refused(serve):
 
 def test_attributes_are_read_as_they_were_sent():
     body = envelope(b"data", {"é": "ü", "": "empty"})
-    message = messages.read_message(json.dumps(body).encode())
+    message = messages.read_message(json.dumps(body).encode(), {}, 10_000)
     assert message == messages.Message("4711", b"data", {"é": "ü", "": "empty"})
     assert messages.attributes_to_publish({"own": "1"}, message.attributes) == {"é": "ü", "own": "1"}
     assert base64.b64decode(body["message"]["data"]) == message.data
+
+
+def test_a_message_without_envelope_is_classified_whether_its_metadata_come_as_headers_or_not(pushed):
+    google = {"User-Agent": "CloudPubSub-Google", "Content-Type": "application/octet-stream"}
+    metadata = {"x-goog-pubsub-message-id": "4711", "x-goog-pubsub-subscription-name": "projects/p/subscriptions/s"}
+    for headers in ({}, google, google | metadata):
+        answer = pushed.client.post("/", data=having(message="kept"), headers=headers)
+        assert answer.status_code == 200 and answer.json == {"status": "classified"}
+    for message in pushed.pubsub.pull_all(pushed.results, 3):
+        assert json.loads(message.data)["message"] == "kept"
+
+
+@pytest.mark.parametrize("data", [b"no json", b"[1]", b"\xff", b'{"eventId": "1"}', b""])
+@pytest.mark.parametrize("metadata", [{"x-goog-pubsub-message-id": "4711", "origin": "here"}, {}])
+def test_a_message_without_envelope_that_is_no_event_is_a_dead_letter(pushed, data, metadata):
+    headers = {"User-Agent": "APIs-Google; (+https://developers.google.com/webmasters/APIs-Google.html)"}
+    headers |= {"Authorization": "Bearer secret", "X-Forwarded-For": "192.0.2.1"} | metadata
+    assert pushed.client.post("/", data=data, headers=headers).json["status"] == "dead letter"
+    message = pushed.dead_letter()
+    assert message.data == data and "secret" not in str(message)
+    attributes = dict(message.attributes)
+    assert attributes.pop("reason") and attributes.pop("detail")
+    own = {"originalMessageId": metadata.get("x-goog-pubsub-message-id", "")}
+    assert attributes == own | ({"origin": "here"} if metadata else {})
+
+
+def test_the_emulated_pushes_without_envelope_are_taken(pushed):
+    """What the Pub/Sub server sends for a push subscription with --push-no-wrapper-write-metadata."""
+    message = types.PubsubMessage(data=having(), attributes={"origin": "here"}, message_id="7")
+    config = types.Subscription(name="projects/p/subscriptions/s")
+    config.push_config.no_wrapper.write_metadata = True
+    body, headers = push._unwrapped(config, SimpleNamespace(message=message._pb, delivery_attempt=2))
+    assert pushed.client.post("/", data=body, headers=headers).json == {"status": "classified"}
+
+
+def test_a_batch_of_cloud_events_is_refused_by_its_header(pushed):
+    answer = pushed.client.post("/", json=[], headers={"Content-Type": "application/cloudevents-batch+json"})
+    assert answer.status_code == 415
+    assert answer.json["error"].startswith("Content-Type: expected one CloudEvent a request")
+
+
+def test_a_body_in_gzip_is_unpacked(pushed):
+    packed = gzip.compress(json.dumps(envelope(having(), {})).encode())
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    assert pushed.client.post("/", data=packed, headers=headers).json["status"] == "classified"

@@ -1,5 +1,6 @@
 """`predict` as HTTP."""
 
+import gzip
 import io
 import json
 from datetime import UTC, datetime, timedelta
@@ -155,3 +156,62 @@ def test_explain_is_a_boolean(client):
         assert answer.status_code == 400 and answer.json["error"].startswith("explain: expected a boolean, found ")
     answer = client.post("/", json={"instances": [{"payload": "a text"}], "explain": False})
     assert "explanation" not in answer.json["predictions"][0]
+
+
+def test_vertex_ais_form_asks_for_explanations_too(client):
+    instances = [{"payload": "oil prices rose"}]
+    own, vertex = (
+        client.post("/", json={"instances": instances} | form).json
+        for form in ({"explain": True}, {"parameters": {"explain": True}})
+    )
+    assert vertex == own and "explanation" in vertex["predictions"][0]
+    for form in ({"parameters": None}, {"parameters": {}}, {"parameters": {"explain": False}}):
+        assert "explanation" not in client.post("/", json={"instances": instances} | form).json["predictions"][0]
+
+
+@pytest.mark.parametrize(
+    ("members", "error"),
+    [
+        ({"parameters": {"explain": "yes"}}, "parameters.explain: expected a boolean, found a string"),
+        ({"parameters": {"topK": 3}}, "parameters: expected the key explain alone, found 'topK'"),
+        ({"parameters": []}, "parameters: expected an object, found an array"),
+        ({"explian": True}, "expected the keys instances, parameters, explain, found 'explian'"),
+    ],
+)
+def test_what_a_request_asks_for_and_cannot_have_is_refused_by_name(client, members, error):
+    answer = client.post("/", json={"instances": [{"payload": "a text"}]} | members)
+    assert answer.status_code == 400 and answer.json == {"error": error}
+
+
+BODY = json.dumps({"instances": [{"payload": "preços e preços"}]}, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("packed", [gzip.compress(BODY), gzip.compress(BODY[:9]) + gzip.compress(BODY[9:])])
+def test_a_body_in_gzip_is_unpacked(client, packed):
+    answer = client.post("/", data=packed, headers={"Content-Encoding": "gzip"})
+    assert answer.status_code == 200 and answer.json == client.post("/", data=BODY).json
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "error"),
+    [
+        (BODY, {"Content-Encoding": "gzip"}, 400, "Content-Encoding: gzip: expected a body in gzip"),
+        (gzip.compress(BODY)[:-9], {"Content-Encoding": "gzip"}, 400, "Content-Encoding: gzip: expected a whole body"),
+        (BODY, {"Content-Encoding": "br"}, 415, "Content-Encoding: expected gzip or none, found br"),
+        (
+            BODY.decode().encode("latin-1"),
+            {"Content-Type": "application/json; charset=latin-1"},
+            415,
+            "Content-Type: expected charset=utf-8, found charset=latin-1",
+        ),
+    ],
+)
+def test_a_header_at_fault_is_named(client, body, headers, status, error):
+    answer = client.post("/", data=body, headers=headers)
+    assert answer.status_code == status and answer.json["error"].startswith(error)
+
+
+def test_a_small_body_that_unpacks_to_a_large_one_is_refused(client):
+    bomb = gzip.compress(b'{"instances": [{"payload": "' + b"a" * 50_000_000 + b'"}]}')
+    answer = client.post("/", data=bomb, headers={"Content-Encoding": "gzip"})
+    assert answer.status_code == 413 and "10000000 bytes when unpacked" in answer.json["error"]

@@ -28,6 +28,11 @@ def test_any_other_path_names_the_two(client):
         assert answer.json == {"error": "expected GET /healthz or GET /model, found another path"}
 
 
+def test_a_slash_at_the_end_does_not_matter(client):
+    assert client.get("/healthz/").json == {"status": "ok"}
+    assert client.get("/model/").json == client.get("/model").json
+
+
 def test_a_body_that_breaks_off_is_refused(client):
     announced = {"CONTENT_LENGTH": "1000"}
     answer = client.post("/", input_stream=io.BytesIO(b'{"instances": []}'), environ_overrides=announced)
