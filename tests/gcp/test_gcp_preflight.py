@@ -83,7 +83,13 @@ def google(tmp_path, monkeypatch):
     if shutil.which("gcloud") is None or shutil.which("terraform") is None:
         pytest.skip("the Google Cloud CLI or Terraform is not installed")
     google = Google()
-    own = {"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r", "quota_project_id": P}
+    own = {
+        "type": "authorized_user",
+        "client_id": "c",
+        "client_secret": "s",
+        "refresh_token": "r",
+        "quota_project_id": P,
+    }
     (tmp_path / "own.json").write_text(json.dumps(own | {"token_uri": f"{google.url}/token"}))
     monkeypatch.setattr("google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT", f"{google.url}/token")
     for name in ("CLOUDRESOURCEMANAGER", "CLOUDBILLING", "SERVICEUSAGE"):
