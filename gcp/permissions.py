@@ -2,8 +2,8 @@
 
 Creating is asked for, and setting a policy where there are grants: who may create a thing in a project, by any of
 Google's own roles, may also read, change and delete it. https://cloud.google.com/iam/docs/permissions-reference
-What is in a bucket is not asked for: even roles/owner has no such permission on a project. It comes with each bucket, to
-the project's owners and editors (roles/storage.legacyBucketOwner), when the bucket is created.
+What is in a bucket is not asked for: even roles/owner has no such permission on a project. It comes with each bucket,
+to the project's owners and editors (roles/storage.legacyBucketOwner), when the bucket is created.
 """
 
 import re

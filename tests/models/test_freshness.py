@@ -207,7 +207,7 @@ def test_what_nobody_decided_leaves_the_model_serving(store, place, monkeypatch,
     assert store.current() is served
 
 
-# ------------------------------------------------------------------------------- no CPU between requests, as on Cloud Run
+# ----------------------------------------------------------------------------- no CPU between requests, as on Cloud Run
 
 
 class Frozen(threading.Thread):
