@@ -11,7 +11,7 @@ resource "google_project_iam_member" "landing_worker" {
   # The role reads and creates objects anywhere in the project. What it needs of that is the job's own files.
   condition {
     title      = "no other bucket"
-    expression = "resource.service != \"storage.googleapis.com\" || resource.name.startsWith(\"projects/_/buckets/${local.temp_bucket}\")"
+    expression = "!(resource.service == \"storage.googleapis.com\" && !resource.name.startsWith(\"projects/_/buckets/${local.temp_bucket}\"))"
   }
 }
 
@@ -49,7 +49,7 @@ resource "google_project_iam_member" "spark_worker" {
   # The role writes and deletes objects anywhere in the project. What it needs of that is the cluster's own files.
   condition {
     title      = "no other bucket"
-    expression = "resource.service != \"storage.googleapis.com\" || resource.name.startsWith(\"projects/_/buckets/${local.temp_bucket}\")"
+    expression = "!(resource.service == \"storage.googleapis.com\" && !resource.name.startsWith(\"projects/_/buckets/${local.temp_bucket}\"))"
   }
 }
 
