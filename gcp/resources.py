@@ -37,6 +37,7 @@ DATA_BUCKETS = ("ml-input", "ml-output", "ml-logs")
 CUSTOM_ROLE = "google_project_iam_custom_role"
 POLL_SECONDS = 10.0
 DRAIN_SECONDS = 1800.0
+SPREAD_SECONDS, SPREAD_TRIES = 150.0, 4  # between two tries while new grants spread, and how many tries
 STORAGE_PRICE = "$0.020 a GB a month in us-central1, https://cloud.google.com/storage/pricing"
 
 
@@ -61,9 +62,33 @@ def up(project: str, region: str, yes: bool) -> dict:
     terraform = Terraform(project)
     terraform.prepare()
     check_home(terraform.outputs(), project, region)
-    terraform.run("apply", *["-auto-approve", "-input=false"] * yes, *terraform.variables(region))
+    apply(terraform, *["-auto-approve", "-input=false"] * yes, *terraform.variables(region))
     say(f"{project} is up; start landing with: make gcp-landing PROJECT={project}")
     return {"project": project, "region": region}
+
+
+def apply(terraform: Terraform, *arguments: str) -> None:
+    """Runs `terraform apply`; again, after a pause, if it fails where it has made grants that are used at once.
+
+    Google's grants take two minutes to work everywhere, and at times seven and more.
+    https://cloud.google.com/iam/docs/access-change-propagation
+    """
+    before = grants_of(terraform.state())
+    for tries_left in reversed(range(SPREAD_TRIES)):
+        try:
+            return terraform.run("apply", *arguments)
+        except Failed:
+            made = grants_of(terraform.state()) - before
+            if not made or not tries_left:
+                raise
+            say(f"{len(made)} grants are new; Google's services take minutes to know them. If the error above is of a")
+            say(f"  permission, or of a build that failed, that is why. Trying again in {SPREAD_SECONDS:.0f} s.")
+            time.sleep(SPREAD_SECONDS)
+
+
+def grants_of(state: dict) -> set[str]:
+    """The addresses of the grants in a state."""
+    return {address for address, about in managed(state).items() if about["type"].endswith("_iam_member")}
 
 
 # ------------------------------------------------------------------------------------------------------------ down

@@ -34,7 +34,7 @@ from pathlib import Path
 with open(Path({folder!r}) / "calls", "a") as calls:
     workspace = os.environ.get("TF_WORKSPACE", "")
     calls.write(" ".join(["terraform", *(word for word in sys.argv[1:] if "-chdir" not in word), workspace]) + "\\n")
-types = "google_storage_bucket[.]|google_project_iam_custom_role[.]"
+types = "google_(storage_bucket|project_iam_custom_role|project_iam_member)[.]"
 arguments = [re.sub(types, "terraform_data.", word) for word in sys.argv[1:]]
 command = [{terraform!r}, *arguments]
 if "pull" not in arguments:
@@ -48,6 +48,8 @@ for resource in state.get("resources", []):
             instance["attributes"]["name"] = instance["attributes"]["input"]["value"]
     if resource["name"] == "role":
         resource["type"] = "google_project_iam_custom_role"
+    if resource["name"] == "grant":
+        resource["type"] = "google_project_iam_member"
 print(json.dumps(state) if state else "")
 sys.exit(done.returncode)
 """

@@ -268,6 +268,45 @@ def test_nothing_runs_after_a_command_that_failed(cloud_of, capfd):
     assert "gcp-up: terraform init ended with status 1" in capfd.readouterr().err
 
 
+FRESH_GRANT = """
+resource "terraform_data" "grant" { input = "a role" }
+resource "terraform_data" "built" {
+  depends_on = [terraform_data.grant]
+  provisioner "local-exec" {
+    command = "test -e spread || { echo 'Build failed: permission denied' >&2; exit 1; }"
+  }
+}
+"""
+
+
+def test_a_new_grant_that_google_does_not_know_yet_is_waited_for(cloud_of, capfd, monkeypatch):
+    (commands.TERRAFORM / "fresh.tf").write_text(FRESH_GRANT)
+
+    def spread(seconds: float) -> None:
+        assert seconds == resources.SPREAD_SECONDS
+        (commands.TERRAFORM / "spread").touch()
+
+    monkeypatch.setattr(resources.time, "sleep", spread)
+    assert up() == 0
+    told = capfd.readouterr().err
+    assert "Build failed: permission denied" in told and "1 grants are new" in told and "Trying again in 150 s" in told
+    assert len(cloud_of.calls("terraform apply")) == 2
+
+
+def test_a_new_grant_is_waited_for_some_minutes_and_no_longer(cloud_of, monkeypatch):
+    (commands.TERRAFORM / "fresh.tf").write_text(FRESH_GRANT)
+    pauses: list[float] = []
+    monkeypatch.setattr(resources.time, "sleep", pauses.append)
+    assert up() == 1
+    assert pauses == [resources.SPREAD_SECONDS] * 3
+
+
+def test_what_fails_without_a_new_grant_fails_at_once(cloud_of, monkeypatch):
+    monkeypatch.setattr(resources.time, "sleep", lambda _: pytest.fail("it waits"))
+    (commands.TERRAFORM / "fresh.tf").write_text(re.sub(r"\bgrant\b(?! )", "other", FRESH_GRANT))
+    assert up() == 1
+
+
 RUN = """
 import sys
 from pathlib import Path

@@ -84,7 +84,9 @@ def test_only_the_build_may_write_where_the_programs_lie_and_only_training_and_o
 @pytest.mark.parametrize("who", ["landing", "spark"])
 def test_a_workers_role_without_its_condition_reaches_models_and_programs(who):
     condition = re.search(
-        rf'resource "google_project_iam_member" "{who}_worker".*?(\n  # The role .*?\n  }}\n)', FILES["permissions.tf"], re.S
+        rf'resource "google_project_iam_member" "{who}_worker".*?(\n  # The role .*?\n  }}\n)',
+        FILES["permissions.tf"],
+        re.S,
     )
     without = broken("permissions.tf", condition[1], "")
     for bucket in ("<project>-ml-code", "<project>-ml-output"):
