@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from brigade.events.event import json_problem, json_type
+from brigade.events.json_text import json_problem, json_type
 from brigade.serving.requests import Refused
 
 MAX_DEAD_LETTER_BYTES = 9_900_000  # Pub/Sub takes 10 MB a request, and attributes are added
@@ -24,6 +24,7 @@ class Message:
     id: str
     data: bytes
     attributes: dict[str, str]
+    ordering_key: str = ""
 
 
 def read_message(body: bytes, event_id: str = "") -> Message:
@@ -56,7 +57,9 @@ def read_message(body: bytes, event_id: str = "") -> Message:
         raise Refused("message.data: expected base64, found something else") from error
     ids = (message.get("messageId"), message.get("message_id"), own_id)
     message_id = next((one for one in ids if isinstance(one, str) and one), "")
-    return Message(message_id[:MAX_ID], content, attributes)
+    keys = (message.get("orderingKey"), message.get("ordering_key"))
+    ordering_key = next((one for one in keys if isinstance(one, str)), "")
+    return Message(message_id[:MAX_ID], content, attributes, ordering_key)
 
 
 def attributes_to_publish(own: dict[str, str], original: dict[str, str]) -> dict[str, str]:
