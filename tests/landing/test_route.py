@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from brigade.landing.route import Route
 from tests.events.examples import event
+from tests.events.wild_events import MUTATIONS, mutated
 from tests.landing.landed import files, land, lines, message
 
 
@@ -32,39 +33,6 @@ def test_events_and_dead_letters_land_in_the_folder_of_their_day_of_publication(
         "publishTime": "2026-11-02T23:59:00.000003Z",
         "attributes": {"origin": "b"},
     }
-
-
-VALUES_IN_JSON = (b'""', b"0", b"null", b"[]", b"{}", b'" "', b"true", b"1e999", b'"2019-13-01T00:00:00Z"')
-PIECES = (b'"', b"{", b"}", b",", b"\\", b"\n", b"\x00", b"\xed\xa0\x80", b"\\ud800", b"[" * 2000, b'"pubsub": {}, ')
-PLACE = st.floats(0, 1)
-MUTATIONS = st.one_of(
-    st.tuples(st.just("set"), PLACE, st.integers(0, 255).map(lambda byte: bytes([byte]))),
-    st.tuples(st.just("cut"), PLACE, st.sampled_from((1, 1, 1, 10, 1000))),
-    st.tuples(st.just("put"), PLACE, st.sampled_from(PIECES) | st.binary(max_size=8)),
-    st.tuples(st.just("repeat"), PLACE, st.integers(1, 40)),
-    st.tuples(st.just("rename"), st.sampled_from((b"eventId", b"payload", b"docId", b"eventTimestamp", b"doc")), PLACE),
-    st.tuples(st.just("value"), st.sampled_from((b'"texto teste"', b'"2019-04-02T21:55:57Z"', b'"event-1"')), PLACE),
-)
-
-
-def mutated(data: bytes, mutations: list[tuple]) -> bytes:
-    """The bytes after small changes: flipped, cut, repeated, swapped for JSON's own characters."""
-    for kind, what, how in mutations:
-        if kind == "rename":
-            data = data.replace(what, what.upper(), 1)
-        elif kind == "value":
-            data = data.replace(what, VALUES_IN_JSON[int(how * (len(VALUES_IN_JSON) - 1))], 1)
-        else:
-            at = int(what * len(data))
-            if kind == "set":
-                data = data[:at] + how + data[at + 1 :]
-            elif kind == "cut":
-                data = data[:at] + data[at + how :]
-            elif kind == "put":
-                data = data[:at] + how + data[at:]
-            else:
-                data = data[: at + how] + data[at:]
-    return data
 
 
 @pytest.mark.long
