@@ -3,8 +3,10 @@
 import base64
 import json
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
+from apache_beam.io.gcp.pubsub import PubsubMessage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +35,16 @@ def test_events_and_dead_letters_land_in_the_folder_of_their_day_of_publication(
         "publishTime": "2026-11-02T23:59:00.000003Z",
         "attributes": {"origin": "b"},
     }
+
+
+@pytest.mark.parametrize("data, kind", [(event(1), "input"), (b"no event", "dead_letter")])
+def test_the_ordering_key_of_a_message_is_kept(tmp_path, data, kind):
+    """An event has it in `pubsub`, a dead letter at its top; a message without one has none."""
+    with_key = PubsubMessage(data, {}, "id-1", datetime(2026, 11, 1, tzinfo=UTC), "customer-7")
+    land([with_key, message(2, data)], tmp_path)
+    found = [line.get("pubsub", line) for line in lines(tmp_path, kind)]
+    assert {one["messageId"]: one.get("orderingKey") for one in found} == {"id-1": "customer-7", "id-2": None}
+    assert sum("orderingKey" in one for one in found) == 1
 
 
 @pytest.mark.long
