@@ -123,11 +123,13 @@ def may_be_other_type(column: str) -> str:
 def other_types(column: str) -> dict[str, str]:
     """The types that a field read as text may have in the JSON, and for each whether the text looks like it.
 
-    Compares bytes first: a pattern would make a Java string of every payload.
+    Compares bytes first: a pattern would make a Java string of every payload. Spark reads a number beyond a double's
+    range as the text `"Infinity"`, with quotes.
     """
+    number = rf"{column} BETWEEN '-' AND ':' AND {column} RLIKE r'^-?\d[\d.eE+-]*\z'"
     return {
         "MAP<STRING, STRING>": f"startswith({column}, '{{') AND endswith({column}, '}}')",
         "ARRAY<STRING>": f"startswith({column}, '[') AND endswith({column}, ']')",
         "BOOLEAN": f"{column} IN ('true', 'false')",
-        "DOUBLE": rf"{column} BETWEEN '-' AND ':' AND {column} RLIKE r'^-?\d[\d.eE+-]*\z'",
+        "DOUBLE": f"""({number} OR {column} IN ('"Infinity"', '"-Infinity"'))""",
     }
