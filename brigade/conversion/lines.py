@@ -64,10 +64,9 @@ def judged(mark: str, schema: str, spark: SparkSession) -> tuple[str, str, str]:
 
     Nearly all lines are valid, which is cheap to see. Only for the others the reason is computed.
     """
-    whole, utf8, unpaired = f"(event.{END} <=> '{mark}')", is_utf8(spark), has_lone_surrogate("value")
-    typed = f"event.{CORRUPT} IS NULL"
-    refusals = line_refusals(utf8, unpaired, whole, mark)
-    valid = [whole, typed, utf8, f"NOT {unpaired}"]
+    utf8, unpaired, typed = is_utf8(spark), has_lone_surrogate("value"), f"event.{CORRUPT} IS NULL"
+    valid = [f"event.{END} = '{mark}'", typed, utf8, f"NOT {unpaired}"]
+    refusals = line_refusals(utf8, unpaired, marked(mark), mark)
     if schema == EVENT:
         texts = ("eventId", "doc.docId", "doc.payload")
         valid += [f"NOT {too_large()[0]}", "event.eventId <> ''", "event.doc.docId <> ''", "eventTime IS NOT NULL"]

@@ -16,17 +16,22 @@ OPTIONS = {
 Refusal = tuple[str, str, str]  # an SQL condition, a reason, and an SQL expression of the detail
 
 
-def line_refusals(utf8: str, unpaired: str, whole: str, mark: str) -> list[Refusal]:
+def line_refusals(utf8: str, unpaired: str, text: str, mark: str) -> list[Refusal]:
     """The refusals of a line that is not one JSON object in UTF-8.
 
-    Expressions: `utf8`; `unpaired`, whether it holds half a surrogate pair; `whole`, whether it is one JSON object.
+    Expressions: `utf8`; `unpaired`, whether it holds half a surrogate pair; `text`, the line with `mark` at its end.
     """
+    # Where it meets a field of another type, Spark goes on, even after what is not JSON. So it reads the line once more
+    # without the fields.
+    again = parsed(text, f"{END} STRING, {CORRUPT} STRING")
+    is_json = f"event.{CORRUPT} IS NULL OR {again}.{END} <=> '{mark}' AND {again}.{CORRUPT} IS NULL"
+    whole = f"(event.{END} <=> '{mark}' AND ({is_json}))"
     # from_json reads an array up to its end, and the array has these two elements only if the line is one JSON value.
     values = parsed(f"concat('[', value, ',\"{mark}\"]')", "ARRAY<STRING>", maxNestingDepth="1001")
     return [
         (f"NOT {utf8}", "not_utf8", "'not valid UTF-8'"),
         (unpaired, "malformed_json", "'an escaped surrogate lacks its partner'"),
-        (rf"NOT {whole} AND value RLIKE r'^\s*\{{\s*\}}\s*$'", "missing_field", "'eventId'"),
+        (rf"NOT {whole} AND value RLIKE r'^[ \t\r\n]*\{{[ \t\r\n]*\}}[ \t\r\n]*\z'", "missing_field", "'eventId'"),
         (f"NOT {whole} AND size({values}) = 2 AND {values}[1] = '{mark}'", "not_an_object", "'expected an object'"),
         (f"NOT {whole}", "malformed_json", "'not JSON, or beyond the limits of Jackson'"),
     ]
