@@ -1,6 +1,7 @@
 """Says in SQL why a line is not an event: the rules of `brigade.events.event`, in the same order.
 
-Only lines that are not clearly events come here. So an expression may parse the line once more.
+What is not clearly an event comes here, such as a document that begins with an accent. So each condition begins with
+what is cheap to see, and only what looks wrong is parsed once more.
 """
 
 from brigade.events.rules import MAX_EVENT_BYTES, NOT_HELD, NOT_RFC3339, RFC3339
@@ -46,7 +47,7 @@ def field_refusals(text: str) -> list[Refusal]:
     doc, pubsub = (f"{parsed(text, f'{name} STRING')}.{name}" for name in ("doc", "pubsub"))
     metadata = f"{parsed(doc, 'metadata STRING')}.metadata"
     tags = f"{parsed(metadata, 'otherTags STRING')}.otherTags"
-    no_object = f"event.doc IS NULL OR NOT startswith({doc}, '{{')"
+    no_object = f"event.doc IS NULL OR event.{CORRUPT} IS NOT NULL AND NOT startswith({doc}, '{{')"
     return [
         *text_refusals("eventId", "value"),
         *text_refusals("eventTimestamp", "value"),
@@ -78,14 +79,15 @@ def text_refusals(path: str, parent: str) -> list[Refusal]:
 
 def is_missing(path: str, parent: str) -> Refusal:
     name = path.rpartition(".")[2]
-    return f"NOT array_contains(json_object_keys({parent}), '{name}')", "missing_field", f"'{path}'"
+    keys = f"json_object_keys({parent})"
+    return f"event.{path} IS NULL AND NOT array_contains({keys}, '{name}')", "missing_field", f"'{path}'"
 
 
 def type_refusal(path: str, text: str, kind: str, expected: str) -> Refusal:
     """The refusal of an optional field whose last value (`text`) is neither null nor of the type."""
     again = parsed(f"concat('{{\"v\":', {text}, '}}')", f"v {kind}, {CORRUPT} STRING")
     wrong = f"{text} IS NOT NULL AND (event.{path} IS NULL OR {again}.{CORRUPT} IS NOT NULL)"
-    return f"({wrong})", "wrong_type", f"'{path}: expected {expected}'"
+    return f"event.{CORRUPT} IS NOT NULL AND {wrong}", "wrong_type", f"'{path}: expected {expected}'"
 
 
 def timestamp_problem(column: str) -> str:
