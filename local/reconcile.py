@@ -37,6 +37,7 @@ from google.auth.exceptions import GoogleAuthError
 
 from brigade.cli import print_error, print_summary, whole_number
 from brigade.errors import one_line
+from brigade.events.json_text import NotAnEvent, parse
 from brigade.storage import list_files, open_to_read, sibling
 
 # Spark does not see files whose names begin with a dot or an underscore.
@@ -91,7 +92,7 @@ def hashed(identity: str) -> int:
 def read_folder(path: str, dead: bool) -> Folder:
     """Reads everything below the path except the ledger that `publisher.py --replay` keeps in `replayed/`."""
     folder = Folder(path)
-    take = folder.take_dead if dead else folder.take_landed
+    take, read = (folder.take_dead, orjson.loads) if dead else (folder.take_landed, parse)
     reported = time.monotonic()
     for file, size in list_files(path):
         name = file.removeprefix(f"{path}/")
@@ -104,8 +105,8 @@ def read_folder(path: str, dead: bool) -> Folder:
                 for number, line in enumerate(lines, 1):
                     folder.lines += 1
                     try:
-                        take(orjson.loads(line))
-                    except (ValueError, KeyError, TypeError, AttributeError):
+                        take(read(line))
+                    except (NotAnEvent, ValueError, KeyError, TypeError, AttributeError):
                         folder.unreadable.append(f"{file}, line {number}")
         except (EOFError, zlib.error, gzip.BadGzipFile):
             folder.unreadable.append(f"{file}, after line {number}")

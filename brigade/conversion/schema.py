@@ -43,8 +43,8 @@ SCHEMA = """eventId STRING, eventTimestamp TIMESTAMP, eventSource STRING, eventT
 COLUMNS = tuple(column.split()[0] for column in SCHEMA.split(","))
 
 # What a conversion keeps about each line, from parsing to the table.
-ROW = """_row STRUCT<id: LONG, file: STRING, hash: LONG, reason: STRING, line: STRING, publishTime: TIMESTAMP,
-    messageId: STRING>"""
+ROW = """_row STRUCT<id: LONG, file: STRING, hash: LONG, reason: STRING, detail: STRING, line: STRING,
+    publishTime: TIMESTAMP, messageId: STRING>"""
 
 
 def with_landing(schema: str) -> str:

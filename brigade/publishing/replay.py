@@ -1,4 +1,5 @@
-"""Publishes landing's dead letters again: their original bytes and attributes, once for each messageId and topic.
+"""Publishes landing's dead letters again: their own bytes, attributes and ordering keys, once for each messageId and
+topic.
 
 A ledger in `replayed/`, beside the days, lists what was sent. So a replay that was interrupted can be repeated.
 """
@@ -36,7 +37,7 @@ def replay(
     log.info("%d files of dead letters in %s", len(files), path.rstrip("/"))
     ledger = Ledger(f"{folder or '.'}/replayed", outlet.topic)
 
-    def due() -> Iterator[tuple[str, bytes, dict[str, str]]]:
+    def due() -> Iterator[tuple[str, bytes, dict[str, str], str]]:
         for record in (record for file in files for record in json_objects(file)):
             letter = dead_letter(record)
             if record is None or letter is None:
@@ -50,10 +51,10 @@ def replay(
                 yield letter
 
     try:
-        for message_id, data, attributes in paced(itertools.islice(due(), limit), rate):
+        for message_id, data, attributes, ordering_key in paced(itertools.islice(due(), limit), rate):
             if outlet.keeps_ledger:
                 ledger.write(LEDGER_LINES if ledger.parts else 1)
-            outlet.send(data, attributes | {"replayOf": message_id}, partial(ledger.add, message_id))
+            outlet.send(data, attributes | {"replayOf": message_id}, partial(ledger.add, message_id), ordering_key)
             counts["read"] += 1
     finally:
         outlet.close()
@@ -114,16 +115,20 @@ def json_objects(file: str) -> Iterator[dict | None]:
         yield None
 
 
-def dead_letter(record: dict | None) -> tuple[str, bytes, dict[str, str]] | None:
-    """The messageId, data and attributes of a dead letter; None if the record does not hold them."""
+def dead_letter(record: dict | None) -> tuple[str, bytes, dict[str, str], str] | None:
+    """The messageId, data, attributes and ordering key of a dead letter; None if the record does not hold them.
+
+    The ordering key is empty if the message had none.
+    """
     if record is None:
         return None
     try:
         message_id, attributes = record["messageId"], record.get("attributes") or {}
+        ordering_key = record.get("orderingKey") or ""
         data = base64.b64decode(record["data"], validate=True)
-        texts = [message_id, *attributes, *attributes.values()]
+        texts = [message_id, ordering_key, *attributes, *attributes.values()]
         if message_id and all(isinstance(text, str) for text in texts):
-            return message_id, data, attributes
+            return message_id, data, attributes, ordering_key
     except (TypeError, KeyError, ValueError, AttributeError):
         pass
     return None

@@ -27,10 +27,10 @@ QUIET_SECONDS = 10  # a subscription that brings nothing for so long counts as e
 def replay_subscription(
     name: str, reason: str | None, outlet: Outlet, rate: float | None, limit: int | None, counts: Counter
 ) -> None:
-    """Sends each dead letter's original bytes and attributes, and then acknowledges it."""
+    """Sends each dead letter's own bytes, attributes and ordering key, and then acknowledges it."""
     sent: set[str] = set()
 
-    def due(subscription: "DeadLetterSubscription") -> Iterator[tuple[str, str, bytes, dict[str, str]]]:
+    def due(subscription: "DeadLetterSubscription") -> Iterator[tuple[str, str, bytes, dict[str, str], str]]:
         for message in subscription.letters():
             told = dict(message.attributes)
             origin = told.get("originalMessageId") or message.message_id
@@ -43,12 +43,12 @@ def replay_subscription(
             else:
                 sent.add(origin)
                 kept = {key: value for key, value in told.items() if not DEAD_LETTER_ATTRIBUTES.fullmatch(key)}
-                yield message.message_id, origin, message.data, kept
+                yield message.message_id, origin, message.data, kept, message.ordering_key
 
     with DeadLetterSubscription(name) as subscription:
         try:
-            for message_id, origin, data, attributes in paced(itertools.islice(due(subscription), limit), rate):
-                outlet.send(data, attributes | {"replayOf": origin}, partial(subscription.published, message_id))
+            for message_id, origin, data, attributes, key in paced(itertools.islice(due(subscription), limit), rate):
+                outlet.send(data, attributes | {"replayOf": origin}, partial(subscription.published, message_id), key)
                 counts["read"] += 1
         finally:
             outlet.close()

@@ -80,7 +80,7 @@ def classified(
     result = with_member(message.data, event, "classification", prediction | run)
     entry.step("predict")
     own = {"eventId": event["eventId"], "label": prediction["label"], "model": served.name}
-    publish("RESULT_TOPIC", environment.result_topic, result, own, {})
+    publish("RESULT_TOPIC", environment.result_topic, result, own, {}, message.ordering_key)
     entry.step("publish")
     entry.message = "classified"
     entry.fields["eventId"] = event["eventId"][:MAX_ID]
@@ -96,7 +96,7 @@ def dead_letter(environment: Environment, message: Message, problem: NotAnEvent,
     # With our attributes the largest messages are too large for Pub/Sub. They go without data, which landing keeps.
     data = message.data if len(message.data) <= MAX_DEAD_LETTER_BYTES else b""
     own = reason | {"originalMessageId": message.id}
-    publish("DEAD_LETTER_TOPIC", environment.dead_letter_topic, data, own, message.attributes)
+    publish("DEAD_LETTER_TOPIC", environment.dead_letter_topic, data, own, message.attributes, message.ordering_key)
     entry.step("publish")
     return {"status": "dead letter", "reason": problem.reason}
 

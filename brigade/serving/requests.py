@@ -14,7 +14,9 @@ import orjson
 from werkzeug.http import parse_options_header
 
 from brigade.errors import BrigadeError, one_line
-from brigade.events.event import json_problem, json_type
+from brigade.events.event import NotAnEvent, check_event, json_type
+from brigade.events.json_text import parse
+from brigade.events.rules import MAX_EVENT_BYTES, MAX_LEVELS
 from brigade.serving.logs import LogEntry
 
 MAX_INSTANCES = 1000
@@ -122,10 +124,9 @@ def read_instances(body: bytes) -> tuple[list, bool]:
     Vertex AI's form has `explain` in `parameters`.
     """
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        found = json_problem(error)
-        raise Refused(f'expected a JSON object {{"instances": […]}}, found no JSON: {found}') from error
+        document = parse(body, MAX_LEVELS + 2)  # those of an event, and two around it
+    except NotAnEvent as problem:
+        raise Refused(f'expected a JSON object {{"instances": […]}}, found no JSON: {problem.detail}') from problem
     if not isinstance(document, dict):
         raise Refused(f'expected an object {{"instances": […]}}, found {json_type(document)}')
     if "instances" not in document:
@@ -159,17 +160,26 @@ def is_explained(document: dict) -> bool:
 
 
 def instance_text(where: str, instance: object) -> str:
-    """The text of an event or of {"payload": text}. Raises Refused; its message starts with `where`."""
+    """The text of an event, which landing would take too, or of {"payload": text}. Raises Refused; its message starts
+    with `where`."""
     if not isinstance(instance, dict):
         raise Refused(f"{where}: expected an object, found {json_type(instance)}")
-    if "doc" in instance:
-        where, instance = f"{where}.doc", instance["doc"]
-        if not isinstance(instance, dict):
-            raise Refused(f"{where}: expected an object, found {json_type(instance)}")
-    if "payload" not in instance:
-        raise Refused(f'{where}: expected the key "payload", found none')
+    if "doc" in instance or "payload" not in instance:
+        return event_text(where, instance)
     if not isinstance(instance["payload"], str):
         raise Refused(f"{where}.payload: expected a string, found {json_type(instance['payload'])}")
     if not instance["payload"].strip():
         raise Refused(f"{where}.payload: expected a text, found an empty one")
     return instance["payload"]
+
+
+def event_text(where: str, event: dict) -> str:
+    """The text of an event. Raises Refused with the reason that landing has for what is not one."""
+    try:
+        text = check_event(event)["doc"]["payload"]
+        if len(text) > MAX_EVENT_BYTES:
+            raise NotAnEvent("too_large", f"expected at most {MAX_EVENT_BYTES} bytes, found more")
+    except NotAnEvent as problem:
+        expected = "an event" if "doc" in event else 'the key "payload", found none, or an event'
+        raise Refused(f"{where}: expected {expected}, found {problem}") from problem
+    return text

@@ -14,7 +14,9 @@ from tests.publishing.door import EVENT, run, write
 OWN_NAMES = {"topic": "t", "data": "d", "retry": "r"}  # attributes named as the client's own arguments
 
 
-def letter(message_id: str, data: bytes, reason: str = "bad_timestamp", attributes: dict | None = None) -> bytes:
+def letter(
+    message_id: str, data: bytes, reason: str = "bad_timestamp", attributes: dict | None = None, **more
+) -> bytes:
     record = {
         "reason": reason,
         "detail": "",
@@ -22,7 +24,7 @@ def letter(message_id: str, data: bytes, reason: str = "bad_timestamp", attribut
         "publishTime": "2025-01-01T00:00:00Z",
         "attributes": attributes or {},
         "data": base64.b64encode(data).decode(),
-    }
+    } | more
     return orjson.dumps(record) + b"\n"
 
 
@@ -51,6 +53,20 @@ def test_replay_sends_the_original_bytes_and_attributes_once_for_each_message(de
     told = {"read": 6, "sent": 4, "skipped_already_sent": 1, "unreadable": 1, "failed": 0, "too_large": 0}
     assert told.items() <= done.summary.items()
     assert done.status == 1  # one line could not be read
+
+
+def test_a_replayed_message_has_its_ordering_key_again_and_keeps_its_place(folder, topic):
+    letters = [letter(f"{n}", b"%d" % n, orderingKey="ab"[n % 2]) for n in range(20)]
+    letters += [letter("20", b"20"), letter("21", b"21", attributes=OWN_NAMES, orderingKey="a")]
+    odd = letter("22", b"", orderingKey=7) + letter("23", b"", orderingKey="k" * 1025)
+    path = write(folder, "a.jsonl", b"".join(letters) + odd)
+    done = run(f"--replay={path}", f"--topic={topic.path}")
+    assert [done.summary[name] for name in ("read", "sent", "unreadable", "too_large")] == [24, 22, 1, 1]
+    pulled = sorted(topic.pull(22), key=lambda message: int(message.message_id))
+    keys = {message.ordering_key for message in pulled}
+    found = {key: [message.data for message in pulled if message.ordering_key == key] for key in keys}
+    evens, odds = ([b"%d" % n for n in range(first, 20, 2)] for first in (0, 1))
+    assert found == {"a": [*evens, b"21"], "b": odds, "": [b"20"]}
 
 
 def test_a_second_replay_skips_what_the_ledger_knows_whichever_part_is_asked_for(dead, topic, pubsub):

@@ -6,6 +6,7 @@ import uuid
 from types import SimpleNamespace
 
 import pytest
+from google.pubsub_v1 import PublisherClient
 
 from brigade.publishing import subscription
 from brigade.publishing.outlets import Topic
@@ -64,6 +65,14 @@ def test_what_the_function_wrote_goes_out_with_its_original_bytes_and_attributes
     for name, message in found.items():
         assert dict(message.attributes) == messages[name][1] | {"replayOf": name}
     assert dead.left(1, timeout=12) == []  # longer than the deadline after which it would come again
+
+
+def test_an_ordering_key_goes_out_again(dead, pubsub):
+    letter = {"data": EVENT, "attributes": {"originalMessageId": "1"}, "ordering_key": "customer-7"}
+    PublisherClient.publish(pubsub.publisher, topic=dead.topic, messages=[letter])
+    assert replay(dead).status == 0
+    (message,) = dead.published(1)
+    assert (message.data, message.ordering_key) == (EVENT, "customer-7")
 
 
 def test_what_pubsub_gave_up_goes_out_without_what_pubsub_wrote_on_it(dead):
