@@ -38,6 +38,7 @@ def unfit(spark, tmp_path_factory) -> Path:
         ("equal", ["--label_column=eventType"], "are they all the same?"),
         ("empty", ["--label_column=eventType"], "are they all the same?"),
         ("wordless", ["--label_column=eventType", *QUICK], "are the texts empty?"),
+        ("columns", ["--label_column=eventType", "--split=time"], "time cannot split them"),
         ("none", [], "expected documents, found none"),
         ("columns", ["--label_column=eventType", "--test=FOLDER/none"], "expected documents to test with, found none"),
         ("nowhere", [], "/nowhere, found no file there"),
