@@ -115,11 +115,3 @@ def timestamp_problem(text: str) -> str:
     except ValueError:
         return NOT_RFC3339
     return next(told for pattern, told in NOT_HELD.items() if re.search(pattern, text))
-
-
-def label_of(document: dict, column: str) -> str | None:
-    """The label that the event carries in `doc.metadata.<column>`, as training reads it; None if it has none."""
-    doc = document.get("doc")
-    metadata = doc.get("metadata") if isinstance(doc, dict) else None
-    label = metadata.get(column) if isinstance(metadata, dict) else None
-    return label.strip(" ") or None if isinstance(label, str) else None

@@ -52,6 +52,8 @@ class Outcome:
             "candidates": [one.about() for one in trials],
             "validation": {"accuracy": round(validation.accuracy, 4), "macroF1": round(macro_f1(validation), 4)},
             "documents": documents | self.parts.counts,
+            "leftOut": dict(self.parts.left_out.most_common()),
+            "alike": self.parts.alike,
         }
 
     @property
@@ -108,4 +110,6 @@ def summary_of(path: str, run: dict, outcome: Outcome) -> dict:
         "unlabelled": documents["unlabelled"],
         "repeated": documents["repeated"],
         "classes": len(outcome.fitted.model.classes),
+        "left_out": outcome.figures["leftOut"],
+        "alike": outcome.figures["alike"],
     }

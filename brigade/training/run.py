@@ -21,7 +21,7 @@ from brigade.models.folder import write_run
 from brigade.models.manifest import MODEL_PREFIX
 from brigade.spark import ROWS_A_TASK, settings
 from brigade.storage import Folder, folder_at
-from brigade.training.documents import Parts, check_enough, count_documents, parted
+from brigade.training.documents import MOST_SHOWN, Parts, check_enough, parted, some
 from brigade.training.errors import TrainingError
 from brigade.training.evaluation import evaluate, macro_f1
 from brigade.training.gate import TOLERANCE, decide_promotion, evaluate_champion
@@ -35,7 +35,6 @@ from brigade.training.words import learned_words
 
 log = logging.getLogger("train_ml_model")
 
-MANY_DOCUMENTS = 10_000  # with so many a random split has its fractions within a few per cent, see `split`
 GOLDEN_DOCUMENTS = 20
 SAMPLED_FOR_WORDS = 2000  # documents, about, in which the words behind the weights are looked up
 COMMONEST_CLASSES = 50  # whose words are looked up
@@ -77,15 +76,16 @@ def learn_and_test(spark: SparkSession, sources: Sources, models: Folder, option
     """Fits a model to the documents and tests it, beside the champion, on documents that it has not learned."""
     events, cores = sources.learned.events, spark.sparkContext.defaultParallelism
     held_out = sources.held_out.events if sources.held_out else None
-    total, labelled = count_documents(events, options.label_column)
+    total = events.count()
     with (
         settings(spark, {"spark.sql.shuffle.partitions": str(max(cores, total // ROWS_A_TASK))}),
-        cached(parted(events, held_out, options, many=labelled >= MANY_DOCUMENTS)) as parts,
+        cached(parted(events, held_out, options)) as parts,
     ):
         check_enough(parts.tally, total, options.label_column)
         if sum(parts.counts.values()) - (parts.counts["test"] if held_out is not None else 0) != total:
             raise TrainingError(f"the parts {parts.counts} do not add up to {total} documents")
         log.info("%d documents in %d classes: %s", total, len(parts.learned), parts.counts)
+        warn_about_labels(parts)
         partitions = min(options.partitions or cores, max(1, parts.learned.total() // DOCUMENTS_A_PARTITION))
         own = parts.documents.where("part IN ('train', 'validation')")
         fitted = fit(own, sorted(parts.tally["train"]), partitions, options)
@@ -101,6 +101,16 @@ def learn_and_test(spark: SparkSession, sources: Sources, models: Folder, option
             golden=golden_texts(test),
             words=words_of_classes(own, fitted.model, parts, cores),
         )
+
+
+def warn_about_labels(parts: Parts) -> None:
+    """Logs which labels are not learned, and which look alike."""
+    if parts.left_out:
+        log.warning("not learned, because no document in train has it: %s", some(parts.left_out))
+    if parts.alike:
+        groups = [" and ".join(map(repr, group)) for group in parts.alike[:MOST_SHOWN]]
+        more = f" and {len(parts.alike) - MOST_SHOWN} more" if len(parts.alike) > MOST_SHOWN else ""
+        log.warning("classes of their own, though case, width or blanks alone differ: %s%s", "; ".join(groups), more)
 
 
 @contextmanager
