@@ -105,14 +105,6 @@ def is_timestamp(text: str) -> bool:
     return True
 
 
-def label_of(document: dict, column: str) -> str | None:
-    """The label that the event carries in `doc.metadata.<column>`, as training reads it; None if it has none."""
-    doc = document.get("doc")
-    metadata = doc.get("metadata") if isinstance(doc, dict) else None
-    label = metadata.get(column) if isinstance(metadata, dict) else None
-    return label.strip(" ") or None if isinstance(label, str) else None
-
-
 def json_type(value: object) -> str:
     """What JSON calls the type of a parsed value."""
     return JSON_TYPES.get(type(value), "a number")

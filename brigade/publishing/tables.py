@@ -18,6 +18,7 @@ import orjson
 from google.api_core import exceptions
 
 from brigade.errors import WrongInput
+from brigade.events.labels import label_of, label_text
 from brigade.publishing.documents import Message, event
 from brigade.storage import open_to_read
 
@@ -59,7 +60,7 @@ class Columns:
 
     def event(self, row: dict, position: str) -> Message:
         text = " ".join(part for part in (as_text(row.get(name)) for name in self.text) if part)
-        return event(text, as_text(row.get(self.label)).strip() or None, position)
+        return event(text, label_text(row.get(self.label)), position)
 
 
 def rows(source: str, columns: Columns, encoding: str, delimiter: str | None) -> Iterator[Message]:
@@ -149,9 +150,7 @@ def json_rows(lines: Iterable[str], source: str, columns: Columns) -> Iterator[M
                 yield Message(data)
         elif "eventId" in row and "doc" in row:
             doc = row["doc"] if isinstance(row["doc"], dict) else {}
-            metadata = doc.get("metadata")
-            label = as_text(metadata.get("superTag01")) if isinstance(metadata, dict) else ""
-            yield Message(data, as_text(doc.get("payload")), label or None)
+            yield Message(data, as_text(doc.get("payload")), label_of(row, "superTag01"))
         else:
             if not checked:
                 columns.check(source, row)

@@ -19,11 +19,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--dry_run", action="store_true", help="only print the decision; start nothing")
     parser.add_argument(
-        "--now",
-        type=moment_argument,
-        metavar="TIME",
-        help="decide as at 2026-01-12T02:00:00Z; default: now; a later day than today, UTC, only with --dry_run or --next",
-    )
+        "--now", type=moment_argument, metavar="TIME",
+        help="decide as at 2026-01-12T02:00:00Z; default: now; a day after today only with --dry_run or --next",
+    )  # fmt: skip
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--force", action="store_true", help="whatever the period has, but never beside another one")
     what.add_argument(

@@ -1,4 +1,4 @@
-"""What a reader of the headline figures has to know: classes that the test says nothing or little about, and imbalance."""
+"""What a reader of the headline figures has to know: classes that the test says little about, and imbalance."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -26,7 +26,7 @@ def cautions(tested: dict[str, dict], learned: Counter) -> list[str]:
     if few:
         shown = [f"{quoted(name)} ({count})" for name, count in sorted(few.items(), key=lambda one: one[::-1])]
         found.append(
-            f"fewer than {FEW} test documents for {len(few)} of {len(tested)} classes, so that their figures say little: "
+            f"fewer than {FEW} test documents for {len(few)} of {len(tested)} classes, whose figures say little: "
             + listed(shown)
         )
     (most, commonest), (least, rarest) = ((one, learned[one]) for one in extremes(learned))

@@ -130,8 +130,8 @@ def by_own_tests(
         unlearned,
         memory.how,
         "each on its own test documents",
-        f"{counted}, so each model's own test decides ({test.documents:,} and {documents:,} documents), for whose sizes "
-        f"{margin:g} is added to the tolerance",
+        f"{counted}, so each model's own test decides ({test.documents:,} and {documents:,} documents), for "
+        f"whose sizes {margin:g} is added to the tolerance",
         margin,
     )
 

@@ -23,7 +23,7 @@ from brigade.models.manifest import MODEL_PREFIX
 from brigade.spark import ROWS_A_TASK, settings
 from brigade.storage import folder_at, storage_errors
 from brigade.training.comparison import compare
-from brigade.training.documents import Parts, check_enough, count_documents, parted
+from brigade.training.documents import Parts, check_enough, parted
 from brigade.training.errors import TrainingError
 from brigade.training.evaluation import evaluate, macro_f1
 from brigade.training.gate import TOLERANCE, judge, keeps_serving, read_champion
@@ -37,7 +37,6 @@ from brigade.training.words import learned_words
 
 log = logging.getLogger("train_ml_model")
 
-MANY_DOCUMENTS = 10_000  # with so many a random split has its fractions within a few per cent, see `split`
 GOLDEN_DOCUMENTS = 20
 SAMPLED_FOR_WORDS = 2000  # documents, about, in which the words behind the weights are looked up
 COMMONEST_CLASSES = 50  # whose words are looked up
@@ -74,8 +73,8 @@ def train(
             write_run(models, name, run, {path.name: path.read_bytes() for path in sorted(files.iterdir())})
         except storage_errors() as error:
             raise TrainingError(
-                f"expected to write the model to {output_path}, found {type(error).__name__}: {one_line(error)}; no new "
-                "model serves"
+                f"expected to write the model to {output_path}, found {type(error).__name__}: {one_line(error)}; no "
+                "new model serves"
             ) from error
         if tracked:
             track_if_possible(name, run, outcome, files)
@@ -90,10 +89,10 @@ def learn_and_test(spark: SparkSession, sources: Sources, output_path: str, opti
     models = folder_at(output_path)
     events, cores = sources.learned.events, spark.sparkContext.defaultParallelism
     held_out = sources.held_out.events if sources.held_out else None
-    total, labelled = count_documents(events, options.label_column)
+    total = events.count()
     with (
         settings(spark, {"spark.sql.shuffle.partitions": str(max(cores, total // ROWS_A_TASK))}),
-        cached(parted(events, held_out, options, many=labelled >= MANY_DOCUMENTS)) as parts,
+        cached(parted(events, held_out, options)) as parts,
     ):
         check_enough(parts.tally, total, options.label_column)
         if sum(parts.counts.values()) - (parts.counts["test"] if held_out is not None else 0) != total:

@@ -15,6 +15,7 @@ from brigade.conversion.run import json_into_parquet
 from brigade.conversion.table import read_parquet
 from brigade.storage import open_to_read, sibling
 from brigade.training.data_version import data_version, events_of_version
+from brigade.training.documents import SPLIT_RULE
 from brigade.training.errors import TrainingError
 from brigade.training.options import Options
 
@@ -38,8 +39,9 @@ class Sources:
     options: dict = field(default_factory=dict)
 
     def version(self, spark: SparkSession, options: Options) -> dict:
-        """The content of data.json: the files that were read, with checksums, and the options of the run."""
-        version = data_version(spark, self.learned.events, self.learned.parquet_path) | {"options": asdict(options)}
+        """The content of data.json: the files that were read, with checksums, the run's options, the split's rule."""
+        version = data_version(spark, self.learned.events, self.learned.parquet_path)
+        version |= {"options": asdict(options), "splitRule": SPLIT_RULE}
         test = self.held_out
         return version | {"test": data_version(spark, test.events, test.parquet_path) if test else None}
 
