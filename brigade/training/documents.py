@@ -75,8 +75,8 @@ label_in = F.udf(clean_label, "string")
 def labelled_documents(events: DataFrame, label_column: str, seed: int = 0) -> DataFrame:
     """Events → `payload`, `label` (null if there is none), `eventId`, `time`, `published`, `words`, `place`.
 
-    time: the event's own, or when it was published. published: that time alone, or null. words: a hash of the text's words, so near copies share it; case,
-    blanks and line breaks do not count. place: a hash of that and of the seed.
+    time: the event's own, or when it was published. published: that alone, or null. words: a hash of the text's words,
+    so near copies share it; case, blanks and line breaks do not count. place: a hash of that and of the seed.
     """
     if label_column not in events.columns:
         raise TrainingError(f"expected a label column, found no {label_column} among {', '.join(events.columns)}")
