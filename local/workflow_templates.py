@@ -126,7 +126,7 @@ def _validate_parameters(template) -> None:
 def _validate_value(parameter, value: str) -> None:
     if parameter.name == "DATE" and (day := _date(value)) and day > datetime.now(UTC).date():
         # Dataproc has no such rule: there the training itself refuses the date, after a cluster was paid for.
-        raise ValueError(f"parameter DATE: {value} is later than today, {datetime.now(UTC):%Y-%m-%d} (UTC)")
+        raise ValueError(f"parameter DATE: {value!r} is later than today, {datetime.now(UTC):%Y-%m-%d} (UTC)")
     if len(value) > PARAMETER_VALUE_CHARACTERS:
         raise ValueError(f"parameter {parameter.name}: {len(value)} characters of at most {PARAMETER_VALUE_CHARACTERS}")
     kind = parameter.validation.WhichOneof("validation_type")
