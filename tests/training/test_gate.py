@@ -50,8 +50,8 @@ def test_a_worse_challenger_adds_its_run_and_leaves_the_manifest(runs):
     figures = contents(folders[third], "metrics.json")
     comparison = figures["comparison"]
     assert own["reason"] == (
-        f"macro-F1 {figures['test']['macroF1']:.4f}, the serving model's 1.0000 each on its own test documents, which is "
-        f"lower by more than the tolerance {0.01 + comparison['addedTolerance']:g}; {comparison['basis']}"
+        f"macro-F1 {figures['test']['macroF1']:.4f}, the serving model's 1.0000 each on its own test documents, which "
+        f"is lower by more than the tolerance {0.01 + comparison['addedTolerance']:g}; {comparison['basis']}"
     )
     assert comparison["neitherLearned"] < comparison["testDocuments"] == 42
     assert figures["champion"]["name"] == MODEL
