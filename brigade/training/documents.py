@@ -12,6 +12,7 @@ import mmh3
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StringType
 
 from brigade.events.labels import alike, clean_label
 from brigade.models.text_features import FeatureParameters, words_of
@@ -63,13 +64,13 @@ def parted(events: DataFrame, held_out: DataFrame | None, options: Options) -> P
         return Parts(documents, tally(documents))
 
 
-@F.udf("bigint")
+@F.udf(LongType())
 def words_hash(text: str) -> int:
     """A hash of the words that a model sees in a text. The same in every release: an earlier run's parts rest on it."""
     return mmh3.hash64(" ".join(words_of(text, FeatureParameters())))[0]
 
 
-label_in = F.udf(clean_label, "string")
+label_in = F.udf(clean_label, StringType())
 
 
 def labelled_documents(events: DataFrame, label_column: str, seed: int = 0) -> DataFrame:
