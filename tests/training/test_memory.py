@@ -39,9 +39,9 @@ class World:
         self.rows = list(dict(texts(400, seed=3)).items())
         self.events = published(spark, self.data, self.rows, CREATED - timedelta(days=60))
 
-    def champion(self, options: Options | None = None, test: Path | None = None, **changes) -> Found:
-        """A model with the data.json of a run on the events. changes: of data.json; None removes a member."""
-        data = data_version(self.spark, self.events, str(self.data)) | {"options": asdict(options or Options())}
+    def champion(self, then: Options | None = None, test: Path | None = None, **changes) -> Found:
+        """A model with the data.json of a run on the events. changes: of its members; None removes one."""
+        data = data_version(self.spark, self.events, str(self.data)) | {"options": asdict(then or Options())}
         held_out = self.spark.read.parquet(str(test)) if test else None
         data |= {"splitRule": SPLIT_RULE, "test": data_version(self.spark, held_out, str(test)) if test else None}
         data = {name: value for name, value in (data | changes).items() if value is not None or name == "test"}
