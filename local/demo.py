@@ -22,6 +22,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
+from brigade.events.labels import label_of
 from local import demo_result, emulators, spark_jobs, workflow_templates
 from local.services import (
     DEAD_LETTER_TOPIC,
@@ -231,7 +232,7 @@ def driver_output(client, uri: str) -> dict:
 def serve(clock: Clock, services: Services, unseen_file: Path, rate: float) -> dict:
     """Publishes the held-out documents to the pushed function, and compares what comes back with their labels."""
     events = [json.loads(line) for line in unseen_file.read_text("utf-8").splitlines()]
-    labels = {event["eventId"]: event["doc"].get("metadata", {}).get("superTag01") for event in events}
+    labels = {event["eventId"]: label_of(event, "superTag01") for event in events}
     with emulators.subscriber_client() as subscriber:
         for name, topic in ((RESULTS, RESULT_TOPIC), (SENT, TOPIC), (POISON, DEAD_LETTER_TOPIC)):
             subscriber.create_subscription(name=name, topic=topic)

@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("output_path", metavar="OUTPUT", help="the folder of the dated models, gs:// or local")
     parser.add_argument("--label_column", help="what to learn (default: superTag01)")
     parser.add_argument(
-        "--test", metavar="PATH", help="a fixed test set, JSON or parquet (default: a tenth of the input, by text)"
+        "--test", metavar="PATH", help="a fixed test set, JSON or parquet (default: a tenth of the input, by its words)"
     )
     parser.add_argument(
         "--date", default="today", help="YYYY-MM-DD in the model's name, not later than today, UTC (the default)"
@@ -63,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--parquet_path", metavar="PATH", help="where converted JSON goes (default: parquet beside INPUT)"
     )
     parser.add_argument(
-        "--split", choices=["random", "time"], help="time: the newest documents test, not random ones (default: random)"
+        "--split", choices=["random", "time"], help="time: the newest documents test, by eventTimestamp, not random ones (default: random)"
     )
     gate = parser.add_argument_group("the gate")
     gate.add_argument(

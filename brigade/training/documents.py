@@ -64,13 +64,13 @@ def parted(events: DataFrame, held_out: DataFrame | None, options: Options) -> P
         return Parts(documents, tally(documents))
 
 
-@F.udf(LongType())
+@F.udf(returnType=LongType(), useArrow=False)
 def words_hash(text: str) -> int:
     """A hash of the words that a model sees in a text. The same in every release: an earlier run's parts rest on it."""
     return mmh3.hash64(" ".join(words_of(text, FeatureParameters())))[0]
 
 
-label_in = F.udf(clean_label, StringType())
+label_in = F.udf(clean_label, StringType(), useArrow=False)
 
 
 def labelled_documents(events: DataFrame, label_column: str, seed: int = 0) -> DataFrame:

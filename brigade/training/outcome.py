@@ -56,6 +56,8 @@ class Outcome:
             "candidates": [one.about() for one in trials],
             "validation": {"accuracy": round(validation.accuracy, 4), "macroF1": round(macro_f1(validation), 4)},
             "documents": documents | self.parts.counts,
+            "leftOut": dict(self.parts.left_out.most_common()),
+            "alike": self.parts.alike,
         }
 
     @property
@@ -128,4 +130,6 @@ def summary_of(path: str, run: dict, outcome: Outcome) -> dict:
         "repeated": documents["repeated"],
         "classes": len(outcome.fitted.model.classes),
         "warnings": outcome.figures["warnings"],
+        "left_out": outcome.figures["leftOut"],
+        "alike": outcome.figures["alike"],
     }

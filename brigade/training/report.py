@@ -33,6 +33,7 @@ def report(name: str, run: dict, figures: dict, test: Evaluation, words: dict[st
         over=over_classes(own["classes"]),
         compared=compared(name, figures["comparison"]),
         classes=list(own["classes"].items())[:MOST_CLASSES],
+        left_out=list(figures["leftOut"].items())[:MOST_CLASSES],
         percent=f"{100 * own['accuracy']:.1f}".replace(".", ","),
         confusion_matrix=confusion_picture(test),
         most_labels=MOST_LABELS,

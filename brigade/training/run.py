@@ -23,7 +23,7 @@ from brigade.models.manifest import MODEL_PREFIX
 from brigade.spark import ROWS_A_TASK, settings
 from brigade.storage import folder_at, storage_errors
 from brigade.training.comparison import compare
-from brigade.training.documents import Parts, check_enough, parted
+from brigade.training.documents import MOST_SHOWN, Parts, check_enough, parted, some
 from brigade.training.errors import TrainingError
 from brigade.training.evaluation import evaluate, macro_f1
 from brigade.training.gate import TOLERANCE, judge, keeps_serving, read_champion
@@ -98,6 +98,7 @@ def learn_and_test(spark: SparkSession, sources: Sources, output_path: str, opti
         if sum(parts.counts.values()) - (parts.counts["test"] if held_out is not None else 0) != total:
             raise TrainingError(f"the parts {parts.counts} do not add up to {total} documents")
         log.info("%d documents in %d classes: %s", total, len(parts.learned), parts.counts)
+        warn_about_labels(parts)
         partitions = min(options.partitions or cores, max(1, parts.learned.total() // DOCUMENTS_A_PARTITION))
         own = parts.documents.where("part IN ('train', 'validation')")
         fitted = fit(own, sorted(parts.tally["train"]), partitions, options)
@@ -114,6 +115,16 @@ def learn_and_test(spark: SparkSession, sources: Sources, output_path: str, opti
             golden=golden_texts(test),
             words=words_of_classes(own, fitted.model, parts, cores),
         )
+
+
+def warn_about_labels(parts: Parts) -> None:
+    """Logs which labels are not learned, and which look alike."""
+    if parts.left_out:
+        log.warning("not learned, because no document in train has it: %s", some(parts.left_out))
+    if parts.alike:
+        groups = [" and ".join(map(repr, group)) for group in parts.alike[:MOST_SHOWN]]
+        more = f" and {len(parts.alike) - MOST_SHOWN} more" if len(parts.alike) > MOST_SHOWN else ""
+        log.warning("classes of their own, though case, width or blanks alone differ: %s%s", "; ".join(groups), more)
 
 
 @contextmanager

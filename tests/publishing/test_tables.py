@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from brigade.events.labels import clean_label
 from tests.conftest import real_data
 from tests.publishing.door import EVENT, TABLE, payloads, run, wild_text, write
 
@@ -55,7 +56,7 @@ def test_whatever_stands_in_a_table_comes_out_as_it_went_in(folder, rows, delimi
     assert done.status == 0, done.error
     assert payloads(done.lines) == [text for _, text in rows]
     labels = [orjson.loads(line)["doc"]["metadata"].get("superTag01") for line in done.lines]
-    assert labels == [label.strip() or None for label, _ in rows]
+    assert labels == [clean_label(label) for label, _ in rows]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -167,3 +168,13 @@ def test_real_briefs_keep_their_title_when_they_have_no_body():
 def test_a_real_file_without_a_header_is_refused():
     done = run(real_data("ag_news/test.csv"), "--dry_run")
     assert done.status == 2 and "expected the text in column text, found columns 3, " in done.error
+
+
+def test_the_publisher_counts_classes_by_the_labels_that_training_reads(folder):
+    rows = [{"text": f"text {n}", "label": label} for n, label in enumerate(["1", 1, " 1\u00a0", True, None, "", "  "])]
+    own = orjson.loads(EVENT)
+    rows += [own | {"doc": own["doc"] | {"metadata": {"superTag01": label}}} for label in (1, "1\t", {}, None)]
+    done = run(write(folder, "rows.jsonl", b"\n".join(map(orjson.dumps, rows))), "--dry_run")
+    assert done.summary["classes"] == {"1": 5, "true": 1}
+    labels = [orjson.loads(line)["doc"]["metadata"].get("superTag01") for line in done.lines]
+    assert labels == ["1", "1", "1", "true", None, None, None, 1, "1\t", {}, None]  # an event goes out as it came
