@@ -63,7 +63,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--parquet_path", metavar="PATH", help="where converted JSON goes (default: parquet beside INPUT)"
     )
     parser.add_argument(
-        "--split", choices=["random", "time"], help="time: the newest documents test, by eventTimestamp, not random ones (default: random)"
+        "--split",
+        choices=["random", "time"],
+        help="time: the newest documents test, by eventTimestamp, not random ones (default: random)",
     )
     gate = parser.add_argument_group("the gate")
     gate.add_argument(

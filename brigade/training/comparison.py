@@ -12,11 +12,8 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
 from brigade.models.document_model import DocumentModel
-from brigade.models.folder import Found
-from brigade.models.manifest import METRICS_FILE, PassedOver
-from brigade.models.verification import read_document
-from brigade.storage import Folder
 from brigade.training.cautions import quoted
+from brigade.training.champion import Champion
 from brigade.training.evaluation import HEADLINES, Evaluation, evaluate, headlines, macro_f1, metrics
 from brigade.training.memory import Memory, memory_of
 
@@ -60,28 +57,28 @@ class Comparison:
 
 
 def compare(
-    spark: SparkSession, models: Folder, found: Found, documents: DataFrame, model: DocumentModel, test: Evaluation
+    spark: SparkSession, champion: Champion, documents: DataFrame, model: DocumentModel, test: Evaluation
 ) -> Comparison:
-    """Compares the champion, `found`, with a new model.
+    """Compares the champion with a new model.
 
     documents: all of the run, in their parts. model, test: the new one, and its evaluation on all test documents.
     """
-    cores, memory = spark.sparkContext.defaultParallelism, memory_of(spark, models, found)
+    cores, memory = spark.sparkContext.defaultParallelism, memory_of(spark, champion)
     fair = memory.without_learned(documents).select("payload", "label", "place").repartition(cores, "place").persist()
     try:
         own = evaluate(fair.rdd, model)
         counted = f"neither model has learned {own.documents:,} of the {test.documents:,} test documents"
-        lack = what_lacks(own, test, set(model.classes) & set(found.model.classes))
+        lack = what_lacks(own, test, set(model.classes) & set(champion.model.classes))
         if lack:
-            return by_own_tests(models, found, memory, model, test, own.documents, f"{counted}, {lack}")
-        champion = evaluate(fair.rdd, found.model)
+            return by_own_tests(champion, memory, test, own.documents, f"{counted}, {lack}")
+        theirs = evaluate(fair.rdd, champion.model)
     finally:
         fair.unpersist()
         memory.forget()
     return Comparison(
         macro_f1(own),
-        macro_f1(champion),
-        {"name": found.name} | headlines(champion),
+        macro_f1(theirs),
+        {"name": champion.name} | headlines(theirs),
         test.documents,
         own.documents,
         memory.how,
@@ -110,22 +107,22 @@ def labels_of(evaluation: Evaluation) -> set[str]:
     return {label for label, _ in evaluation.pairs}
 
 
-def by_own_tests(
-    models: Folder, found: Found, memory: Memory, model: DocumentModel, test: Evaluation, unlearned: int, counted: str
-) -> Comparison:
+def by_own_tests(champion: Champion, memory: Memory, test: Evaluation, unlearned: int, counted: str) -> Comparison:
     """The comparison of each model's own test. counted: why it is not that of the same documents."""
     try:
-        theirs = read_document(models, found.name, found.manifest, METRICS_FILE)["test"]
+        theirs = champion.metrics["test"]
         champion_f1 = float(theirs["macroF1"])
         documents, error = int(theirs["documents"]), variance(theirs["classes"])
-    except (PassedOver, ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         basis = f"{counted}, and the serving model's own test figures are missing; --force promotes it all the same"
-        return Comparison(macro_f1(test), None, {"name": found.name}, test.documents, unlearned, memory.how, "", basis)
+        return Comparison(
+            macro_f1(test), None, {"name": champion.name}, test.documents, unlearned, memory.how, "", basis
+        )
     margin = round(ONE_SIDED * (error + variance(metrics(test)["classes"])) ** 0.5, 4)
     return Comparison(
         macro_f1(test),
         champion_f1,
-        {"name": found.name} | {key: theirs.get(key) for key in HEADLINES},
+        {"name": champion.name} | {key: theirs.get(key) for key in HEADLINES},
         test.documents,
         unlearned,
         memory.how,

@@ -4,27 +4,9 @@ The challenger is the new model; the champion is the newest promoted model that 
 stands in `comparison.py`.
 """
 
-from brigade.errors import one_line
-from brigade.models.folder import Found, find_champion
-from brigade.storage import Folder
 from brigade.training.comparison import Comparison
-from brigade.training.errors import TrainingError
 
 TOLERANCE = 0.01  # by which a new model's macro-F1 may be below the champion's
-
-
-def read_champion(models: Folder, uri: str) -> Found | None:
-    """The champion among the models, or None if no model can serve yet.
-
-    Raises TrainingError if that cannot be found out. uri: of the models, for the message.
-    """
-    try:
-        return find_champion(models)
-    except Exception as error:  # no answer, no permission, a bug: none of them says that there is no champion
-        raise TrainingError(
-            f"expected to read the models in {uri}, with which a new one is compared, found {type(error).__name__}: "
-            f"{one_line(error)}; nothing is promoted: start again when they can be read"
-        ) from error
 
 
 def judge(challenger: float, comparison: Comparison | None, tolerance: float, force: str | None) -> tuple[bool, str]:

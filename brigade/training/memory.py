@@ -13,10 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from brigade.errors import one_line
-from brigade.models.folder import Found
-from brigade.models.manifest import DATA_FILE
-from brigade.models.verification import read_document
-from brigade.storage import Folder
+from brigade.training.champion import Champion
 from brigade.training.data_version import events_of_version
 from brigade.training.documents import SPLIT_RULE, part_documents, words_hash
 from brigade.training.errors import TrainingError
@@ -55,17 +52,18 @@ class Memory:
         return test.join(new, "words", "left_semi")
 
 
-def memory_of(spark: SparkSession, models: Folder, champion: Found) -> Memory:
+def memory_of(spark: SparkSession, champion: Champion) -> Memory:
     """What the champion has learned, its words kept. If its data cannot be read, only what is newer is new."""
     for attempt in (parts_of_data, files_of_data):
         try:
-            memory = attempt(spark, read_document(models, champion.name, champion.manifest, DATA_FILE))
+            memory = attempt(spark, champion.data)
             memory.words.persist().count()
             return memory
         except Exception as error:  # gone, changed, of another form, out of reach: more counts as learned, never less
             log.info("%s of %s: %s: %s", attempt.__name__, champion.name, type(error).__name__, one_line(error))
-    since = moment(champion.manifest.created_at)
-    return Memory(f"its data cannot be read, so all that was published before {since} counts as learned", None, since)
+    since = moment(champion.created_at)
+    learned = f"all that was published before {since:%Y-%m-%dT%H:%M:%S%z}" if since else "every document"
+    return Memory(f"its data cannot be read, so {learned} counts as learned", None, since)
 
 
 def parts_of_data(spark: SparkSession, data: dict) -> Memory:

@@ -22,11 +22,12 @@ from brigade.models.folder import write_run
 from brigade.models.manifest import MODEL_PREFIX
 from brigade.spark import ROWS_A_TASK, settings
 from brigade.storage import folder_at, storage_errors
+from brigade.training.champion import read_champion
 from brigade.training.comparison import compare
 from brigade.training.documents import MOST_SHOWN, Parts, check_enough, parted, some
 from brigade.training.errors import TrainingError
 from brigade.training.evaluation import evaluate, macro_f1
-from brigade.training.gate import TOLERANCE, judge, keeps_serving, read_champion
+from brigade.training.gate import TOLERANCE, judge, keeps_serving
 from brigade.training.mixing import DOCUMENTS_A_PARTITION
 from brigade.training.options import Options
 from brigade.training.outcome import Outcome, describe_run, save_files, summary_of
@@ -86,7 +87,6 @@ def learn_and_test(spark: SparkSession, sources: Sources, output_path: str, opti
 
     output_path: the folder of the dated models, in which the champion is looked for after the training.
     """
-    models = folder_at(output_path)
     events, cores = sources.learned.events, spark.sparkContext.defaultParallelism
     held_out = sources.held_out.events if sources.held_out else None
     total = events.count()
@@ -104,14 +104,14 @@ def learn_and_test(spark: SparkSession, sources: Sources, output_path: str, opti
         fitted = fit(own, sorted(parts.tally["train"]), partitions, options)
         test = parts.documents.where("part = 'test'").select("payload", "label", "place", "eventId")
         tested = evaluate(test.repartition(cores, "place").rdd, fitted.model)
-        champion = read_champion(models, output_path)
+        champion = read_champion(folder_at(output_path), output_path)
         return Outcome(
             total=total,
             parts=parts,
             options=replace(options, partitions=partitions),
             fitted=fitted,
             test=tested,
-            comparison=champion and compare(spark, models, champion, parts.documents, fitted.model, tested),
+            comparison=champion and compare(spark, champion, parts.documents, fitted.model, tested),
             golden=golden_texts(test),
             words=words_of_classes(own, fitted.model, parts, cores),
         )

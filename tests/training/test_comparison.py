@@ -10,8 +10,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 import train_ml_model
-from brigade.models.folder import Found
-from brigade.models.manifest import Manifest
+from brigade.training.champion import Champion
 from brigade.training.comparison import by_own_tests, variance, what_lacks
 from brigade.training.evaluation import Evaluation
 from brigade.training.gate import judge
@@ -59,10 +58,11 @@ def test_the_uncertainty_of_macro_f1_is_about_that_of_repeated_tests():
     assert variance(classes | {"untested": {"f1": 0.0, "documents": 0}}) == variance(classes)
 
 
-def test_without_figures_of_the_champions_test_it_stays_unless_by_force(tmp_path):
-    champion = Found("m", tiny_model(), Manifest("r", "", True, "", "label", {}, {}))
+@pytest.mark.parametrize("metrics", [{}, {"test": {}}, {"test": []}, {"test": {"macroF1": 0.1, "documents": "many"}}])
+def test_without_figures_of_the_champions_test_it_stays_unless_by_force(metrics):
+    champion = Champion("m", tiny_model(), "", {}, metrics)
     test = evaluation(a=5)
-    found = by_own_tests(tmp_path, champion, Memory("how"), tiny_model(), test, 4, "neither has learned 4 of 5")
+    found = by_own_tests(champion, Memory("how"), test, 4, "neither has learned 4 of 5")
     promoted, reason = judge(1.0, found, 0.01, None)
     assert not promoted and "own test figures are missing; --force" in reason
     assert judge(1.0, found, 0.01, "checked")[0]

@@ -2,20 +2,20 @@
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from brigade.models.folder import Found
-from brigade.models.manifest import DATA_FILE, read_manifest
+from brigade.models.manifest import DATA_FILE
 from brigade.storage import folder_at
+from brigade.training.champion import Champion, read_champion
 from brigade.training.data_version import data_version
 from brigade.training.documents import SPLIT_RULE, labelled_documents, part_documents
 from brigade.training.memory import memory_of
 from brigade.training.options import Options
-from tests.models.written_models import OLD, sha256, tiny_model, write_manifest, write_model
+from tests.models.written_models import OLD, sha256, write_manifest, write_model
 from tests.training.made_up_documents import texts
 
 COLUMNS = "payload string, superTag01 string, eventId string, eventTimestamp timestamp, publishTime timestamp"
@@ -39,7 +39,7 @@ class World:
         self.rows = list(dict(texts(400, seed=3)).items())
         self.events = published(spark, self.data, self.rows, CREATED - timedelta(days=60))
 
-    def champion(self, then: Options | None = None, test: Path | None = None, **changes) -> Found:
+    def champion(self, then: Options | None = None, test: Path | None = None, **changes) -> Champion:
         """A model with the data.json of a run on the events. changes: of its members; None removes one."""
         data = data_version(self.spark, self.events, str(self.data)) | {"options": asdict(then or Options())}
         held_out = self.spark.read.parquet(str(test)) if test else None
@@ -51,7 +51,7 @@ class World:
         entry = {"name": DATA_FILE, "size": file.stat().st_size, "sha256": sha256(file)}
         manifest |= {"files": [*manifest["files"], entry], "createdAt": f"{CREATED:%Y-%m-%dT%H:%M:%SZ}"}
         write_manifest(self.folder / "models", OLD, manifest)
-        return Found(OLD, tiny_model(), read_manifest(json.dumps(manifest).encode()))
+        return read_champion(self.models, "models")
 
     def grow(self, rows: list[tuple[str, str]], since: datetime = CREATED + timedelta(hours=1)) -> None:
         self.events = published(self.spark, self.data, rows, since, "more")
@@ -60,9 +60,9 @@ class World:
         held_out = self.spark.read.parquet(str(test)) if test else None
         return part_documents(self.events, held_out, options or Options())
 
-    def new(self, champion: Found, documents) -> set[str]:
+    def new(self, champion: Champion, documents) -> set[str]:
         """The texts of the test documents that the champion has certainly not learned."""
-        memory = memory_of(self.spark, self.models, champion)
+        memory = memory_of(self.spark, champion)
         return {row.payload for row in memory.without_learned(documents).collect()}
 
 
@@ -128,16 +128,16 @@ def test_of_a_champion_of_another_version_of_the_code_all_files_count_as_learned
     assert world.new(champion, world.parts()) == tested - before != set()
 
 
-def gone(world: World, champion: Found) -> None:
+def gone(world: World, champion: Champion) -> Champion:
     """What a full conversion does: the same rows in other files."""
-    rows = world.events.collect()
-    schema = world.events.schema
+    rows, schema = world.events.collect(), world.events.schema
     shutil.rmtree(world.data)
     world.spark.createDataFrame(rows, schema).coalesce(1).write.parquet(str(world.data))
     world.events = world.spark.read.parquet(str(world.data))
+    return champion
 
 
-def rewritten(world: World, champion: Found) -> None:
+def rewritten(world: World) -> None:
     for file in world.data.glob("*.parquet"):
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
@@ -146,20 +146,19 @@ def rewritten(world: World, champion: Found) -> None:
         file.write_bytes(content)
 
 
-def without_data(world: World, champion: Found) -> None:
-    del champion.manifest.files[DATA_FILE]
+def without_data(world: World, champion: Champion) -> Champion:
+    return replace(champion, data={})
 
 
-def no_data(world: World, champion: Found) -> None:
-    (world.folder / "models" / OLD / "runs" / "run-1" / DATA_FILE).write_text("[]")
+def of_another_form(world: World, champion: Champion) -> Champion:
+    return replace(champion, data={"splitRule": SPLIT_RULE, "parquet": 7, "files": [[]], "options": [], "test": []})
 
 
-@pytest.mark.parametrize("accident", [gone, without_data, no_data])
+@pytest.mark.parametrize("accident", [gone, without_data, of_another_form])
 def test_without_the_champions_files_only_what_was_published_later_is_new(world, accident):
     champion, before = world.champion(), {text for text, _ in world.rows}
-    fresh = list(texts(400, seed=9))
-    world.grow(fresh + world.rows[:50])  # published once more, which makes none of them new
-    accident(world, champion)
+    world.grow([*texts(400, seed=9), *world.rows[:50]])  # published once more, which makes none of them new
+    champion = accident(world, champion)
     tested = of_part(world.parts(), "test")
     assert world.new(champion, world.parts()) == tested - before != set()
 
@@ -167,25 +166,20 @@ def test_without_the_champions_files_only_what_was_published_later_is_new(world,
 def test_a_changed_file_of_the_champions_is_not_followed(world):
     champion, documents = world.champion(), world.parts().persist()
     documents.count()
-    rewritten(world, champion)
+    rewritten(world)
     assert world.new(champion, documents) == set()
     documents.unpersist()
 
 
 @pytest.mark.parametrize("created", ["yesterday", "2026-01-05T02:10:00", ""])
 def test_if_nobody_knows_when_the_champion_was_made_nothing_is_new(world, created):
-    champion = world.champion()
-    champion = champion._replace(
-        manifest=read_manifest(json.dumps(champion.manifest.document | {"createdAt": created}).encode())
-    )
-    del champion.manifest.files[DATA_FILE]
+    champion = replace(world.champion(), data={}, created_at=created)
     world.grow(list(texts(100, seed=9)))
     assert world.new(champion, world.parts()) == set()
 
 
 def test_documents_without_a_time_of_publication_are_not_certainly_new(world):
-    champion = world.champion()
-    del champion.manifest.files[DATA_FILE]
+    champion = replace(world.champion(), data={})
     world.grow(list(texts(100, seed=9)))
     world.events = world.events.drop("publishTime")
     assert world.new(champion, world.parts()) == set()
