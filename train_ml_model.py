@@ -3,7 +3,7 @@
 What enters: landed JSON, which is converted first, or the parquet that was made of it. What leaves:
 `<OUTPUT>/doc-classification-model-YYYY-MM-DD/` with a manifest and the run's files below `runs/<run id>/`: weights,
 description, metrics, the data's version, golden documents and a report. The model is promoted if it is about as good as
-the model that serves now, or better, on the same held-out documents.
+the model that serves now, or better, on held-out documents that neither has learned.
 
     documents ─► parts ─► blocks of counted features, cached ─► candidates ─► the best one, on all but the test part
                                                                           ─► test ─► gate ─► model, report

@@ -11,6 +11,7 @@ import io
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,19 @@ class TooLarge(BrigadeError):
 
 class ChangedMeanwhile(CannotGoOn):
     """A file is no longer the version that was read: somebody else has changed it."""
+
+
+def storage_errors() -> tuple[type[Exception], ...]:
+    """What a call of storage raises that says nothing of what lies there: no answer, no permission, no disk.
+
+    A file that is not there is a FileNotFoundError in a Folder, so whoever expects that one catches it before.
+    """
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+    from urllib3.exceptions import HTTPError  # a raw download that breaks off
+
+    return OSError, GoogleAPIError, GoogleAuthError, DataCorruption, InvalidResponse, HTTPError
 
 
 # ------------------------------------------------------------------------------------------------ single files
@@ -147,16 +161,22 @@ class LocalFolder:
         self.root = Path(path)
 
     def folders(self, folder: str = "") -> list[str]:
-        path = self.root / folder
-        return [entry.name for entry in path.iterdir() if entry.is_dir()] if path.is_dir() else []
+        return [name for name, about in self.entries(folder) if stat.S_ISDIR(about.st_mode)]
 
     def files(self, folder: str = "") -> dict[str, FileState]:
-        path = self.root / folder
-        found = {entry.name: entry.stat() for entry in path.iterdir() if entry.is_file()} if path.is_dir() else {}
-        return {name: FileState(about.st_size, version_of(about)) for name, about in found.items()}
+        found = [(name, about) for name, about in self.entries(folder) if stat.S_ISREG(about.st_mode)]
+        return {name: FileState(about.st_size, version_of(about)) for name, about in found}
+
+    def entries(self, folder: str) -> Iterator[tuple[str, os.stat_result]]:
+        """What is directly in a folder; nothing if there is no such folder. Any other error is one."""
+        about = status(self.root / folder)
+        for name in os.listdir(self.root / folder) if about and stat.S_ISDIR(about.st_mode) else ():
+            if about := status(self.root / folder / name):  # gone meanwhile, or a link to nowhere
+                yield name, about
 
     def read(self, path: str, limit: int) -> tuple[bytes, str]:
-        if not (self.root / path).is_file():
+        about = status(self.root / path)
+        if about is None or not stat.S_ISREG(about.st_mode):
             raise FileNotFoundError(self.root / path)
         with open(self.root / path, "rb") as file:
             content = file.read(limit + 1)
@@ -185,6 +205,14 @@ class LocalFolder:
             yield
         finally:
             os.close(folder)
+
+
+def status(path: Path) -> os.stat_result | None:
+    """What the file system says of a path; None if there is none. `Path.is_file` takes more errors for that."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def version_of(about: os.stat_result) -> str:

@@ -10,6 +10,7 @@ https://cloud.google.com/dataproc/docs/concepts/workflows/workflow-parameters
 import graphlib
 import re
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 
 from google.protobuf.message import Message
 
@@ -123,6 +124,9 @@ def _validate_parameters(template) -> None:
 
 
 def _validate_value(parameter, value: str) -> None:
+    if parameter.name == "DATE" and (day := _date(value)) and day > datetime.now(UTC).date():
+        # Dataproc has no such rule: there the training itself refuses the date, after a cluster was paid for.
+        raise ValueError(f"parameter DATE: {value!r} is later than today, {datetime.now(UTC):%Y-%m-%d} (UTC)")
     if len(value) > PARAMETER_VALUE_CHARACTERS:
         raise ValueError(f"parameter {parameter.name}: {len(value)} characters of at most {PARAMETER_VALUE_CHARACTERS}")
     kind = parameter.validation.WhichOneof("validation_type")
@@ -133,6 +137,13 @@ def _validate_value(parameter, value: str) -> None:
         patterns = list(parameter.validation.regex.regexes)
         if not all(re.fullmatch(pattern, value) for pattern in patterns):
             raise ValueError(f"parameter {parameter.name}: {value!r} does not match {patterns} in full")
+
+
+def _date(value: str) -> date | None:
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return None
 
 
 def _parts(path: str) -> list[str]:

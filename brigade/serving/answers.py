@@ -45,7 +45,8 @@ def about_service(store: ModelStore, path: str, entry: LogEntry) -> dict:
 def predictions(store: ModelStore, body: bytes, headers: Mapping[str, str], entry: LogEntry) -> dict:
     """The answer to a prediction request. Raises Refused: 4xx for a wrong request, 503 without a model."""
     check_charset(headers.get("Content-Type", ""))
-    instances, explain = read_instances(unpacked(body, headers.get("Content-Encoding", ""), MAX_BODY_BYTES))
+    body = unpacked(body, headers.get("Content-Encoding", ""), MAX_BODY_BYTES)
+    instances, explain = read_instances(body)
     texts = [instance_text(f"instances[{index}]", instance) for index, instance in enumerate(instances)]
     entry.step("read")
     served = serving(store, entry)

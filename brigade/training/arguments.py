@@ -4,6 +4,7 @@ import argparse
 import re
 from datetime import date
 
+from brigade.models.manifest import is_future
 from brigade.storage import folder_at
 from brigade.training.gate import TOLERANCE
 from brigade.training.mixing import DOCUMENTS_A_PARTITION
@@ -21,6 +22,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         arguments.date = date.fromisoformat(arguments.date) if arguments.date != "today" else None
     except ValueError:
         parser.error(f"--date: expected YYYY-MM-DD or today, found {arguments.date!r}")
+    if is_future(arguments.date):
+        parser.error(f"--date: expected today, UTC, or an earlier date, found {arguments.date}, which is later")
     if arguments.hash_bits is not None and not 10 <= arguments.hash_bits <= 24:
         parser.error(f"--hash_bits: expected 10 to 24, found {arguments.hash_bits}")
     for name, (low, high) in BOUNDS.items():
@@ -53,7 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--test", metavar="PATH", help="a fixed test set, JSON or parquet (default: a tenth of the input, by its words)"
     )
-    parser.add_argument("--date", default="today", help="YYYY-MM-DD in the model's name, or today, UTC (the default)")
+    parser.add_argument(
+        "--date", default="today", help="YYYY-MM-DD in the model's name, not later than today, UTC (the default)"
+    )
     parser.add_argument(
         "--parquet_path", metavar="PATH", help="where converted JSON goes (default: parquet beside INPUT)"
     )

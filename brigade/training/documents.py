@@ -74,10 +74,10 @@ label_in = F.udf(clean_label, StringType(), useArrow=False)
 
 
 def labelled_documents(events: DataFrame, label_column: str, seed: int = 0) -> DataFrame:
-    """Events → `payload`, `label` (null if there is none), `eventId`, `time`, `words` and `place`.
+    """Events → `payload`, `label` (null if there is none), `eventId`, `time`, `published`, `words`, `place`.
 
-    time: the event's own, or when it was published. words: a hash of the text's words, so near copies share it; case,
-    blanks and line breaks do not count. place: a hash of that and of the seed.
+    time: the event's own, or when it was published. published: that alone, or null. words: a hash of the text's words,
+    so near copies share it; case, blanks and line breaks do not count. place: a hash of that and of the seed.
     """
     if label_column not in events.columns:
         raise TrainingError(f"expected a label column, found no {label_column} among {', '.join(events.columns)}")
@@ -89,6 +89,7 @@ def labelled_documents(events: DataFrame, label_column: str, seed: int = 0) -> D
         label_in(F.col(label_column).cast("string")).alias("label"),
         "eventId",
         F.coalesce(*times, F.lit(None).cast("timestamp")).cast("timestamp").alias("time"),
+        (F.col("publishTime") if "publishTime" in events.columns else F.lit(None)).cast("timestamp").alias("published"),
         words_hash(F.coalesce("payload", F.lit(""))).alias("words"),
     )
     return documents.withColumn("place", F.xxhash64("words", F.lit(seed)))

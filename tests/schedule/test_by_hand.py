@@ -1,6 +1,7 @@
 """The trigger by hand: a run, and the days on which a training is due."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -126,3 +127,14 @@ def test_wrong_arguments_are_status_2_and_say_what_was_expected(flags, message, 
         main(flags)
     assert refusal.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_by_hand_nothing_is_started_for_a_day_that_is_yet_to_come(models, dataproc, capsys):
+    later = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}T02:00:00Z"
+    for flags in ([], ["--force"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*flags, f"--now={later}"])
+        assert ended.value.code == 2
+        assert f"--now: expected today, UTC, or earlier, found {later[:10]}" in capsys.readouterr().err
+    assert main(["--dry_run", f"--now={later}"]) == main(["--next=1", f"--now={later}"]) == 0
+    assert dataproc.operations() == []
