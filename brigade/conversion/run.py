@@ -15,9 +15,12 @@ from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
+from brigade.conversion.columns import merged_columns
 from brigade.conversion.duplicates import compare
 from brigade.conversion.errors import ConversionError
+from brigade.conversion.folder import place_of
 from brigade.conversion.input_files import NewFiles, find_new_files, holds_files, read_lines
 from brigade.conversion.lines import parse_lines
 from brigade.conversion.lock import Lock
@@ -26,9 +29,11 @@ from brigade.conversion.quarantine import write_quarantine
 from brigade.conversion.query import check_query, run_query
 from brigade.conversion.schema import EVENT, QUERY, fingerprint, is_default
 from brigade.conversion.table import Moves, Table
+from brigade.conversion.tidying import tidy
 from brigade.conversion.writing import by_day, files_to_rewrite, write_days
+from brigade.errors import WrongInput
 from brigade.spark import caching, run_to_last_shuffle, separate_session, settings, shuffle_for
-from brigade.storage import sibling
+from brigade.storage import check_apart, sibling
 
 log = logging.getLogger(__name__)
 
@@ -60,39 +65,47 @@ def json_into_parquet(
     Returns the counts of this run {"files", "lines", "converted", "duplicates", "quarantined", "replaced"}, where
     `replaced` is how many earlier rows made way for a later publication or a changed file; "rows", what the output
     holds now; and the paths. Raises ConversionError, with the output as it was, if there is nothing to read, the paths
-    overlap, the query does not fit, another run is under way, or the counts do not add up.
+    overlap, the query does not fit or yields columns of other types than the table has, the table is damaged, another
+    run is under way, or the counts do not add up.
     """
-    input_path, output_path = input_path.rstrip("/"), output_path.rstrip("/")
-    quarantine_path = (quarantine_path or sibling(output_path, "quarantine")).rstrip("/")
+    try:
+        paths = {"input": input_path, "output": output_path}
+        paths["quarantine"] = quarantine_path or sibling(output_path, "quarantine")
+        paths = {name: path.rstrip("/") or path for name, path in paths.items()}
+        places = {name: place_of(spark, path) for name, path in paths.items()}
+        check_apart(places)
+    except WrongInput as problem:
+        raise ConversionError(str(problem)) from None
+    input_path, output_path, quarantine_path = places.values()
     if not holds_files(spark, input_path):
-        raise ConversionError(f"expected JSON lines below {input_path}, found no file there; has anything landed?")
-    check_apart({"input": input_path, "output": output_path, "quarantine": quarantine_path})
+        raise ConversionError(f"expected JSON lines below {paths['input']}, found no file there; has anything landed?")
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
     with separate_session(spark, CONVERTING) as session:
-        check_query(session, query, schema)
+        columns = check_query(session, query, schema)
         with Lock(session, output_path) as lock:
             table = Table(session, output_path, quarantine_path, run, full)
-            table.tidy()
+            tidy(table)
             try:
                 with caching() as cache:
-                    counts = convert(table, input_path, query, schema, lock, cache)
+                    counts = convert(table, input_path, query, schema, columns, lock, cache)
             finally:
                 table.drop_staged()
-    return counts | {"parquet": output_path, "quarantine": quarantine_path}
-
-
-def check_apart(paths: dict[str, str]) -> None:
-    """Raises ConversionError if one of the paths lies in another: writing it would delete what is read."""
-    for name, path in paths.items():
-        for other, other_path in paths.items():
-            if name != other and f"{path}/".startswith(f"{other_path}/"):
-                raise ConversionError(f"the {name} path {path} lies in the {other} path {other_path}; choose another")
+    return counts | {"parquet": paths["output"], "quarantine": paths["quarantine"]}
 
 
 def convert(
-    table: Table, input_path: str, query: str, schema: str, lock: Lock, cache: Callable[[DataFrame], DataFrame]
+    table: Table,
+    input_path: str,
+    query: str,
+    schema: str,
+    columns: StructType,
+    lock: Lock,
+    cache: Callable[[DataFrame], DataFrame],
 ) -> dict[str, int]:
-    """The steps of a conversion, from the files to the manifest. Returns the counts and "rows"."""
+    """The steps of a conversion, from the files to the manifest. `columns` are the query's.
+
+    Returns the counts and "rows".
+    """
     began, spark = time.monotonic(), table.spark
     counts = dict.fromkeys(("files", "lines", "converted", "duplicates", "quarantined", "replaced"), 0)
     with settings(spark, shuffle_for(spark, table.manifest.rows)):
@@ -102,6 +115,8 @@ def convert(
         return counts | {"rows": table.manifest.rows}
     log.info("%d files to convert", new.number)
     counts["files"] = new.number
+    columns = merged_columns(table.columns(), columns)
+    table.begin()
     lines = read_lines(table, input_path, new)
     staged, counted = stage(lines, query, schema)
     keys, found, counts["quarantined"] = table.add_to_index(staged)
@@ -130,9 +145,10 @@ def convert(
             rows=rows,
             partitions=partitions,
             quarantine=quarantined,
-            quarantine_path=table.quarantine.path,
+            columns=columns.jsonValue(),
         )
     )
+    tidy(table)
     log.info("%s, %.1f s", counts, time.monotonic() - began)
     return counts | {"rows": rows}
 
