@@ -99,7 +99,7 @@ def check_apart(paths: dict[str, str]) -> None:
 
 def sibling(path: str, name: str) -> str:
     """The file or folder of that name beside the path. Raises WrongInput beside a whole bucket or disk."""
-    beside = path.rstrip("/")
+    beside = local_path(path).rstrip("/")
     if beside.rpartition("/")[2] in ("", ".", ".."):
         beside = resolved(path)
     parent, separator, last = beside.rpartition("/")
