@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from brigade.conversion.columns import merged_columns
 from brigade.conversion.duplicates import compare
@@ -81,31 +80,22 @@ def json_into_parquet(
         raise ConversionError(f"expected JSON lines below {paths['input']}, found no file there; has anything landed?")
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
     with separate_session(spark, CONVERTING) as session:
-        columns = check_query(session, query, schema)
+        check_query(session, query, schema)
         with Lock(session, output_path) as lock:
             table = Table(session, output_path, quarantine_path, run, full)
             tidy(table)
             try:
                 with caching() as cache:
-                    counts = convert(table, input_path, query, schema, columns, lock, cache)
+                    counts = convert(table, input_path, query, schema, lock, cache)
             finally:
                 table.drop_staged()
     return counts | {"parquet": paths["output"], "quarantine": paths["quarantine"]}
 
 
 def convert(
-    table: Table,
-    input_path: str,
-    query: str,
-    schema: str,
-    columns: StructType,
-    lock: Lock,
-    cache: Callable[[DataFrame], DataFrame],
+    table: Table, input_path: str, query: str, schema: str, lock: Lock, cache: Callable[[DataFrame], DataFrame]
 ) -> dict[str, int]:
-    """The steps of a conversion, from the files to the manifest. `columns` are the query's.
-
-    Returns the counts and "rows".
-    """
+    """The steps of a conversion, from the files to the manifest. Returns the counts and "rows"."""
     began, spark = time.monotonic(), table.spark
     counts = dict.fromkeys(("files", "lines", "converted", "duplicates", "quarantined", "replaced"), 0)
     with settings(spark, shuffle_for(spark, table.manifest.rows)):
@@ -115,10 +105,11 @@ def convert(
         return counts | {"rows": table.manifest.rows}
     log.info("%d files to convert", new.number)
     counts["files"] = new.number
-    columns = merged_columns(table.columns(), columns)
-    table.begin()
     lines = read_lines(table, input_path, new)
-    staged, counted = stage(lines, query, schema)
+    queried = rows_of(lines, query, schema)
+    columns = merged_columns(table.columns(), queried.drop("_row").schema)
+    table.begin()
+    staged, counted = stage(queried)
     keys, found, counts["quarantined"] = table.add_to_index(staged)
     counts["lines"] = check_lines(lines, counted, found, is_default(query, schema))
     log.info("%d lines read, %.1f s", counts["lines"], time.monotonic() - began)
@@ -153,14 +144,19 @@ def convert(
     return counts | {"rows": rows}
 
 
-def stage(lines: DataFrame, query: str, schema: str) -> tuple[DataFrame, int]:
-    """The query's rows of the lines, those of a day together, and how many lines were read.
+def rows_of(lines: DataFrame, query: str, schema: str) -> DataFrame:
+    """The query's rows of the lines, which are counted when it runs."""
+    lines = lines.observe("lines", F.count(F.lit(1)).alias("lines"))
+    return run_query(parse_lines(lines, schema), query, schema)
+
+
+def stage(rows: DataFrame) -> tuple[DataFrame, int]:
+    """Runs the query. Returns its rows, those of a day together, and how many lines were read.
 
     The rows wait in the files of Spark's shuffle. So a line is parsed once, however often the rows are read. If Spark
     has to make some again, their `_row.id` is the same, since it follows from the files.
     """
-    lines = lines.observe("lines", F.count(F.lit(1)).alias("lines"))
-    return run_to_last_shuffle(by_day(run_query(parse_lines(lines, schema), query, schema)), "lines")
+    return run_to_last_shuffle(by_day(rows), "lines")
 
 
 def check_lines(lines: DataFrame, counted: int, found: int, by_default: bool) -> int:

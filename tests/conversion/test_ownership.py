@@ -156,7 +156,7 @@ def as_formerly(folder: Path) -> None:
     *earlier, newest = sorted(bookkeeping.glob("manifest-*.json"))
     content = json.loads(newest.read_text())
     for name in ("number", "output", "columns", "given_up"):
-        del content[name]
+        content.pop(name, None)
     content |= {"quarantine_path": "quarantine", "quarantine": [Path(one).name for one in content["quarantine"]]}
     newest.write_text(json.dumps(content))
     for path in earlier:
