@@ -10,6 +10,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from brigade.conversion.errors import ConversionError
+from brigade.errors import one_line
 from brigade.storage import ABSENT, URI, ChangedMeanwhile, LocalFolder, resolved
 
 
@@ -47,10 +48,14 @@ class Folder:
         return bool(self.files.exists(self.at(name)))
 
     def read(self, name: str) -> str:
-        """The text of a file. Raises FileNotFoundError if there is none, UnicodeDecodeError if it is no text."""
+        """The text of a file. Raises FileNotFoundError if there is none, OSError if it cannot be opened, and
+        UnicodeDecodeError if it is no text."""
         if not self.files.exists(self.at(name)) or not self.files.getFileStatus(self.at(name)).isFile():
             raise FileNotFoundError(f"{self.path}/{name}")
-        stream = self.files.open(self.at(name))
+        try:
+            stream = self.files.open(self.at(name))
+        except Exception as error:  # whatever Py4J makes of the file system's own error
+            raise OSError(f"{self.path}/{name} cannot be read: {one_line(error)}") from error
         try:
             return bytes(stream.readAllBytes()).decode("utf-8")
         finally:

@@ -67,7 +67,7 @@ class Lock:
         """What the lock says of its holder; None if there is no lock, or it is not written to its end."""
         try:
             holder = json.loads(self.folder.read("lock"))
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return None
         return holder if isinstance(holder, dict) and self.own.keys() <= holder.keys() else None
 

@@ -17,6 +17,7 @@ from typing import get_origin
 
 from brigade.conversion.errors import ConversionError
 from brigade.conversion.folder import Folder
+from brigade.errors import one_line
 
 RUN = r"\d{8}T\d{6}Z-[0-9a-f]{8}"
 NAME = re.compile(r"manifest-(\d{8})\.json")
@@ -158,8 +159,8 @@ def read_record(folder: Folder) -> Record:
                 manifests[int(match[1])] = parsed(folder.read(f"_conversion/{name}"))
             except FileNotFoundError:
                 unreadable[int(match[1])] = "it is no file"
-            except ValueError as error:
-                unreadable[int(match[1])] = str(error)
+            except (OSError, ValueError) as error:
+                unreadable[int(match[1])] = one_line(error)
         elif match := UNDER_WAY.fullmatch(name):
             under_way[match[1]] = registered(folder, name)
     return Record(folder.path, manifests, unreadable, under_way, index, files)
@@ -169,7 +170,7 @@ def registered(folder: Folder, name: str) -> dict:
     """What a run has said of itself; nothing if that is not written to its end, so before it wrote anything else."""
     try:
         content = json.loads(folder.read(f"_conversion/{name}"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 
