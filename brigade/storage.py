@@ -1,4 +1,5 @@
-"""Files wherever they lie: `gs://bucket/name` or a local path. Each operation stands here once.
+"""Files wherever they lie: `gs://bucket/name` or a local path. Each operation stands here once, and so does what a path
+means: which spellings name the same place, and which places lie in one another.
 
 A write is seen whole or not at all. A Folder can also replace a file only if nobody else has changed it meanwhile.
 Cloud Storage is google-cloud-storage, which finds an emulator by STORAGE_EMULATOR_HOST; it is imported at the first
@@ -9,6 +10,7 @@ import fcntl
 import gzip
 import io
 import os
+import posixpath
 import re
 import shutil
 import stat
@@ -19,11 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
-from brigade.errors import BrigadeError, CannotGoOn
+from brigade.errors import BrigadeError, CannotGoOn, WrongInput
 
 if TYPE_CHECKING:
     from google.cloud import storage
 
+URI = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):(?=/)(?://([^/]*))?(/.*)?", re.DOTALL)  # scheme, authority, path
 BUCKET_URI = re.compile(r"gs://([a-z0-9][a-z0-9._-]+)(?:/(.*))?")
 CALL_SECONDS = 20  # of one call with its retries
 SILENT_SECONDS = 8  # without a byte, after which a try counts as failed
@@ -52,6 +55,77 @@ def storage_errors() -> tuple[type[Exception], ...]:
     return OSError, GoogleAPIError, GoogleAuthError, DataCorruption, InvalidResponse, HTTPError
 
 
+# ------------------------------------------------------------------------------------------- what a path means
+
+
+def resolved(path: str) -> str:
+    """The one spelling of a place: no `.`, `..`, `//` or slash at its end; a local one absolute, without links.
+
+    Takes `gs://bucket/prefix`, a local path, `file:///path`, and URIs of other file systems that Spark knows. Raises
+    WrongInput for an empty path, a bucket without a name, and files of another machine.
+    """
+    path = local_path(path)
+    if uri := URI.fullmatch(path):
+        scheme, authority, rest = uri[1].lower(), uri[2] or "", (uri[3] or "").lstrip("/")
+        if scheme == "gs" and not authority:
+            raise WrongInput(f"expected gs://bucket/prefix or a local path, found {path!r}")
+        return f"{scheme}://{authority}{posixpath.normpath(f'/{rest}')}".rstrip("/")
+    if not path:
+        raise WrongInput("expected gs://bucket/prefix or a local path, found an empty one")
+    return re.sub("^/+", "/", os.path.realpath(path))
+
+
+def local_path(path: str) -> str:
+    """The path without `file:`; another one as it is. Raises WrongInput for the files of another machine."""
+    uri = URI.fullmatch(path)
+    if not uri or uri[1].lower() != "file":
+        return path
+    if uri[2] not in (None, "", "localhost"):
+        raise WrongInput(f"expected file:///path, found {path!r}, which names the machine {uri[2]!r}")
+    return uri[3] or "/"
+
+
+def lies_in(inner: str, outer: str) -> bool:
+    """Whether a path names another one's place or a place below it, however the two are spelled."""
+    inner, outer = resolved(inner), resolved(outer)
+    if f"{inner}/".startswith(f"{outer.rstrip('/')}/"):
+        return True
+    if not (inner.startswith("/") and os.path.exists(outer)):
+        return False
+    # The same folder may have two names without a link, by a mount or on a disk that ignores case.
+    above = [inner, *map(str, Path(inner).parents)]
+    return any(os.path.exists(one) and os.path.samefile(one, outer) for one in above)
+
+
+def check_apart(paths: dict[str, str]) -> None:
+    """Raises WrongInput if one of the places is, or lies in, another: writing to it would change what is read.
+
+    `paths` are by name, as in {"input": …, "output": …}.
+    """
+    for name, path in paths.items():
+        for other, other_path in paths.items():
+            if name != other and lies_in(path, other_path):
+                one, two = (
+                    shown if (found := resolved(shown)) == shown.rstrip("/") else f"{shown} ({found})"
+                    for shown in (path, other_path)
+                )
+                raise WrongInput(f"the {name} path {one} lies in the {other} path {two}; choose another")
+
+
+def sibling(path: str, name: str) -> str:
+    """The file or folder of that name beside the path. Raises WrongInput beside a whole bucket or disk."""
+    beside = local_path(path).rstrip("/")
+    if beside.rpartition("/")[2] in ("", ".", ".."):
+        beside = resolved(path)
+    parent, separator, last = beside.rpartition("/")
+    if not last or parent.endswith(":/"):
+        raise WrongInput(
+            f"expected gs://bucket/prefix or a local path, found {path!r}, which has nothing beside it; "
+            f"name the place of {name}"
+        )
+    return f"{parent}{separator}{name}"
+
+
 # ------------------------------------------------------------------------------------------------ single files
 
 
@@ -71,15 +145,9 @@ def blob(uri: str) -> "storage.Blob":
     return client().bucket(bucket).blob(name)
 
 
-def sibling(path: str, name: str) -> str:
-    """The file or folder of that name beside the path."""
-    parent, separator, _ = path.rstrip("/").rpartition("/")
-    return f"{parent}{separator}{name}"
-
-
 def list_files(uri: str) -> Iterator[tuple[str, int]]:
     """The file, or all files below the folder or prefix, in the order of their names, with their sizes in bytes."""
-    uri = uri.rstrip("/")
+    uri = local_path(uri).rstrip("/")
     if uri.startswith("gs://"):
         bucket, _, prefix = uri.removeprefix("gs://").partition("/")
         for one in client().list_blobs(bucket, prefix=prefix or None):
@@ -96,6 +164,7 @@ def list_files(uri: str) -> Iterator[tuple[str, int]]:
 
 def open_to_read(uri: str) -> BinaryIO:
     """Opens a file. What is packed in a `.gz` is unpacked. Raises FileNotFoundError or google's NotFound."""
+    uri = local_path(uri)
     stream = cast(BinaryIO, blob(uri).open("rb", chunk_size=1 << 20) if uri.startswith("gs://") else io.FileIO(uri))
     return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=stream) if uri.endswith(".gz") else stream))
 
@@ -106,7 +175,7 @@ def write_whole(uri: str, content: BinaryIO) -> None:
     if uri.startswith("gs://"):
         blob(uri).upload_from_file(content, content_type="application/x-ndjson", checksum="crc32c")
         return
-    path = Path(uri)
+    path = Path(local_path(uri))
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -146,6 +215,7 @@ class Folder(Protocol):
 
 def folder_at(uri: str) -> Folder:
     """The folder that `gs://bucket/prefix` or a local path names. Raises ValueError for anything else."""
+    uri = local_path(uri)
     if uri and "://" not in uri:
         return LocalFolder(uri)
     match = BUCKET_URI.fullmatch(uri)

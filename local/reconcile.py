@@ -36,9 +36,9 @@ from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
 from brigade.cli import print_error, print_summary, whole_number
-from brigade.errors import one_line
+from brigade.errors import WrongInput, one_line
 from brigade.events.json_text import NotAnEvent, parse
-from brigade.storage import list_files, open_to_read, sibling
+from brigade.storage import lies_in, list_files, open_to_read, sibling
 
 # Spark does not see files whose names begin with a dot or an underscore.
 JSON_LINES = re.compile(r"(?!.*(^|/)[._]).*\.(jsonl|ndjson|json)(\.gz)?")
@@ -238,11 +238,14 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     if flags.published is not None and flags.published_file:
         parser.error("expected one of --published and --published_file, found both")
     flags.output_path = flags.output_path.rstrip("/")
-    flags.dead_letter_path = (flags.dead_letter_path or sibling(flags.output_path, "dead_letter")).rstrip("/")
+    try:
+        flags.dead_letter_path = (flags.dead_letter_path or sibling(flags.output_path, "dead_letter")).rstrip("/")
+    except WrongInput as problem:
+        parser.error(f"--output_path: {problem}")
     for name in ("output_path", "dead_letter_path"):
         if not re.fullmatch(r"gs://[^/]+(/.+)?|(?!\w+://).+", getattr(flags, name)):
             parser.error(f"--{name}: expected gs://bucket/prefix or a folder, found {getattr(flags, name)!r}")
-    if f"{flags.dead_letter_path}/".startswith(f"{flags.output_path}/"):
+    if lies_in(flags.dead_letter_path, flags.output_path):
         parser.error("--dead_letter_path must lie outside --output_path")
     if flags.published_file:
         try:

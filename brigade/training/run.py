@@ -62,7 +62,7 @@ def train(
     started, tracked = datetime.now(UTC), is_tracked()
     models, name = folder_at(output_path), f"{MODEL_PREFIX}{day or started.date()}"
     read_champion(models, output_path)  # before the long work: without it there is no gate
-    sources = read_sources(spark, input_path.rstrip("/"), test_path, parquet_path)
+    sources = read_sources(spark, input_path.rstrip("/"), output_path, test_path, parquet_path)
     outcome = learn_and_test(spark, sources, output_path, Options(**sources.options | options))
     promoted, reason = decided(name, outcome, tolerance, force)
     data = sources.version(spark, outcome.options)

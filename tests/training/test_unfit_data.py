@@ -52,6 +52,24 @@ def test_what_teaches_nothing_ends_with_one_line_and_no_model(unfit, quick, caps
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "data data/models",
+        "data/parquet data/../data",
+        "data/parquet link/models --test=link/parquet/dt=x",
+        "data/. data",
+    ],
+)
+def test_paths_that_lie_in_one_another_are_refused_before_anything_is_read(spark, capsys, tmp_path, arguments):
+    (tmp_path / "data" / "parquet").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("data")
+    places = [f"{'--test=' if '=' in one else ''}{tmp_path}/{one.removeprefix('--test=')}" for one in arguments.split()]
+    assert train_ml_model.main(places) == 2
+    assert "choose another" in said(capsys)
+    assert [path.name for path in (tmp_path / "data").rglob("*")] == ["parquet"]
+
+
 def test_odd_labels_and_texts_are_learned_as_they_are(spark, quick, capsys, tmp_path):
     odd = ["two words", 'it\'s "quoted"', "<b>bold</b> & more", "🌽", "número é ção", "עברית", "a/b\\c,d;e", "{[%s]}"]
     words = ["wheat", "oil", "ship", "grain", "cargo", "crude", "acre", "deck"]
