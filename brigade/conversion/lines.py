@@ -9,7 +9,7 @@ import uuid
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from brigade.conversion.schema import EVENT, with_landing
+from brigade.conversion.schema import EVENT, fields_of, quoted
 
 CORRUPT, END = "_corrupt_record", "_end_of_line"
 OPTIONS = {
@@ -22,15 +22,18 @@ RFC3339 = r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\z"
 
 
 def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
-    """Parses lines (`value`, `file`) into the rows of the view `events`, see schema.view_schema.
+    """Parses lines (`value`, `file`) into the rows of the view `events`: `_row`, the schema's fields, and
+    schema.ADDED. Raises SchemaError if the schema is none.
 
     `_row.reason` is null for a line that is an event of the schema, and else says why it is not.
     """
     mark = uuid.uuid4().hex  # a value that no line can hold
-    fields = f"{with_landing(schema)}, {CORRUPT} STRING, {END} STRING"
+    fields = fields_of(lines.sparkSession, schema)
+    kinds = {field.name: field.dataType.simpleString() for field in fields}
+    fields = fields.add(CORRUPT, "string").add(END, "string")
     parsed = lines.withColumn("event", F.from_json(F.expr(marked(mark)), fields, OPTIONS))
-    names = parsed.select("event.*").columns[:-2]
-    time_of = timestamp("event.eventTimestamp") if "eventTimestamp" in names else "CAST(NULL AS TIMESTAMP)"
+    is_text = kinds.get("eventTimestamp") == "string"
+    time_of = timestamp("event.eventTimestamp") if is_text else "CAST(NULL AS TIMESTAMP)"
     publish_time = timestamp("event.pubsub.publishTime")
     parsed = parsed.selectExpr("*", f"{time_of} AS eventTime", f"{publish_time} AS publishTime")
     valid, reason = judged(mark, schema, lines.sparkSession)
@@ -40,11 +43,12 @@ def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
             file,
             xxhash64(value) AS hash,
             if({valid}, NULL, {reason}) AS reason,
+            CAST(NULL AS STRING) AS detail,
             if({valid}, NULL, value) AS line,
             publishTime,
             event.pubsub.messageId AS messageId
-        ) AS _row""",  # as in schema.ROW
-        *(f"event.`{name}`" for name in names),
+        ) AS _row""",  # what a conversion keeps about each line, from parsing to the table
+        *(f"event.{quoted(name)}" for name in kinds),
         "value AS line",
         "eventTime",
         "publishTime",

@@ -1,4 +1,5 @@
-"""Writes lines that are not events to the quarantine: JSON lines with `file`, `reason` and `line`.
+"""Writes lines that are not events to the quarantine: JSON lines with `file`, `reason`, `detail` if there is more to
+say, and `line`.
 
 A line is in the quarantine as long as its file holds it. Lines of a file that has changed are taken out.
 """
@@ -21,11 +22,11 @@ def write_quarantine(
     """
     folder = table.quarantine
     kept = table.base.quarantine if table.base.quarantine_path == folder.path else []
-    lines = staged.where("_row.reason IS NOT NULL").select("_row.file", "_row.reason", "_row.line")
+    lines = staged.where("_row.reason IS NOT NULL").select("_row.file", "_row.reason", "_row.detail", "_row.line")
     expected = quarantined
     if kept and voided:
         void = table.spark.createDataFrame([[file] for file, _ in voided], "file STRING")
-        old = table.spark.read.schema(lines.schema).json([f"{folder.path}/{name}" for name in kept])
+        old = table.spark.read.schema(lines.schema).json([sessions.literally(f"{folder.path}/{name}") for name in kept])
         old = old.join(void, "file", "left_anti")
         lines, kept, expected = lines.unionAll(old), [], quarantined + old.count()
     elif not quarantined:

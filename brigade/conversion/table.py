@@ -13,6 +13,7 @@ from brigade.conversion.errors import ConversionError
 from brigade.conversion.folder import Folder
 from brigade.conversion.manifest import NAME, Manifest, manifest_name, read_manifest, write_manifest
 from brigade.conversion.schema import COLUMNS, EVENT, QUERY, SCHEMA, fingerprint
+from brigade.spark import literally
 
 CONVERTED = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}-\d+\.parquet")
 QUARANTINED = re.compile(r"quarantine-\d{8}T\d{6}Z-[0-9a-f]{8}-\d+\.json")
@@ -44,7 +45,7 @@ def read_parquet(spark: SparkSession, path: str) -> DataFrame:
 
 def read_files(spark: SparkSession, path: str, names: list[str]) -> DataFrame:
     """The rows of parquet files below a path, or of all that are there if none is named."""
-    paths = [f"{path}/{name}" for name in names] or [path]
+    paths = [literally(f"{path}/{name}" if name else path) for name in names or [""]]
     return spark.read.option("mergeSchema", "true").option("basePath", path).parquet(*paths)
 
 
@@ -81,7 +82,7 @@ class Table:
 
     def of_all_runs(self, kind: str, schema: str) -> DataFrame:
         """The rows of all runs in `_conversion/<kind>`."""
-        paths = [f"{self.bookkeeping}/{kind}/{run}" for run in self.base.runs]
+        paths = [literally(f"{self.bookkeeping}/{kind}/{run}") for run in self.base.runs]
         if not paths:
             return self.spark.createDataFrame([], schema)
         return self.spark.read.schema(schema).parquet(*paths)
@@ -96,8 +97,9 @@ class Table:
         seen = Observation("staged")
         keys = staged.observe(seen, F.count(F.lit(1)).alias("rows"), F.count("_row.reason").alias("quarantined"))
         keys = keys.where("_row.reason IS NULL").select("eventId", *about, "dt", F.lit(self.run).alias("run"))
-        keys.write.parquet(f"{self.bookkeeping}/index/{self.run}")
-        keys = self.spark.read.schema(keys.schema).parquet(f"{self.bookkeeping}/index/{self.run}")
+        path = f"{self.bookkeeping}/index/{self.run}"
+        keys.write.parquet(path)
+        keys = self.spark.read.schema(keys.schema).parquet(literally(path))
         return keys, seen.get["rows"], seen.get["quarantined"]
 
     def add_input_files(self, files: DataFrame) -> None:
