@@ -26,7 +26,9 @@ NO_PERMISSION = "expected a place that this account may read and write, found no
 NO_FOLDER = "expected a folder, found a file"
 KNOWN = {  # of Java, by what an error's class or message holds, from the innermost error on
     r"No space left on device|Disk quota exceeded": NO_SPACE,
-    r"OutOfMemoryError": "Spark ran out of memory; raise --driver-memory, or --executor-memory on a cluster",
+    r"OutOfMemoryError": (
+        "Spark ran out of memory: is an input file damaged? If not, raise --driver-memory or --executor-memory"
+    ),
     r"AccessControlException|AccessDenied|Permission denied|Mkdirs failed|403 Forbidden": NO_PERMISSION,
     r"specified bucket does not exist|404 Not Found": "expected a bucket, found none of that name",
     r"ParentNotDirectory|NotDirectoryException|Not a directory": NO_FOLDER,
@@ -40,9 +42,11 @@ KNOWN = {  # of Java, by what an error's class or message holds, from the innerm
     r"UnknownHostException|ConnectException|NoRouteToHost": "the service cannot be reached",
     r"create a Path|URISyntaxException|Wrong FS": "expected gs://bucket/prefix or a local path",
 }
-DAMAGED = re.compile(
-    r"ZipException|DataFormatException|ZLIB|EOFException|gzip|incorrect header|invalid .* block|CRC|ompress|BZip2|bad b"
+# Of a value that SQL cannot compute. The message that follows the condition holds the value, which is document text.
+VALUE = re.compile(
+    r"Spark(?:Arithmetic|DateTime|NumberFormat|ArrayIndexOutOfBounds|Upgrade|Runtime)Exception: \[([\w.]+)\]"
 )
+PACKED = (".bz2", ".deflate", ".gz", ".lz4", ".snappy", ".zst")  # what Spark unpacks by the name's ending
 
 
 @contextmanager
@@ -85,12 +89,15 @@ def cause_of_java(text: str) -> str | None:
     errors = [f"{name}: {message}" for name, message in ERROR.findall(text)]
     read = READ.search(text)
     for error in reversed(errors):
+        if value := VALUE.match(error):
+            return f"the query fails on a value outside its list of columns: {value[1]}; use try_cast or the like there"
         for pattern, words in KNOWN.items():
             if re.search(pattern, error):
                 place = read or PLACE.search(error)
                 return one_line(f"{place[1].rstrip('.')}: {words}" if place else words)
     if not read or not errors:
         return None
-    if DAMAGED.search(errors[-1]):
-        return one_line(f"{read[1]}: expected a whole compressed file, found one that is damaged; copy it again")
-    return one_line(f"{read[1]}: cannot be read: {errors[-1]}")
+    expected = (
+        "expected a whole compressed file; copy it again, found" if read[1].endswith(PACKED) else "cannot be read:"
+    )
+    return one_line(f"{read[1]}: {expected} {errors[-1]}")

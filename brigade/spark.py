@@ -11,6 +11,15 @@ from contextlib import ExitStack, contextmanager
 
 from pyspark.sql import Column, DataFrame, SparkSession
 
+# What a failed task says is in the error that ends the program. Here it would come over and over, with document text.
+LOGGERS = {
+    "org.apache.spark.executor.Executor": "OFF",
+    "org.apache.spark.scheduler.TaskSetManager": "ERROR",
+    "org.apache.spark.storage.DiskBlockObjectWriter": "ERROR",
+    # It looks for a path as it is, which `literally` has written as a pattern.
+    "org.apache.spark.sql.execution.streaming.FileStreamSink": "ERROR",
+    "org.apache.spark.sql.execution.streaming.sinks.FileStreamSink": "ERROR",
+}
 ROWS_A_TASK = 500_000  # of a few columns, that one task compares or that are broadcast to all tasks
 SESSION = {
     "spark.sql.session.timeZone": "UTC",
@@ -31,7 +40,11 @@ def open_session(name: str) -> SparkSession:
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("WARN")  # at INFO a program's own lines drown
+    levels = session._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
+    for name, level in LOGGERS.items():
+        levels.core.config.Configurator.setLevel(name, levels.Level.valueOf(level))
     logging.getLogger("py4j").setLevel(logging.WARNING)
+    logging.getLogger("SQLQueryContextLogger").disabled = True  # of PySpark, for the same reason
     return session
 
 

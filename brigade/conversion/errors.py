@@ -20,6 +20,6 @@ class QueryError(ConversionError):
 def spark_says(error: Exception) -> str:
     """What Spark has to say of a text of SQL: the line, if it names one, and the problem."""
     text = str(error).strip().splitlines()[0]
-    at = re.search(r"\bline (\d+),? pos \d+", str(error))
+    at = re.search(r"\bline (\d+),? pos(?:ition)? \d+", str(error))
     problem = re.sub(r"\s*(?:SQLSTATE: \w+)?\s*(?:; line \d+ pos \d+;?|\(line \d+, pos \d+\))?$", "", text)
     return one_line(f"line {at[1]}: {problem}" if at else problem)

@@ -75,11 +75,14 @@ def rows_of_query(events: DataFrame, query: str) -> DataFrame:
         if begin is None:
             found = " ".join(query.split())[:60]
             raise QueryError(f"expected one SELECT … FROM events (not DISTINCT), found: {found}…")
-        rows = spark.sql(f"{query[:begin]} _row, line AS _line, {query[begin:]}")
+        rows = spark.sql(f"{query[:begin]} _row AS _own, line AS _line, {query[begin:]}")
     except AnalysisException as error:  # of which ParseException is one
         if "`_row`" in str(error).partition("Did you mean")[0]:
-            raise QueryError("expected SELECT … FROM events, or FROM (SELECT *, … FROM events)") from None
+            raise QueryError(
+                "the query cannot be run: expected FROM events, or FROM (SELECT *, … FROM events)"
+            ) from None
         raise QueryError(f"the query cannot be run: {spark_says(error)}") from None
+    rows = rows.drop("_row").withColumnRenamed("_own", "_row")  # which SELECT * yields too
     check_columns(rows.dtypes[2:])
     return rows
 

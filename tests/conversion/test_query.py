@@ -53,7 +53,7 @@ LITERALS = [  # SQL, and what it yields
     ("concat('a/*', eventSource, '*/b')", "a/*doc.contract*/b"),
     ("'-- no comment'", "-- no comment"),
     ('"/* none \\" either */"', '/* none " either */'),
-    ("'it''s -- one'", "its -- one"),
+    (r"'it\'s -- one'", "it's -- one"),
     (r"'\'/*'", "'/*"),
     (r"r'\' /* a comment ' */", "\\"),
     ("'a;b'", "a;b"),
