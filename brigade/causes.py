@@ -40,6 +40,10 @@ KNOWN = {  # of Java, by what an error's class or message holds, from the innerm
         "expected a file, found that it is gone; was it removed meanwhile? Run it once more"
     ),
     r"UnknownHostException|ConnectException|NoRouteToHost": "the service cannot be reached",
+    r"Python worker exited": (
+        "a Python process of Spark has ended, most likely for want of memory; raise spark.executor.memoryOverhead"
+    ),
+    r"Py4JNetworkError|JAVA_GATEWAY_EXITED": "Spark's Java process has ended; is Java there, and memory enough?",
     r"create a Path|URISyntaxException|Wrong FS": "expected gs://bucket/prefix or a local path",
 }
 # Of a value that SQL cannot compute. The message that follows the condition holds the value, which is document text.
@@ -70,7 +74,8 @@ def cause_of(error: Exception) -> str | None:
     if package in ("google", "requests", "urllib3") or isinstance(error, OSError):
         return one_line(f"{type(error).__name__}: {str(error).strip() or 'no answer'}")
     if package in ("py4j", "pyspark"):
-        return cause_of_java(f"{error}\n{getattr(error, '_stackTrace', None) or ''}")
+        name = f"{type(error).__module__}.{type(error).__name__}"
+        return cause_of_java(f"{name}: {error}\n{getattr(error, '_stackTrace', None) or ''}")
     return None
 
 

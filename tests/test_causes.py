@@ -5,6 +5,7 @@ import errno
 import pytest
 from google.api_core.exceptions import Forbidden, NotFound
 from google.auth.exceptions import DefaultCredentialsError
+from py4j.protocol import Py4JNetworkError
 
 from brigade.causes import cause_of, cause_of_java, told
 from brigade.errors import CannotGoOn, WrongInput
@@ -32,6 +33,7 @@ TRACES = [
     (trace(JOB, "java.io.IOException: Mkdirs failed to create file:/out/x "), "file:/out/x: expected a"),
     (trace('java.io.IOException: {"message": "The specified bucket does not exist."}'), "expected a bucket"),
     (trace(JOB, "java.lang.OutOfMemoryError: Java heap space"), "Spark ran out of memory"),
+    (trace(JOB, "org.apache.spark.SparkException: Python worker exited", "java.io.EOFException"), "want of memory"),
     (trace("java.net.UnknownHostException: nowhere"), "the service cannot be reached"),
     (trace(JOB, "org.apache.spark.SparkDateTimeException: [CAST_INVALID_INPUT] 'secret'"), "the query fails on"),
 ]
@@ -64,6 +66,7 @@ def test_a_bug_has_no_cause(text):
         (Forbidden("no access to the bucket"), "Forbidden: 403 no access to the bucket"),
         (DefaultCredentialsError("no credentials were found"), "DefaultCredentialsError: no credentials were found"),
         (ConnectionRefusedError(), "ConnectionRefusedError: no answer"),
+        (Py4JNetworkError("Answer from Java side is empty"), "Spark's Java process has ended"),
         (ValueError("a bug"), None),
         (KeyError("a bug"), None),
     ],
