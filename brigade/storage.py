@@ -186,6 +186,11 @@ def write_whole(uri: str, content: BinaryIO) -> None:
         unfinished.unlink(missing_ok=True)
 
 
+def write_text(uri: str, text: str) -> None:
+    """Writes a file that holds the text and a line break."""
+    write_whole(uri, io.BytesIO(f"{text}\n".encode()))
+
+
 # ---------------------------------------------------------------------------------------------------- folders
 
 

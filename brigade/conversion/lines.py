@@ -19,7 +19,7 @@ from brigade.conversion.refusals import (
     reason_and_detail,
     too_large,
 )
-from brigade.conversion.schema import EVENT, with_landing
+from brigade.conversion.schema import EVENT, fields_of, quoted
 from brigade.events.rules import HELD
 
 # A surrogate that is written as an escape and lacks its partner, in a text without escaped backslashes.
@@ -27,16 +27,19 @@ LONE_SURROGATE = r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\
 
 
 def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
-    """Parses lines (`value`, `file`) into the rows of the view `events`, see schema.view_schema.
+    """Parses lines (`value`, `file`) into the rows of the view `events`: `_row`, the schema's fields, and
+    schema.ADDED. Raises SchemaError if the schema is none.
 
     `_row.reason` is null for a line that is an event of the schema, and else says why it is not; `_row.detail` says
     more.
     """
     mark = uuid.uuid4().hex  # a value that no line can hold
-    fields = f"{with_landing(schema)}, {CORRUPT} STRING, {END} STRING"
+    fields = fields_of(lines.sparkSession, schema)
+    kinds = {field.name: field.dataType.simpleString() for field in fields}
+    fields = fields.add(CORRUPT, "string").add(END, "string")
     parsed = lines.withColumn("event", F.from_json(F.expr(marked(mark)), fields, OPTIONS))
-    names = parsed.select("event.*").columns[:-2]
-    time_of = timestamp("event.eventTimestamp") if "eventTimestamp" in names else "CAST(NULL AS TIMESTAMP)"
+    is_text = kinds.get("eventTimestamp") == "string"
+    time_of = timestamp("event.eventTimestamp") if is_text else "CAST(NULL AS TIMESTAMP)"
     publish_time = timestamp("event.pubsub.publishTime")
     parsed = parsed.selectExpr("*", f"{time_of} AS eventTime", f"{publish_time} AS publishTime")
     valid, reason, detail = judged(mark, schema, lines.sparkSession)
@@ -50,8 +53,8 @@ def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
             if({valid}, NULL, value) AS line,
             publishTime,
             event.pubsub.messageId AS messageId
-        ) AS _row""",  # as in schema.ROW
-        *(f"event.`{name}`" for name in names),
+        ) AS _row""",  # what a conversion keeps about each line, from parsing to the table
+        *(f"event.{quoted(name)}" for name in kinds),
         "value AS line",
         "eventTime",
         "publishTime",

@@ -1,4 +1,5 @@
-"""Writes lines that are not events to the quarantine: JSON lines with `file`, `reason`, `detail` and `line`.
+"""Writes lines that are not events to the quarantine: JSON lines with `file`, `reason`, `detail` if there is more to
+say, and `line`.
 
 A line is in the quarantine as long as its file holds it. Lines of a file that has changed are taken out. Several tables
 may have one quarantine folder; each has files of its own there.
@@ -9,7 +10,7 @@ from pyspark.sql import functions as F
 
 from brigade import spark as sessions
 from brigade.conversion.errors import ConversionError
-from brigade.conversion.table import LITERALLY, Moves, Table
+from brigade.conversion.table import Moves, Table
 
 
 def write_quarantine(
@@ -25,7 +26,7 @@ def write_quarantine(
     expected = quarantined
     if kept and voided:
         void = table.spark.createDataFrame([[file] for file, _ in voided], "file STRING")
-        old = table.spark.read.schema(lines.schema).option(*LITERALLY).json(kept)
+        old = table.spark.read.schema(lines.schema).json([sessions.literally(path) for path in kept])
         old = old.join(void, "file", "left_anti")
         lines, kept, expected = lines.unionAll(old), [], quarantined + old.count()
     elif not quarantined:

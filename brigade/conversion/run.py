@@ -40,6 +40,9 @@ FILE_BYTES = 128 << 20  # as rows are packed between two tasks, which is about w
 # Small input files are read many to a task. A day's rows come together in tasks of FILE_BYTES, each of which writes one
 # file, whatever the number of cores.
 CONVERTING = {
+    # What cannot be computed fails, on every version of Spark, and is not a null; so query.py finds it.
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     "spark.sql.files.openCostInBytes": str(64 << 10),
     "spark.sql.adaptive.advisoryPartitionSizeInBytes": str(FILE_BYTES),
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",

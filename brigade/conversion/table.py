@@ -19,11 +19,11 @@ from brigade.conversion.folder import Folder, place_of
 from brigade.conversion.manifest import Manifest, Record, read_record, write_manifest
 from brigade.conversion.schema import COLUMNS, EVENT, QUERY, SCHEMA, fingerprint
 from brigade.errors import one_line
+from brigade.spark import literally
 
 log = logging.getLogger(__name__)
 
 Moves = list[tuple[str, str]]  # staged name and final name, relative to a folder
-LITERALLY = ("__globPaths__", "false")  # Spark's option for paths in which `*`, `?`, `[` and `{` are themselves
 
 
 def read_parquet(spark: SparkSession, path: str) -> DataFrame:
@@ -56,8 +56,8 @@ def read_files(spark: SparkSession, path: str, names: list[str]) -> DataFrame:
 
     Raises ConversionError if a file is missing, or if the files have no schema together.
     """
-    paths = [f"{path}/{name}" for name in names] or [path]
-    reader = spark.read.option("mergeSchema", "true").option("basePath", path).option(*LITERALLY)
+    paths = [literally(f"{path}/{name}" if name else path) for name in names or [""]]
+    reader = spark.read.option("mergeSchema", "true").option("basePath", path)
     try:
         return reader.parquet(*paths)
     except PySparkException as error:
@@ -127,10 +127,10 @@ class Table:
 
     def of_all_runs(self, kind: str, schema: str) -> DataFrame:
         """The rows of all runs in `_conversion/<kind>`."""
-        paths = [f"{self.bookkeeping}/{kind}/{run}" for run in self.base.runs]
+        paths = [literally(f"{self.bookkeeping}/{kind}/{run}") for run in self.base.runs]
         if not paths:
             return self.spark.createDataFrame([], schema)
-        return self.spark.read.schema(schema).option(*LITERALLY).parquet(*paths)
+        return self.spark.read.schema(schema).parquet(*paths)
 
     def begin(self) -> None:
         """Registers the run. From here on it may write."""
@@ -151,7 +151,7 @@ class Table:
         keys = keys.where("_row.reason IS NULL").select("eventId", *about, "dt", F.lit(self.run).alias("run"))
         schema = keys.schema
         self.write("index", keys)
-        keys = self.spark.read.schema(schema).option(*LITERALLY).parquet(f"{self.bookkeeping}/index/{self.run}")
+        keys = self.spark.read.schema(schema).parquet(literally(f"{self.bookkeeping}/index/{self.run}"))
         return keys, seen.get["rows"], seen.get["quarantined"]
 
     def add_input_files(self, files: DataFrame) -> None:

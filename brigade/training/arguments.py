@@ -4,6 +4,7 @@ import argparse
 import re
 from datetime import date
 
+from brigade.cli import add_summary, path
 from brigade.models.manifest import is_future
 from brigade.storage import folder_at
 from brigade.training.gate import TOLERANCE
@@ -48,25 +49,29 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "input_path", metavar="INPUT",
+        "input_path", type=path, metavar="INPUT",
         help="landed JSON lines (converted first), their parquet, or a model's data.json: the same model once more",
     )  # fmt: skip
     parser.add_argument("output_path", metavar="OUTPUT", help="the folder of the dated models, gs:// or local")
     parser.add_argument("--label_column", help="what to learn (default: superTag01)")
     parser.add_argument(
-        "--test", metavar="PATH", help="a fixed test set, JSON or parquet (default: a tenth of the input, by its words)"
+        "--test",
+        type=path,
+        metavar="PATH",
+        help="a fixed test set, JSON or parquet (default: a tenth of the input, by its words)",
     )
     parser.add_argument(
         "--date", default="today", help="YYYY-MM-DD in the model's name, not later than today, UTC (the default)"
     )
     parser.add_argument(
-        "--parquet_path", metavar="PATH", help="where converted JSON goes (default: parquet beside INPUT)"
+        "--parquet_path", type=path, metavar="PATH", help="where converted JSON goes (default: parquet beside INPUT)"
     )
     parser.add_argument(
         "--split",
         choices=["random", "time"],
         help="time: the newest documents test, by eventTimestamp (default: random)",
     )
+    add_summary(parser)
     gate = parser.add_argument_group("the gate")
     gate.add_argument(
         "--tolerance", type=float, default=TOLERANCE, metavar="X",
