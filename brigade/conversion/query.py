@@ -61,7 +61,7 @@ def quarantined(rows: DataFrame) -> DataFrame:
     own_reason = F.when(failed.isNotNull(), "bad_value").when(without_key, "missing_field")
     reason = F.coalesce(F.col("_row.reason"), own_reason)
     row = F.col("_row").withField("reason", reason)
-    row = row.withField("detail", F.when(F.col("_row.reason").isNull(), failed))
+    row = row.withField("detail", F.when(F.col("_row.reason").isNull(), failed).otherwise(F.col("_row.detail")))
     return rows.withColumn("_row", row.withField("line", F.when(reason.isNotNull(), F.col("_line"))))
 
 
