@@ -35,7 +35,7 @@ def table_rows(
     header: list[str] = []
     rows = 0
     for start, taken, row in split(lines, named(source), delimiter, plain_quotes):
-        if not row or len(row) < max(2, len(header)) and not "".join(row).strip():
+        if not row or len(row) < (len(header) or 2) and not "".join(row).strip():
             continue  # an empty line
         if not header:
             columns.check(named(source), row)
