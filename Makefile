@@ -110,9 +110,9 @@ down: ## ends what `make up` started
 tutorial: need-gcloud setup ## runs the commands of docs/by_hand.md here and writes docs/tutorial.md
 	@exec $(PY) -m local.tutorial
 
-reconcile: setup ## compares what a folder holds with what was published: INPUT=URI PUBLISHED=N, dead letters in DEAD_LETTERS=URI
+reconcile: setup ## compares what a folder holds with what was published: INPUT=URI PUBLISHED=N, dead letters in DEAD_LETTERS=URI; WAIT=SECONDS
 	@$(PY) -m local.reconcile --output_path='$(INPUT)' $(if $(DEAD_LETTERS),--dead_letter_path='$(DEAD_LETTERS)') \
-		$(if $(PUBLISHED),--published='$(PUBLISHED)')
+		$(if $(PUBLISHED),--published='$(PUBLISHED)') $(if $(WAIT),--wait='$(WAIT)')
 
 bench: bench-pubsub bench-landing bench-convert bench-train bench-serve ## measures all that is claimed about speed
 

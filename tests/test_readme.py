@@ -61,7 +61,7 @@ def program(path: str) -> ModuleType:
 
 def script_and_arguments(command: str) -> tuple[str, list[str]]:
     """The program that a command starts, as a path, and what the program gets."""
-    words = [word for word in shlex.split(re.split(r" >>? ", command)[0], comments=True) if word != "&"]
+    words = [word for word in shlex.split(re.split(r" >>? ", command)[0], comments=True) if word not in ("&", "&&")]
     if words[:2] == ["python", "-m"]:
         path = words[2].replace(".", "/")
         return f"{path}/__main__.py" if (ROOT / path).is_dir() else f"{path}.py", words[3:]

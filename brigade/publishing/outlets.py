@@ -34,9 +34,13 @@ Paced = TypeVar("Paced")
 
 
 class Outlet(ABC):
-    """Takes messages and counts what becomes of them. `keeps_ledger` tells whether what it takes is really sent."""
+    """Takes messages and counts what becomes of them.
+
+    `keeps_ledger` tells whether what it takes is really done with, `publishes` whether it goes out as a message.
+    """
 
     keeps_ledger: bool
+    publishes = True
 
     def __init__(self, topic: str):
         self.topic, self.reported = topic, time.monotonic()
@@ -87,6 +91,27 @@ class StandardOutput(Outlet):
 
     def close(self) -> None:
         sys.stdout.buffer.flush()
+
+
+class Nowhere(Outlet):
+    """Takes dead letters that are not to be published again, and counts them as acknowledged."""
+
+    publishes = False
+
+    def __init__(self, keeps_ledger: bool):
+        super().__init__("")
+        self.keeps_ledger = keeps_ledger
+
+    def fits(self, data: bytes, attributes: dict[str, str]) -> bool:
+        return True
+
+    def put(self, data: bytes, attributes: dict[str, str], acknowledged: Acknowledged) -> None:
+        if self.keeps_ledger:
+            acknowledged("")
+        self.counts["acknowledged"] += 1
+
+    def close(self) -> None:
+        """Nothing is under way."""
 
 
 class Topic(Outlet):

@@ -1,7 +1,8 @@
 """Publishes landing's dead letters again: their own bytes, attributes and ordering keys, once for each messageId and
 topic.
 
-A ledger in `replayed/`, beside the days, lists what was sent. So a replay that was interrupted can be repeated.
+A ledger in `replayed/`, beside the days, lists what was sent, and what was acknowledged because nobody wants it sent.
+So a replay that was interrupted can be repeated.
 """
 
 import base64
@@ -27,6 +28,7 @@ from brigade.storage import list_files, open_to_read, write_whole
 log = logging.getLogger(__name__)
 
 LEDGER_LINES = 1000  # a part of the ledger is written after so many messages
+SENT, ACKNOWLEDGED = "skipped_already_sent", "skipped_acknowledged"  # how what the ledger knows is counted
 
 
 def replay(
@@ -45,9 +47,11 @@ def replay(
             elif reason and record.get("reason") != reason:
                 counts.update(read=1, skipped_other_reason=1)
             elif letter[0] in ledger.known:
-                counts.update(read=1, skipped_already_sent=1)
+                counts.update({"read": 1, ledger.known[letter[0]]: 1})
+            elif outlet.publishes and is_data_left_out(letter[1], record.get("reason")):
+                counts.update(read=1, data_left_out=1)
             else:
-                ledger.known.add(letter[0])
+                ledger.known[letter[0]] = SENT if outlet.publishes else ACKNOWLEDGED
                 yield letter
 
     try:
@@ -79,7 +83,10 @@ def dead_letter_files(path: str) -> tuple[list[str], str]:
 
 
 class Ledger:
-    """The dead letters that were published again on the topic, in files of JSON lines beside them."""
+    """The dead letters that were published again on the topic, or acknowledged, in files of JSON lines beside them.
+
+    What is acknowledged is done with for every topic; it is listed without one.
+    """
 
     def __init__(self, folder: str, topic: str):
         self.folder, self.topic, self.parts = folder, topic, 0
@@ -87,7 +94,10 @@ class Ledger:
         # Written before the first message goes out, so that a folder that cannot be written to is found in time.
         self.lines: deque[dict] = deque([{"run": self.run, "topic": topic}])
         found = (line for file, _ in list_files(folder) for line in json_objects(file))
-        self.known = {line.get("messageId") for line in found if line and line.get("topic") == topic}
+        kinds = {topic: SENT, "": ACKNOWLEDGED}
+        self.known = {
+            line.get("messageId"): kinds[line["topic"]] for line in found if line and line.get("topic") in [*kinds]
+        }
 
     def add(self, message_id: str, replayed_as: str) -> None:
         self.lines.append({"messageId": message_id, "replayedAs": replayed_as, "topic": self.topic})
@@ -115,6 +125,11 @@ def json_objects(file: str) -> Iterator[dict | None]:
         yield None
 
 
+def is_data_left_out(data: bytes, reason: object) -> bool:
+    """Whether a dead letter lacks its message's bytes, which did not fit into one message together with the reason."""
+    return not data and reason == "too_large"
+
+
 def dead_letter(record: dict | None) -> tuple[str, bytes, dict[str, str], str] | None:
     """The messageId, data, attributes and ordering key of a dead letter; None if the record does not hold them.
 
@@ -125,7 +140,8 @@ def dead_letter(record: dict | None) -> tuple[str, bytes, dict[str, str], str] |
     try:
         message_id, attributes = record["messageId"], record.get("attributes") or {}
         ordering_key = record.get("orderingKey") or ""
-        data = base64.b64decode(record["data"], validate=True)
+        left_out = is_data_left_out(record.get("data") or b"", record.get("reason"))
+        data = b"" if left_out else base64.b64decode(record["data"], validate=True)
         texts = [message_id, ordering_key, *attributes, *attributes.values()]
         if message_id and all(isinstance(text, str) for text in texts):
             return message_id, data, attributes, ordering_key

@@ -92,6 +92,35 @@ def test_replay_can_be_restricted_tried_and_shown_first(dead, topic):
     assert run(f"--replay={dead}", "--limit=9", f"--topic={topic.path}").summary["sent"] == 2
 
 
+def test_letters_without_data_are_told_as_such_and_acknowledged_by_their_reason(folder, topic, pubsub):
+    letters = [letter(str(number), EVENT) for number in range(2)]
+    bare = [{name: value for name, value in orjson.loads(letters[0]).items() if name != "data"} for _ in range(3)]
+    about = ({"messageId": "5", "data": None}, {"messageId": "6", "data": ""}, {"messageId": "7"})
+    lines = [orjson.dumps(one | {"reason": "too_large"} | more) + b"\n" for one, more in zip(bare, about, strict=True)]
+    lines += [letter("8", b"x" * 100, "too_large"), orjson.dumps(bare[0] | {"messageId": "9"}) + b"\n"]
+    write(folder, "a.jsonl", b"".join(letters + lines))
+
+    def replay(*flags):
+        done = run(f"--replay={folder}", *flags)
+        told = ("sent", "acknowledged", "skipped_already_sent", "skipped_acknowledged", "data_left_out", "unreadable")
+        rest = sum(done.summary[name] for name in ("skipped_other_reason", "failed", "too_large"))
+        counts = [done.summary[name] for name in told]
+        assert sum(counts) + rest == done.summary["read"] == 7
+        return done.status, counts
+
+    end = ["--reason=too_large", "--acknowledge"]
+    assert replay("--dry_run") == (1, [3, 0, 0, 0, 3, 1])
+    assert replay("--reason=bad_timestamp", f"--topic={topic.path}") == (1, [2, 0, 0, 0, 0, 1])
+    assert replay(*end, "--dry_run") == (1, [0, 4, 0, 0, 0, 1])
+    assert not any(b"acknowledged" in path.read_bytes() for path in (folder / "replayed").iterdir())
+    assert replay(*end) == (1, [0, 4, 0, 0, 0, 1])
+    assert replay(*end) == (1, [0, 0, 0, 4, 0, 1])
+    assert replay(f"--topic={topic.path}") == (1, [0, 0, 2, 4, 0, 1])
+    elsewhere = pubsub.topic("topic-" + uuid.uuid4().hex[:8])
+    assert replay(f"--topic={elsewhere}") == (1, [2, 0, 0, 4, 0, 1])
+    assert len(topic.pull(3, timeout=1)) == 2
+
+
 def test_a_damaged_file_of_dead_letters_is_counted_and_the_others_are_replayed(dead, topic):
     whole = gzip.compress(b"".join(letter(f"x{n}", os.urandom(300)) for n in range(50)))
     write(dead / "dt=2025-01-01", "cut.jsonl.gz", whole[:-2000])
