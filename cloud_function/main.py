@@ -29,7 +29,7 @@ import functions_framework
 
 from brigade.models.store import ModelStore
 from brigade.serving.answers import about_service, classified, predictions
-from brigade.serving.logs import LogEntry, log_json_lines
+from brigade.serving.logs import LogEntry, Outages, log_json_lines
 from brigade.serving.requests import answer
 from brigade.serving.settings import get_env
 
@@ -40,6 +40,7 @@ log_json_lines()
 # A wrong setting ends the server's start, and so the deployment, while the revision before keeps serving.
 ENVIRONMENT = get_env()
 STORE = ModelStore(ENVIRONMENT.models_uri, ENVIRONMENT.refresh_seconds, ENVIRONMENT.pin)
+OUTAGES = Outages()
 
 
 @functions_framework.http
@@ -48,7 +49,7 @@ def predict(request: flask.Request) -> flask.Response:
 
     Statuses: 400 for a wrong request, 405, 413 above MAX_BODY_BYTES, 503 while there is no model.
     """
-    entry = LogEntry(request, ENVIRONMENT.project)
+    entry = LogEntry(request, ENVIRONMENT.project, OUTAGES)
     return answer(request, entry, MAX_BODY_BYTES, partial(about_service, STORE), partial(predictions, STORE))
 
 
@@ -59,6 +60,6 @@ def classify(request: flask.Request) -> flask.Response:
     Statuses: 400 if the body is not a message, 413 above MAX_PUSH_BYTES, 500 without a topic; 503, so that Pub/Sub
     brings the message again, while there is no model and if publishing fails.
     """
-    entry = LogEntry(request, ENVIRONMENT.project)
+    entry = LogEntry(request, ENVIRONMENT.project, OUTAGES)
     post = partial(classified, STORE, ENVIRONMENT, request.headers.get("ce-id", ""))
     return answer(request, entry, MAX_PUSH_BYTES, partial(about_service, STORE), post)

@@ -17,6 +17,7 @@ from brigade.serving.requests import Refused, instance_text, read_instances
 from brigade.serving.results import publish
 from brigade.serving.settings import Environment
 
+MODEL = "a model"
 MAX_LABELS = 20  # in a log line
 
 
@@ -74,6 +75,7 @@ def classified(store: ModelStore, environment: Environment, event_id: str, body:
     entry.step("predict")
     own = {"eventId": event["eventId"], "label": prediction["label"], "model": served.name}
     publish("RESULT_TOPIC", environment.result_topic, result, own, {})
+    entry.found("RESULT_TOPIC")
     entry.step("publish")
     entry.message = "classified"
     entry.fields["eventId"] = event["eventId"][:MAX_ID]
@@ -90,6 +92,7 @@ def dead_letter(environment: Environment, message: Message, problem: NotAnEvent,
     data = message.data if len(message.data) <= MAX_DEAD_LETTER_BYTES else b""
     own = reason | {"originalMessageId": message.id}
     publish("DEAD_LETTER_TOPIC", environment.dead_letter_topic, data, own, message.attributes)
+    entry.found("DEAD_LETTER_TOPIC")
     entry.step("publish")
     return {"status": "dead letter", "reason": problem.reason}
 
@@ -99,7 +102,8 @@ def serving(store: ModelStore, entry: LogEntry) -> ServedModel:
     try:
         served = store.current()
     except NoModel as problem:
-        raise Refused(str(problem), 503) from problem
+        raise Refused(str(problem), 503, MODEL) from problem
+    entry.found(MODEL)
     entry.fields |= {"model": served.name, "runId": served.manifest.run_id}
     if (days := served.age_days(datetime.now(UTC))) is not None:
         entry.fields["modelAgeDays"] = days  # an alarm reads it: five weeks without a new model
