@@ -1,8 +1,8 @@
 """Push delivery: one thread a push subscription hands messages to senders, whose number follows from the answers.
 
 A push is acknowledged by the statuses that the service takes. After a refusal the whole subscription waits, from a
-tenth of a second to a minute: twice as long each time, while a message that is taken halves it. With a retry policy each
-message waits by itself as well. Source: https://cloud.google.com/pubsub/docs/push, "Push backoff".
+tenth of a second to a minute: twice as long each time, while a message that is taken halves it. With a retry policy
+each message waits by itself as well. Source: https://cloud.google.com/pubsub/docs/push, "Push backoff".
 """
 
 import base64
