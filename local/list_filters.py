@@ -27,7 +27,7 @@ class Listed(NamedTuple):
 Clauses = list[tuple[str, str]]
 Facts = Mapping[str, Collection[str]]  # field → the values of a clause that fit
 
-_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|=|[^\s=\"']+|\S")
+_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|[!<>]?=|[^\s=\"'!<>]+|\S")
 _VALUE = re.compile(r"\"[^\"]*\"|'[^']*'|\*|[\w.-]+")
 _LABEL = re.compile(r"labels\.[\w-]+")
 

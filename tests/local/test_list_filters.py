@@ -85,7 +85,7 @@ def test_clusters_are_listed_by_their_filter(asked, filter, found):
         ("NOT labels.app = a", "'NOT'"),
         ("labels.app = a and labels.env = b", "'and'"),
         ("labels.app:a", "'labels.app:a'"),
-        ("labels.app != a", "'!'"),
+        ("labels.app != a", "!="),
         ("(labels.app = a)", "'(labels.app'"),
         ("labels.app = a AND", "'AND'"),
         ("AND labels.app = a", "'AND'"),
@@ -99,7 +99,7 @@ def test_clusters_are_listed_by_their_filter(asked, filter, found):
 def test_what_a_list_cannot_be_filtered_by_is_refused_by_name(asked, kind, filter, named):
     status, message = asked(kind, filter=filter)
     assert status == 400 and message.startswith(f"INVALID_ARGUMENT filter {filter!r}: expected ")
-    assert message.split(": expected ")[1].endswith(f"found {named}")
+    assert named in message.split(", found ")[1]
 
 
 def test_a_field_alone_is_a_clause_of_jobs_only():

@@ -43,10 +43,6 @@ def impatient(monkeypatch):
             refused(403, "PERMISSION_DENIED", "Not authorized\nto requested resource."),
             f"Dataproc does not let this account use {TEMPLATE}: Not authorized to requested resource.; {MAY}",
         ),
-        (
-            refused(401, "UNAUTHENTICATED", "Login required"),
-            f"Dataproc does not let this account use {TEMPLATE}: Login required; {MAY}",
-        ),
         (refused(503, "UNAVAILABLE", "busy"), f"Dataproc cannot be reached for {TEMPLATE}: busy; {LOOK}"),
         (refused(504, "DEADLINE_EXCEEDED", "late"), f"Dataproc cannot be reached for {TEMPLATE}: late; {LOOK}"),
         (refused(400, "INVALID_ARGUMENT", "no"), f"Dataproc, {TEMPLATE}: BadRequest: no"),
@@ -129,6 +125,7 @@ def test_a_cloud_scheduler_that_is_not_there_is_one_line_in_the_system_s_words(c
 @pytest.mark.parametrize(
     ("error", "words"),
     [
+        (exceptions.Unauthenticated("no"), f"S does not let this account use N: no; {MAY}"),
         (exceptions.PermissionDenied("no"), f"S does not let this account use N: no; {MAY}"),
         (exceptions.ServiceUnavailable("no"), f"S cannot be reached for N: no; {LOOK}"),
         (
