@@ -13,6 +13,8 @@ SEED ?= 1
 DATA ?= data
 # `make up EMPTY=1`: without topics, buckets and functions, for the tutorial's commands, which create them
 EMPTY ?=
+# `make up KEEP=1`: goes on with the buckets that an earlier `make up` left
+KEEP ?=
 # Where `make bench-serve` keeps the models that it trains
 MODELS ?= .local/bench-models
 
@@ -101,8 +103,8 @@ format: setup ## formats the code
 package: setup ## builds build/: brigade.zip for Spark, and the folders of the functions to deploy
 	@$(PY) -m local.package
 
-up: setup ## starts the local cloud and leaves it running: eval "$(make -s up)" sets the variables that find it; EMPTY=1 creates nothing
-	@$(PY) -m local.services up $(if $(EMPTY),--empty)
+up: setup ## starts the local cloud and leaves it running: eval "$(make -s up)" sets the variables that find it; EMPTY=1 creates nothing, KEEP=1 goes on with the former buckets
+	@$(PY) -m local.services up $(if $(EMPTY),--empty) $(if $(KEEP),--keep)
 
 down: ## ends what `make up` started
 	@$(PY) -m local.services down

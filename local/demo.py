@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from brigade.events.labels import label_of
+from brigade.schedule.refusals import Refusal, asking
 from local import demo_result, emulators, spark_jobs, workflow_templates
 from local.services import (
     DEAD_LETTER_TOPIC,
@@ -292,7 +293,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
         client = storage.Client(project=PROJECT)
         with clock.stage("land"):
             result = land(clock, services, source, arguments.hold_out, client)
-        with clock.stage("retrain"):
+        with clock.stage("retrain"), asking("Dataproc", TEMPLATE, f"see {services.log('control-plane')}"):
             summaries = retrain(clock, services, client)
         with clock.stage("serve"):
             result |= serve(clock, services, result.pop("unseen_file"), arguments.rate)
@@ -367,7 +368,7 @@ def main(argv: list[str] | None = None) -> int:
         (folder.parent / "demo.json").unlink(missing_ok=True)
         try:
             run(arguments, folder)
-        except (Failed, RuntimeError, emulators.Missing) as problem:
+        except (Failed, Refusal, RuntimeError, emulators.Missing) as problem:
             print(f"demo: {problem}", file=sys.stderr)
             return 1
     return 0

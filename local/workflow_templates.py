@@ -26,20 +26,31 @@ DESCRIPTION_CHARACTERS = 1024
 
 
 def validate(template) -> None:
-    """Raise ValueError unless the `WorkflowTemplate` message keeps Dataproc's rules and has PySpark jobs
-    only."""
+    """Raise ValueError unless the `WorkflowTemplate` message keeps Dataproc's rules and has PySpark jobs only.
+
+    It need not be complete: `gcloud dataproc workflow-templates create` stores an empty one, which other commands fill.
+    """
     if template.id and not _ID.fullmatch(template.id):
         raise ValueError(f"template id {template.id!r}: an id has {_ID_RULE}")
     placement = template.placement.WhichOneof("placement")
-    if placement is None:
-        raise ValueError("placement is missing: say managedCluster or clusterSelector")
     if placement == "managed_cluster" and not template.placement.managed_cluster.cluster_name:
         raise ValueError("placement.managedCluster.clusterName is missing")
+    if placement == "cluster_selector" and not template.placement.cluster_selector.cluster_labels:
+        raise ValueError("placement.clusterSelector.clusterLabels is missing")
     low, high = DAG_TIMEOUT_SECONDS
     if template.HasField("dag_timeout") and not low <= template.dag_timeout.ToTimedelta().total_seconds() <= high:
         raise ValueError(f"dagTimeout is {template.dag_timeout.ToJsonString()}: it must be {low}s to {high}s")
     _validate_jobs(template)
     _validate_parameters(template)
+
+
+def validate_complete(template) -> None:
+    """Raise ValueError unless the template is valid and can run."""
+    validate(template)
+    if template.placement.WhichOneof("placement") is None:
+        raise ValueError("placement is missing: say managedCluster or clusterSelector")
+    if not template.jobs:
+        raise ValueError("jobs is empty: a workflow has at least one job")
 
 
 def execution_order(template) -> list:
@@ -79,8 +90,6 @@ def with_parameters(template, values: Mapping[str, str]):
 
 
 def _validate_jobs(template) -> None:
-    if not template.jobs:
-        raise ValueError("jobs is empty: a workflow has at least one job")
     steps = [job.step_id for job in template.jobs]
     for job in template.jobs:
         if not _ID.fullmatch(job.step_id):

@@ -21,6 +21,7 @@ from brigade.serving.settings import Environment
 
 MAX_BODY_BYTES = 10_000_000  # of a prediction request
 MAX_PUSH_BYTES = 20 << 20  # Pub/Sub's largest message, 10 MB, as base64 with its attributes
+MODEL = "a model"
 MAX_LABELS = 20  # in a log line
 
 
@@ -84,6 +85,7 @@ def classified(
     entry.step("predict")
     own = {"eventId": event["eventId"], "label": prediction["label"], "model": served.name}
     publish("RESULT_TOPIC", environment.result_topic, result, own, {}, message.ordering_key)
+    entry.found("RESULT_TOPIC")
     entry.step("publish")
     entry.message = "classified"
     entry.fields["eventId"] = event["eventId"][:MAX_ID]
@@ -101,6 +103,7 @@ def dead_letter(environment: Environment, message: Message, problem: NotAnEvent,
     data = message.data if len(message.data) <= MAX_DEAD_LETTER_BYTES else b""
     own = reason | {"originalMessageId": message.id}
     publish("DEAD_LETTER_TOPIC", environment.dead_letter_topic, data, own, message.attributes, message.ordering_key)
+    entry.found("DEAD_LETTER_TOPIC")
     entry.step("publish")
     return {"status": "dead letter", "reason": problem.reason}
 
@@ -110,7 +113,8 @@ def serving(store: ModelStore, entry: LogEntry) -> ServedModel:
     try:
         served = store.current()
     except NoModel as problem:
-        raise Refused(str(problem), 503) from problem
+        raise Refused(str(problem), 503, MODEL) from problem
+    entry.found(MODEL)
     entry.fields |= {"model": served.name, "runId": served.manifest.run_id}
     if (days := served.age_days(datetime.now(UTC))) is not None:
         entry.fields["modelAgeDays"] = days  # an alarm reads it: five weeks without a new model

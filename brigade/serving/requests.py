@@ -26,11 +26,14 @@ MEMBERS = ("instances", "parameters", "explain")  # of a prediction request
 
 
 class Refused(BrigadeError):
-    """A request that is not answered as asked. The message says what was expected and found."""
+    """A request that is not answered as asked. The message says what was expected and found.
 
-    def __init__(self, message: str, http_status: int = 400):
+    missing: what every such request lacks until it is there again, such as a model.
+    """
+
+    def __init__(self, message: str, http_status: int = 400, missing: str = ""):
         super().__init__(message)
-        self.http_status = http_status
+        self.http_status, self.missing = http_status, missing
 
 
 def answer(
@@ -58,7 +61,7 @@ def answer(
             raise Refused(f"expected GET or POST, found {one_line(request.method)[:20]}", 405)
     except Refused as problem:
         status = problem.http_status
-        content = entry.failed(problem, status)
+        content = entry.failed(problem, status, problem.missing)
     except Exception as error:  # a bug ends this request and not the process
         status, content = 500, {"error": "an error of this service; its log says more"}
         entry.severity = logging.ERROR

@@ -18,12 +18,12 @@ def publish(
     setting: the variable that names the topic. own, original: attributes; own ones win.
     """
     if topic is None:
-        raise Refused(f"{setting}: expected projects/P/topics/T or a topic's name, found ''", 500)
+        raise Refused(f"{setting}: expected projects/P/topics/T or a topic's name, found ''", 500, setting)
     try:
         message = {"data": data, "attributes": attributes_to_publish(own, original), "ordering_key": ordering_key}
         publisher()(topic=topic, messages=[message])
     except Exception as error:  # whatever the reason, Pub/Sub has to bring the message again
-        raise Refused(f"cannot publish to {topic}: {type(error).__name__}: {one_line(error)}", 503) from error
+        raise Refused(f"cannot publish to {topic}: {type(error).__name__}: {one_line(error)}", 503, setting) from error
 
 
 @functools.cache

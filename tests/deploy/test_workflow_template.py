@@ -71,7 +71,7 @@ def arguments(message) -> dict:
 
 
 def test_the_template_is_one_that_dataproc_takes():
-    workflow_templates.validate(parsed())
+    workflow_templates.validate_complete(parsed())
 
 
 def test_a_misspelt_field_is_noticed():
@@ -134,7 +134,7 @@ def test_of_a_cluster_s_configuration_a_parameter_reaches_the_number_of_machines
     path = "placement.managedCluster.config.workerConfig.numInstances"
     message = parsed()
     message.parameters.add(name="WORKERS", fields=[path])
-    workflow_templates.validate(message)
+    workflow_templates.validate_complete(message)
     own = workflow_templates.own_values(message)
     assert own["WORKERS"] == "0"
     changed = workflow_templates.with_parameters(message, own | {"WORKERS": "3"})

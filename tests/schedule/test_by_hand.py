@@ -7,7 +7,7 @@ import pytest
 
 from brigade.schedule import retraining
 from scheduler.main import main
-from tests.schedule.dataproc_server import TEMPLATE
+from tests.schedule.dataproc_server import IMPORT, TEMPLATE
 from tests.schedule.dated_models import write_manifest
 
 
@@ -31,7 +31,9 @@ def test_by_hand_a_wrong_setting_is_status_2_a_refusal_1(models, dataproc, monke
     assert main(["--now=2026-01-12T02:00:00Z"]) == 1
     monkeypatch.setenv("SCHEDULE_ANCHOR", "2026-01-06")
     assert main(["--dry_run"]) == 2
-    assert "Not found" in caplog.text and "2026-01-06, a Tuesday" in caplog.text
+    missing, wrong = [record.getMessage() for record in caplog.records if record.name == "scheduler"]
+    assert missing == f"{TEMPLATE} does not exist; import it with: {IMPORT}"
+    assert "2026-01-06, a Tuesday" in wrong
     assert capsys.readouterr().out == ""
 
 
