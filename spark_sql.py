@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
             if arguments.summary:
                 write_text(arguments.summary, cli.summary_line(summary))
     except BrigadeError as problem:
-        texts = {QueryError: arguments.sql, SchemaError: arguments.schema}
+        texts: dict[type, str | None] = {QueryError: arguments.sql, SchemaError: arguments.schema}
         file = texts.get(type(problem))
         cli.print_error("spark_sql.py", f"{file}: {problem}" if file else problem)
         return problem.status

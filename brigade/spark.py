@@ -138,7 +138,7 @@ def tried(spark: SparkSession, column: Column) -> Column:
     java = spark._jvm.org.apache.spark.sql  # type: ignore[union-attr]
     attempt = java.catalyst.expressions.TryEval
     if spark.version.startswith("3."):
-        return Column(java.Column(attempt(column._jc.expr())))
+        return Column(java.Column(attempt(column._jc.expr())))  # type: ignore[operator]
     columns = java.classic.ExpressionUtils
     return Column(columns.column(attempt(columns.expression(column._jc))))
 

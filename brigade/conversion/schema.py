@@ -5,6 +5,7 @@ EVENT and QUERY convert this project's documents. Other documents have a schema 
 
 import hashlib
 import json
+from typing import cast
 
 from pyspark.errors import ParseException
 from pyspark.sql import SparkSession
@@ -61,11 +62,11 @@ def fields_of(spark: SparkSession, schema: str) -> StructType:
         if name.lower() in known:
             raise SchemaError(f"expected each field once, and none named {', '.join(ADDED)}; found {name}")
         known.append(name.lower())
-    landing = parsed(spark, LANDING)
+    landing = parsed(spark, LANDING)["pubsub"]
     if "pubsub" not in known:
-        return fields.add(landing["pubsub"])
+        return fields.add(landing)
     own = next(field.dataType for field in fields if field.name.lower() == "pubsub")
-    if not isinstance(own, StructType) or not {*landing["pubsub"].dataType.names} <= {*own.names}:
+    if not isinstance(own, StructType) or not {*cast(StructType, landing.dataType).names} <= {*own.names}:
         raise SchemaError(f"expected {LANDING}, found pubsub {own.simpleString()}")
     return fields
 

@@ -102,10 +102,10 @@ class Nowhere(Outlet):
         super().__init__("")
         self.keeps_ledger = keeps_ledger
 
-    def fits(self, data: bytes, attributes: dict[str, str]) -> bool:
+    def fits(self, data: bytes, attributes: dict[str, str], ordering_key: str = "") -> bool:
         return True
 
-    def put(self, data: bytes, attributes: dict[str, str], acknowledged: Acknowledged) -> None:
+    def put(self, data: bytes, attributes: dict[str, str], acknowledged: Acknowledged, ordering_key: str) -> None:
         if self.keeps_ledger:
             acknowledged("")
         self.counts["acknowledged"] += 1

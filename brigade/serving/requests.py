@@ -55,7 +55,7 @@ def answer(
         if request.method in ("GET", "HEAD"):
             content = get(request.path, entry)
         elif request.method == "POST":
-            content = post(body, request.headers, entry)
+            content = post(body, dict(request.headers), entry)
         else:
             headers["Allow"] = "GET, HEAD, POST"
             raise Refused(f"expected GET or POST, found {one_line(request.method)[:20]}", 405)

@@ -57,7 +57,8 @@ def memory_of(spark: SparkSession, champion: Champion) -> Memory:
     for attempt in (parts_of_data, files_of_data):
         try:
             memory = attempt(spark, champion.data)
-            memory.words.persist().count()
+            if memory.words is not None:
+                memory.words.persist().count()
             return memory
         except Exception as error:  # gone, changed, of another form, out of reach: more counts as learned, never less
             log.info("%s of %s: %s: %s", attempt.__name__, champion.name, type(error).__name__, one_line(error))

@@ -111,7 +111,7 @@ def learn_and_test(spark: SparkSession, sources: Sources, output_path: str, opti
             options=replace(options, partitions=partitions),
             fitted=fitted,
             test=tested,
-            comparison=champion and compare(spark, champion, parts.documents, fitted.model, tested),
+            comparison=compare(spark, champion, parts.documents, fitted.model, tested) if champion else None,
             golden=golden_texts(test),
             words=words_of_classes(own, fitted.model, parts, cores),
         )
