@@ -6,7 +6,6 @@ every event that was read, by which duplicates are found across files and runs. 
 """
 
 import json
-import logging
 from dataclasses import replace
 
 from pyspark.errors import PySparkException
@@ -19,8 +18,6 @@ from brigade.conversion.folder import Folder, place_of
 from brigade.conversion.manifest import Manifest, Record, read_record, write_manifest
 from brigade.conversion.schema import COLUMNS, EVENT, QUERY, SCHEMA, fingerprint
 from brigade.errors import one_line
-
-log = logging.getLogger(__name__)
 
 Moves = list[tuple[str, str]]  # staged name and final name, relative to a folder
 LITERALLY = ("__globPaths__", "false")  # Spark's option for paths in which `*`, `?`, `[` and `{` are themselves

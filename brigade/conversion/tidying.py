@@ -114,7 +114,8 @@ def sorted_out(table: Table, killed: set[str]) -> tuple[set[str], list[str], lis
     folder, record = table.folder, table.record
     current, known = {*table.manifest.files()}, record.known() | table.given_up
     present: set[str] = set()
-    leftovers, superseded = [], []
+    leftovers: list[str] = []
+    superseded: list[str] = []
     for day, names in days(folder).items():
         for name in names:
             file, match = f"{day}/{name}", CONVERTED.fullmatch(name)
