@@ -9,6 +9,7 @@ gs:// path, since that takes half a second.
 import fcntl
 import gzip
 import io
+import itertools
 import os
 import posixpath
 import re
@@ -100,16 +101,26 @@ def lies_in(inner: str, outer: str) -> bool:
 def check_apart(paths: dict[str, str]) -> None:
     """Raises WrongInput if one of the places is, or lies in, another: writing to it would change what is read.
 
-    `paths` are by name, as in {"input": …, "output": …}.
+    `paths` are by name, as in {"input": …, "output": …}. A folder holds what links in it lead to.
     """
-    for name, path in paths.items():
-        for other, other_path in paths.items():
-            if name != other and lies_in(path, other_path):
-                one, two = (
-                    shown if (found := resolved(shown)) == shown.rstrip("/") else f"{shown} ({found})"
-                    for shown in (path, other_path)
-                )
+    places = {name: [path, *links_below(path)] for name, path in paths.items()}
+    for name, other in itertools.permutations(places, 2):
+        for inner, outer in itertools.product(places[name], places[other]):
+            if lies_in(inner, outer):
+                one, two = shown(inner), shown(outer)
                 raise WrongInput(f"the {name} path {one} lies in the {other} path {two}; choose another")
+
+
+def links_below(path: str) -> Iterator[str]:
+    """The links to folders below a local folder."""
+    for folder, names, _ in os.walk(local_path(path)):
+        yield from (link for name in names if os.path.islink(link := f"{folder}/{name}"))
+
+
+def shown(path: str) -> str:
+    """A path as it was given, and what it means if that is something else."""
+    place = resolved(path)
+    return path if path.rstrip("/") == place else f"{path} ({place})"
 
 
 def sibling(path: str, name: str) -> str:

@@ -74,6 +74,15 @@ def test_places_that_are_or_lie_in_one_another_are_refused_whichever_comes_first
             check_apart({"third": "gs://elsewhere"} | paths)
 
 
+@pytest.mark.parametrize("target", ["parquet", "parquet/deep", "."])
+def test_a_link_in_the_input_that_leads_to_the_output_is_refused(here, target):
+    (here / "parquet" / "deep").mkdir(parents=True)
+    (here / "a" / "b" / "old").symlink_to(here / target)
+    with pytest.raises(WrongInput, match=r"a/b/old \(/.*choose another"):
+        check_apart({"input": "a", "output": "parquet"})
+    check_apart({"input": "a", "output": "/nowhere"})
+
+
 def test_places_beside_one_another_are_apart(here):
     check_apart({"input": "a/b", "output": "a/bc", "quarantine": "gs://b/a/b", "test": "gs://b/a/bc", "more": "b"})
 

@@ -152,7 +152,9 @@ def read_record(folder: Folder) -> Record:
     # First what a run writes after it has registered itself, since a run may begin meanwhile.
     index, files = (set(folder.names(f"_conversion/{kind}")) for kind in ("index", "files"))
     names = folder.names("_conversion")
-    manifests, unreadable, under_way = {}, {}, {}
+    manifests: dict[int, Manifest] = {}
+    unreadable: dict[int, str] = {}
+    under_way: dict[str, dict] = {}
     for name in names:
         if match := NAME.fullmatch(name):
             try:

@@ -6,7 +6,6 @@ every event that was read, by which duplicates are found across files and runs. 
 """
 
 import json
-import logging
 from dataclasses import replace
 
 from pyspark.errors import PySparkException
@@ -20,8 +19,6 @@ from brigade.conversion.manifest import Manifest, Record, read_record, write_man
 from brigade.conversion.schema import COLUMNS, EVENT, QUERY, SCHEMA, fingerprint
 from brigade.errors import one_line
 from brigade.spark import literally
-
-log = logging.getLogger(__name__)
 
 Moves = list[tuple[str, str]]  # staged name and final name, relative to a folder
 

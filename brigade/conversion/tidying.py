@@ -18,6 +18,7 @@ from brigade.conversion.table import Table
 
 log = logging.getLogger(__name__)
 
+QUARANTINED = re.compile(rf"quarantine-({RUN})-\d+\.json")
 CONVERTED = re.compile(rf"({RUN})-\d+\.parquet")
 KEPT = 3  # manifests
 FORMER, FORMER_QUARANTINE = "_conversion/former/", "_former/"  # where files are set aside
@@ -86,9 +87,9 @@ def remove_leftovers(table: Table, killed: set[str]) -> None:
 
 def remove_quarantined(quarantine: Folder, run: str) -> None:
     """Removes what a run has written to a quarantine."""
-    written = re.compile(rf"quarantine-{run}-\d+\.json")
     for name in quarantine.names():
-        if name == f"_staging-{run}" or written.fullmatch(name):
+        match = QUARANTINED.fullmatch(name)
+        if name == f"_staging-{run}" or match and match[1] == run:
             quarantine.delete(name)
 
 
@@ -113,7 +114,8 @@ def sorted_out(table: Table, killed: set[str]) -> tuple[set[str], list[str], lis
     folder, record = table.folder, table.record
     current, known = {*table.manifest.files()}, record.known() | table.given_up
     present: set[str] = set()
-    leftovers, superseded = [], []
+    leftovers: list[str] = []
+    superseded: list[str] = []
     for day, names in days(folder).items():
         for name in names:
             file, match = f"{day}/{name}", CONVERTED.fullmatch(name)
@@ -180,17 +182,22 @@ def delete_if_empty(folder: Folder, name: str) -> None:
 
 
 def tidy_quarantine(table: Table) -> None:
-    """The same for the files that manifests name in one or several quarantine folders; all others are not looked at."""
+    """The same for the quarantine: the files that manifests name, in whichever folder, and those of lost runs.
+
+    All others belong to other tables.
+    """
     current = {*table.manifest.quarantine}
     former = {name for one in table.record.manifests.values() for name in one.quarantine} - current
     gone: set[str] = set()
-    for place, names in by_folder(current | former).items():
+    for place, names in ({table.quarantine.path: []} | by_folder(current | former)).items():
         folder = Folder(table.spark, place)
         there = folder.names()
+        of_lost_runs = [name for name in there if (match := QUARANTINED.fullmatch(name)) and match[1] in table.given_up]
         missing = [name for name in names if f"{place}/{name}" in current and name not in there]
         aside = [name for name in missing if folder.exists(f"{FORMER_QUARANTINE}{name}{ENDING}")]
         bring_back(folder, FORMER_QUARANTINE, aside)
-        set_aside(folder, FORMER_QUARANTINE, [name for name in names if f"{place}/{name}" in former and name in there])
+        superseded = {*of_lost_runs, *(name for name in names if f"{place}/{name}" in former and name in there)}
+        set_aside(folder, FORMER_QUARANTINE, sorted(name for name in superseded if f"{place}/{name}" not in current))
         gone |= {f"{place}/{name}" for name in {*missing} - {*aside}}
     if gone:
         log.warning("%d files of the quarantine are no longer there, such as %s", len(gone), min(gone))
