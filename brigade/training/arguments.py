@@ -52,7 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
         "input_path", type=path, metavar="INPUT",
         help="landed JSON lines (converted first), their parquet, or a model's data.json: the same model once more",
     )  # fmt: skip
-    parser.add_argument("output_path", metavar="OUTPUT", help="the folder of the dated models, gs:// or local")
+    parser.add_argument(
+        "output_path", type=path, metavar="OUTPUT", help="the folder of the dated models, gs:// or local"
+    )
     parser.add_argument("--label_column", help="what to learn (default: superTag01)")
     parser.add_argument(
         "--test",
