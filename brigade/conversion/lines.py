@@ -14,9 +14,10 @@ from brigade.conversion.refusals import (
     END,
     OPTIONS,
     field_refusals,
+    first_of,
     line_refusals,
     may_be_other_type,
-    reason_and_detail,
+    read_again,
     too_large,
 )
 from brigade.conversion.schema import EVENT, fields_of, quoted
@@ -42,15 +43,16 @@ def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
     time_of = timestamp("event.eventTimestamp") if is_text else "CAST(NULL AS TIMESTAMP)"
     publish_time = timestamp("event.pubsub.publishTime")
     parsed = parsed.selectExpr("*", f"{time_of} AS eventTime", f"{publish_time} AS publishTime")
-    valid, reason, detail = judged(mark, schema, lines.sparkSession)
+    parsed = parsed.selectExpr("*", f"{read_again(marked(mark), mark, schema)} AS again")
+    parsed = parsed.selectExpr("*", f"{refusal(mark, schema, lines.sparkSession)} AS refusal")
     return parsed.selectExpr(
-        f"""struct(
+        """struct(
             monotonically_increasing_id() AS id,
             file,
             xxhash64(value) AS hash,
-            if({valid}, NULL, {reason}) AS reason,
-            if({valid}, NULL, {detail}) AS detail,
-            if({valid}, NULL, value) AS line,
+            refusal.reason AS reason,
+            refusal.detail AS detail,
+            if(refusal IS NULL, NULL, value) AS line,
             publishTime,
             event.pubsub.messageId AS messageId
         ) AS _row""",  # what a conversion keeps about each line, from parsing to the table
@@ -61,24 +63,23 @@ def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
     )
 
 
-def judged(mark: str, schema: str, spark: SparkSession) -> tuple[str, str, str]:
-    """Whether a line is surely an event of the schema; for others the reason, null if it is one all the same, and the
-    detail: three expressions.
+def refusal(mark: str, schema: str, spark: SparkSession) -> str:
+    """Why a line is not an event of the schema: an expression with `reason` and `detail`, null for an event.
 
-    Nearly all lines are valid, which is cheap to see. Only for the others the reason is computed.
+    Nearly all lines are valid, which is cheap to see. Only for the others the reasons are looked through.
     """
     utf8, unpaired, typed = is_utf8(spark), has_lone_surrogate("value"), f"event.{CORRUPT} IS NULL"
     valid = [f"event.{END} = '{mark}'", typed, utf8, f"NOT {unpaired}"]
-    refusals = line_refusals(utf8, unpaired, marked(mark), mark)
+    refusals = line_refusals(utf8, unpaired, mark)
     if schema == EVENT:
         texts = ("eventId", "doc.docId", "doc.payload")
         valid += [f"NOT {too_large()[0]}", "event.eventId <> ''", "event.doc.docId <> ''", "eventTime IS NOT NULL"]
         valid += [starts_with_printable("event.doc.payload")]
         valid += [f"NOT ({may_be_other_type(f'event.{name}')})" for name in texts]
-        refusals = [too_large(), *refusals, *field_refusals(marked(mark))]
+        refusals = [too_large(), *refusals, *field_refusals()]
     else:
         refusals += [(f"NOT ({typed})", "wrong_type", "'a field is not of its type in the schema'")]
-    return f"coalesce({' AND '.join(valid)}, false)", *reason_and_detail(refusals)
+    return f"if(coalesce({' AND '.join(valid)}, false), NULL, {first_of(refusals)})"
 
 
 def marked(mark: str) -> str:

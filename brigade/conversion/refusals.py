@@ -4,6 +4,7 @@ What is not clearly an event comes here, such as a document that begins with an 
 what is cheap to see, and only what looks wrong is parsed once more.
 """
 
+from brigade.conversion.schema import EVENT
 from brigade.events.rules import MAX_EVENT_BYTES, NOT_HELD, NOT_RFC3339, RFC3339
 
 CORRUPT, END = "_corrupt_record", "_end_of_line"
@@ -17,15 +18,25 @@ OPTIONS = {
 Refusal = tuple[str, str, str]  # an SQL condition, a reason, and an SQL expression of the detail
 
 
-def line_refusals(utf8: str, unpaired: str, text: str, mark: str) -> list[Refusal]:
+def read_again(text: str, mark: str, schema: str) -> str:
+    """The line (`text` with `mark` at its end) without the types of its fields, if these may be why it is refused.
+
+    Where it meets a field of another type, Spark goes on, even after what is not JSON, and keeps an earlier value.
+    """
+    clear = f"event.{END} = '{mark}' AND event.{CORRUPT} IS NULL"
+    fields = f"{END} STRING, {CORRUPT} STRING"
+    if schema == EVENT:
+        clear += " AND event.doc.docId IS NOT NULL AND event.doc.payload IS NOT NULL"
+        fields += ", doc STRING, pubsub STRING"
+    return f"if(coalesce({clear}, false), NULL, {parsed(text, fields)})"
+
+
+def line_refusals(utf8: str, unpaired: str, mark: str) -> list[Refusal]:
     """The refusals of a line that is not one JSON object in UTF-8.
 
-    Expressions: `utf8`; `unpaired`, whether it holds half a surrogate pair; `text`, the line with `mark` at its end.
+    Expressions: `utf8`; `unpaired`, whether it holds half a surrogate pair.
     """
-    # Where it meets a field of another type, Spark goes on, even after what is not JSON. So it reads the line once more
-    # without the fields.
-    again = parsed(text, f"{END} STRING, {CORRUPT} STRING")
-    is_json = f"event.{CORRUPT} IS NULL OR {again}.{END} <=> '{mark}' AND {again}.{CORRUPT} IS NULL"
+    is_json = f"event.{CORRUPT} IS NULL OR again.{END} <=> '{mark}' AND again.{CORRUPT} IS NULL"
     whole = f"(event.{END} <=> '{mark}' AND ({is_json}))"
     # from_json reads an array up to its end, and the array has these two elements only if the line is one JSON value.
     values = parsed(f"concat('[', value, ',\"{mark}\"]')", "ARRAY<STRING>", maxNestingDepth="1001")
@@ -38,27 +49,26 @@ def line_refusals(utf8: str, unpaired: str, text: str, mark: str) -> list[Refusa
     ]
 
 
-def field_refusals(text: str) -> list[Refusal]:
-    """The refusals of a JSON object (`text`, an expression) whose fields do not make it an event.
+def field_refusals() -> list[Refusal]:
+    """The refusals of a JSON object whose fields do not make it an event.
 
-    Of a name that occurs twice the last value counts. `event` holds the last one that is of the right type, so the
-    last one of any type is read here, as text.
+    Of a name that occurs twice the last value counts. `event` holds the last one that is of the right type, and `again`
+    the last one of any type, as text.
     """
-    doc, pubsub = (f"{parsed(text, f'{name} STRING')}.{name}" for name in ("doc", "pubsub"))
-    metadata = f"{parsed(doc, 'metadata STRING')}.metadata"
+    metadata = f"{parsed('again.doc', 'metadata STRING')}.metadata"
     tags = f"{parsed(metadata, 'otherTags STRING')}.otherTags"
-    no_object = f"event.doc IS NULL OR event.{CORRUPT} IS NOT NULL AND NOT startswith({doc}, '{{')"
+    no_object = f"event.doc IS NULL OR event.{CORRUPT} IS NOT NULL AND NOT startswith(again.doc, '{{')"
     return [
         *text_refusals("eventId", "value"),
         *text_refusals("eventTimestamp", "value"),
         is_missing("doc", "value"),
         (no_object, "wrong_type", "'doc: expected an object'"),
-        *text_refusals("doc.docId", doc),
-        *text_refusals("doc.payload", doc),
+        *text_refusals("doc.docId", "again.doc"),
+        *text_refusals("doc.payload", "again.doc"),
         *((f"event.{name} = ''", "missing_field", f"'{name} is empty'") for name in ("eventId", "doc.docId")),
         type_refusal("doc.metadata", metadata, "STRUCT<otherTags: STRING>", "an object"),
         type_refusal("doc.metadata.otherTags", tags, "ARRAY<STRUCT<tagName: STRING>>", "an array of objects"),
-        type_refusal("pubsub", pubsub, "STRUCT<messageId: STRING>", "an object"),
+        type_refusal("pubsub", "again.pubsub", "STRUCT<messageId: STRING>", "an object"),
         ("eventTime IS NULL", "bad_timestamp", timestamp_problem("event.eventTimestamp")),
         # what Python's str.strip leaves empty
         (r"NOT event.doc.payload RLIKE r'(?U)[^\s\x1c-\x1f]'", "empty_payload", "'doc.payload holds no text'"),
@@ -102,11 +112,13 @@ def parsed(text: str, schema: str, **options: str) -> str:
     return f"from_json({text}, '{schema}', map({pairs}))"
 
 
-def reason_and_detail(refusals: list[Refusal]) -> tuple[str, str]:
-    """The first refusal's reason and detail, two expressions; null if there is none."""
-    reasons = " ".join(f"WHEN {condition} THEN '{reason}'" for condition, reason, _ in refusals)
-    details = " ".join(f"WHEN {condition} THEN {detail}" for condition, _, detail in refusals)
-    return f"CASE {reasons} END", f"CASE {details} END"
+def first_of(refusals: list[Refusal]) -> str:
+    """The first refusal whose condition holds, as `reason` and `detail`; null if there is none."""
+    cases = (
+        f"WHEN {condition} THEN struct('{reason}' AS reason, {detail} AS detail)"
+        for condition, reason, detail in refusals
+    )
+    return f"CASE {' '.join(cases)} END"
 
 
 def has_other_type(column: str, path: str) -> str:

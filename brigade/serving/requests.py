@@ -163,12 +163,21 @@ def is_explained(document: dict) -> bool:
 
 
 def instance_text(where: str, instance: object) -> str:
-    """The text of an event, which landing would take too, or of {"payload": text}. Raises Refused; its message starts
-    with `where`."""
+    """The text of an event, of {"doc": {"payload": text}} or of {"payload": text}. Raises Refused; its message starts
+    with `where`.
+
+    What has an eventId is an event, and has to be one that landing would take too.
+    """
     if not isinstance(instance, dict):
         raise Refused(f"{where}: expected an object, found {json_type(instance)}")
-    if "doc" in instance or "payload" not in instance:
+    if "eventId" in instance:
         return event_text(where, instance)
+    if "doc" in instance:
+        where, instance = f"{where}.doc", instance["doc"]
+        if not isinstance(instance, dict):
+            raise Refused(f"{where}: expected an object, found {json_type(instance)}")
+    if "payload" not in instance:
+        raise Refused(f'{where}: expected the key "payload", found none')
     if not isinstance(instance["payload"], str):
         raise Refused(f"{where}.payload: expected a string, found {json_type(instance['payload'])}")
     if not instance["payload"].strip():
@@ -183,6 +192,5 @@ def event_text(where: str, event: dict) -> str:
         if len(text) > MAX_EVENT_BYTES:
             raise NotAnEvent("too_large", f"expected at most {MAX_EVENT_BYTES} bytes, found more")
     except NotAnEvent as problem:
-        expected = "an event" if "doc" in event else 'the key "payload", found none, or an event'
-        raise Refused(f"{where}: expected {expected}, found {problem}") from problem
+        raise Refused(f"{where}: expected an event, found {problem}") from problem
     return text
