@@ -1,14 +1,14 @@
 """What a label is. Training, serving's logs and the publisher ask here, so that they compare the same texts.
 
-A label is a string, a number or a boolean. A number is the text that stands for it in the JSON. Blanks at the ends do
+A label is a string, a number or a boolean. A number is its text, 1.50 the same as 1.5. Blanks at the ends do
 not count, nor does the way in which an accent is encoded. An empty label is none; so is an object or an array.
 """
 
 import json
+import math
 import unicodedata
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterable
+from decimal import Decimal
 
 EVENT_COLUMNS = ("eventSource", "eventType", "eventVersion")  # of an event's table; nearly all others are metadata
 # Characters that nobody sees, beside blanks and control characters: the soft hyphen, fillers, zero-width characters and
@@ -41,9 +41,20 @@ def label_text(value: object) -> str | None:
     """The label in a parsed JSON value; None if there is none."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return decimal_text(value) if math.isfinite(value) else None
     return clean_label(value) if isinstance(value, str) else None
+
+
+def decimal_text(value: float) -> str:
+    """The number as Java's Double.toString writes it, and so Spark when it reads a number as text."""
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        return repr(value)
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    first, *others = map(str, digits)
+    return f"{'-' * sign}{first}.{''.join(others) or '0'}E{len(others) + int(exponent)}"
 
 
 def label_value(event: dict, column: str) -> object:
@@ -56,24 +67,8 @@ def label_value(event: dict, column: str) -> object:
 
 
 def label_of(event: dict, column: str) -> str | None:
-    """The label that the event carries; None if it carries none. See `labels_of` for numbers with a fraction."""
+    """The label that the event carries; None if it carries none."""
     return label_text(label_value(event, column))
-
-
-def labels_of(events: list[dict], column: str, again: Callable[[], list[dict]]) -> list[str | None]:
-    """The labels that the events carry. `again` parses the events once more, by `with_numbers_as_text`.
-
-    1.50 and 1.5 are two labels and one parsed number, so events with such a number are parsed twice.
-    """
-    if any(isinstance(label_value(event, column), float) for event in events):
-        with suppress(RecursionError):  # Python's parser does not go as deep as orjson
-            events = again()
-    return [label_of(event, column) for event in events]
-
-
-def with_numbers_as_text(data: bytes) -> Any:
-    """The value of a JSON text, with the text of each number instead of the number."""
-    return json.loads(data, parse_float=str, parse_int=str)
 
 
 def alike(labels: Iterable[str]) -> list[list[str]]:

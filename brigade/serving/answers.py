@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from brigade.events.event import NotAnEvent, read_event
-from brigade.events.labels import labels_of, with_numbers_as_text
+from brigade.events.labels import label_of
 from brigade.events.members import with_member
 from brigade.models.store import ModelStore, NoModel, ServedModel
 from brigade.serving.logs import LogEntry
@@ -57,8 +57,7 @@ def predictions(store: ModelStore, body: bytes, headers: Mapping[str, str], entr
             prediction["explanation"] = served.model.explain(text, prediction["label"])
     entry.step("predict")
     entry.message = "predicted"
-    labels = labels_of(instances, served.manifest.label, lambda: with_numbers_as_text(body)["instances"])
-    entry.fields |= summary(found, labels)
+    entry.fields |= summary(found, [label_of(one, served.manifest.label) for one in instances])
     return {"predictions": found, "model": served.about()}
 
 
@@ -89,8 +88,7 @@ def classified(
     entry.step("publish")
     entry.message = "classified"
     entry.fields["eventId"] = event["eventId"][:MAX_ID]
-    labels = labels_of([event], served.manifest.label, lambda: [with_numbers_as_text(message.data)])
-    entry.fields |= summary([prediction], labels)
+    entry.fields |= summary([prediction], [label_of(event, served.manifest.label)])
     return {"status": "classified"}
 
 

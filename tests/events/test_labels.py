@@ -1,6 +1,5 @@
 """What a label is: strings, numbers and booleans, blanks, accents, and labels that look alike."""
 
-import json
 import unicodedata
 
 import orjson
@@ -8,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brigade.events.labels import alike, clean_label, label_of, label_text, labels_of, with_numbers_as_text
+from brigade.events.labels import alike, clean_label, label_of, label_text
 
 WILD = st.text(st.sampled_from("aA é\u0301\u00a0\u200b\ufeff\u2003\u1100\u1161[]{}\t\n\x00\u200d👩") | st.characters())
 
@@ -55,19 +54,14 @@ def test_a_label_stays_as_it_is_when_it_is_read_again(text):
     "value, label",
     [
         *[("1", "1"), ("-1", "-1"), ("true", "true"), ("false", "false"), ('"1"', "1"), ("0", "0"), ('" 1 "', "1")],
-        *[("1.5", "1.5"), ("1.50", "1.50"), ("1e3", "1e3"), ("1E+3", "1E+3"), ("-0.0", "-0.0"), ("1.0", "1.0")],
-        *[("12345678901234567890123", "12345678901234567890123"), ("0.10000000000000000001", "0.10000000000000000001")],
+        *[("1.5", "1.5"), ("1.50", "1.5"), ("1e3", "1000.0"), ("-0.0", "-0.0"), ("1.0", "1.0"), ("0.001", "0.001")],
+        *[("1e7", "1.0E7"), ("-123456789.5", "-1.234567895E8"), ("0.00012", "1.2E-4"), ("1e22", "1.0E22")],
         *[("null", None), ('""', None), ("{}", None), ("[]", None), ('["a"]', None), ('"[1]"', None), ('"[a]"', "[a]")],
     ],
 )
-def test_a_number_is_the_text_that_stands_in_the_json_and_an_object_is_no_label(value, label):
-    data = f'{{"doc": {{"metadata": {{"superTag01": {value}}}}}}}'.encode()
-    assert labels_of([orjson.loads(data)], "superTag01", lambda: [with_numbers_as_text(data)]) == [label]
-
-
-def test_a_number_in_an_event_that_is_too_deep_for_a_second_parsing_is_a_label_all_the_same():
-    data = b'{"deep": %s1%s, "doc": {"metadata": {"superTag01": 1.5}}}' % (b"[" * 1000, b"]" * 1000)
-    assert labels_of([orjson.loads(data)], "superTag01", lambda: [with_numbers_as_text(data * 100)]) == ["1.5"]
+def test_a_number_or_a_boolean_is_its_text_and_an_object_is_no_label(value, label):
+    data = f'{{"doc": {{"metadata": {{"superTag01": {value}}}}}}}'
+    assert label_of(orjson.loads(data), "superTag01") == label
 
 
 def test_a_label_is_read_from_where_the_column_of_the_table_comes_from():
@@ -83,7 +77,6 @@ def test_whatever_an_event_holds_it_has_a_label_or_none(value):
     event = value if isinstance(value, dict) else {"doc": value}
     label = label_of(event, "superTag01")
     assert label is None or label == label_text(event["doc"]["metadata"]["superTag01"])
-    assert labels_of([event], "superTag01", lambda: [with_numbers_as_text(json.dumps(event).encode())]) == [label]
 
 
 def test_labels_that_differ_by_case_width_or_blanks_alone_are_named_together():

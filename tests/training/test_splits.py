@@ -84,7 +84,7 @@ def test_beside_a_fixed_test_set_a_rare_class_is_in_train_then_in_validation(spa
 
 
 def test_more_classes_than_a_part_has_texts_share_it(spark):
-    found = tallied(spark, of_classes({f"class {number}": 2 for number in range(300)}))
+    found = tallied(spark, of_classes({f"class {number}": 2 for number in range(100, 400)}))
     assert len(found["train"]) == 300 and left_out(found) == {}
     assert (found["test"].total(), found["validation"].total()) == (60, 48)
 
