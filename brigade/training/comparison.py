@@ -127,8 +127,8 @@ def by_own_tests(champion: Champion, memory: Memory, test: Evaluation, unlearned
         unlearned,
         memory.how,
         "each on its own test documents",
-        f"{counted}, so each model's own test decides ({test.documents:,} and {documents:,} documents), for "
-        f"whose sizes {margin:g} is added to the tolerance",
+        f"{counted}, so each model's own test decides ({test.documents:,} and {documents:,} documents, so {margin:g} more "
+        "tolerance)",
         margin,
     )
 
