@@ -65,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--split",
         choices=["random", "time"],
-        help="time: the newest documents test, by eventTimestamp, not random ones (default: random)",
+        help="time: the newest documents test, by eventTimestamp (default: random)",
     )
     gate = parser.add_argument_group("the gate")
     gate.add_argument(
