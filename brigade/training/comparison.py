@@ -96,11 +96,8 @@ def what_lacks(fair: Evaluation, test: Evaluation, known: Collection[str]) -> st
     if fair.documents < MIN_DOCUMENTS:
         return f"fewer than the {MIN_DOCUMENTS} that a comparison needs"
     missing = sorted((labels_of(test) & set(known)) - labels_of(fair))
-    return (
-        f"but none of class {quoted(missing[0])}" + (f" and {len(missing) - 1} more" if missing[1:] else "")
-        if missing
-        else ""
-    )
+    more = f" and {len(missing) - 1} more" if missing[1:] else ""
+    return f"but none of class {quoted(missing[0])}{more}" if missing else ""
 
 
 def labels_of(evaluation: Evaluation) -> set[str]:
@@ -127,8 +124,8 @@ def by_own_tests(champion: Champion, memory: Memory, test: Evaluation, unlearned
         unlearned,
         memory.how,
         "each on its own test documents",
-        f"{counted}, so each model's own test decides ({test.documents:,} and {documents:,} documents), for "
-        f"whose sizes {margin:g} is added to the tolerance",
+        f"{counted}, so each model's own test decides ({test.documents:,} and {documents:,} documents, so "
+        f"{margin:g} more tolerance)",
         margin,
     )
 
@@ -137,9 +134,11 @@ def variance(classes: Mapping[str, dict]) -> float:
     """About the variance of a macro-F1: each class's F1 taken for a share of its documents.
 
     The shares are drawn towards one half by two documents (Agresti and Coull 1998), so that a class with few documents
-    never counts as certain. classes: see `per_class`.
+    never counts as certain. classes: see `per_class`. Raises ValueError if none has documents.
     """
     parts = [(float(one["f1"]), int(one["documents"])) for one in classes.values() if one["documents"]]
+    if not parts:
+        raise ValueError("expected classes with documents, found none")
     shares = np.array([(f1 * count + 1) / (count + 2) for f1, count in parts])
     counts = np.array([count + 2 for _, count in parts])
     return float((shares * (1 - shares) / counts).sum() / len(parts) ** 2)

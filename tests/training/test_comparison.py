@@ -58,7 +58,16 @@ def test_the_uncertainty_of_macro_f1_is_about_that_of_repeated_tests():
     assert variance(classes | {"untested": {"f1": 0.0, "documents": 0}}) == variance(classes)
 
 
-@pytest.mark.parametrize("metrics", [{}, {"test": {}}, {"test": []}, {"test": {"macroF1": 0.1, "documents": "many"}}])
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {},
+        {"test": {}},
+        {"test": []},
+        {"test": {"macroF1": 0.1, "documents": "many"}},
+        {"test": {"macroF1": 0.1, "documents": 9, "classes": {}}},
+    ],
+)
 def test_without_figures_of_the_champions_test_it_stays_unless_by_force(metrics):
     champion = Champion("m", tiny_model(), "", {}, metrics)
     test = evaluation(a=5)
