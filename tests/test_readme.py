@@ -93,7 +93,9 @@ def help_of(script: str, capsys) -> str:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_documents_is_understood_by_its_program(command, capsys, tmp_path):
     script, arguments = script_and_arguments(command)
-    for pattern, value in (*PLACEHOLDERS, (r"=FOLDER$", f"={tmp_path}")):
+    published = tmp_path / "published.jsonl"
+    published.write_text('{"published": 1}\n')
+    for pattern, value in (*PLACEHOLDERS, (r"=FOLDER$", f"={tmp_path}"), (r"=published.jsonl$", f"={published}")):
         arguments = [re.sub(pattern, value, argument) for argument in arguments]
     if (parse := parser_of(script)) is None:
         known = help_of(script, capsys)

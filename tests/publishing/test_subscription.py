@@ -128,8 +128,8 @@ def acknowledge(dead, *flags):
 
 def test_letters_of_a_reason_are_acknowledged_and_nothing_is_published(dead):
     dead.put(b"", reason="too_large", detail="d", originalMessageId="1")
-    dead.put(b"x" * 5_000_000, reason="too_large", detail="d", originalMessageId="2")
-    dead.put(b"x" * 5_000_000, reason="too_large", detail="d", originalMessageId="3", replayOf="2")
+    dead.put(b"x" * 5_000, reason="too_large", detail="d", originalMessageId="2")
+    dead.put(b"x" * 5_000, reason="too_large", detail="d", originalMessageId="3", replayOf="2")
     dead.put(b"full", reason="too_large", **{f"attribute{number}": "v" for number in range(99)})
     dead.put(EVENT, reason="bad_timestamp", detail="d", originalMessageId="4")
     dead.put(EVENT, **FORWARDED)  # given up by Pub/Sub, for no reason
