@@ -177,7 +177,29 @@ def open_to_read(uri: str) -> BinaryIO:
     """Opens a file. What is packed in a `.gz` is unpacked. Raises FileNotFoundError or google's NotFound."""
     uri = local_path(uri)
     stream = cast(BinaryIO, blob(uri).open("rb", chunk_size=1 << 20) if uri.startswith("gs://") else io.FileIO(uri))
-    return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=stream) if uri.endswith(".gz") else stream))
+    return cast(BinaryIO, io.BufferedReader(Unpacked(stream) if uri.endswith(".gz") else stream))
+
+
+class Unpacked(io.RawIOBase):
+    """The content of a gzip file. Of one that is cut off it gives all that there is before it raises EOFError.
+
+    GzipFile alone loses what it has unpacked of its last block, 8 kB until Python 3.13 and 128 kB from then on.
+    """
+
+    def __init__(self, stream: BinaryIO):
+        self.file = gzip.GzipFile(fileobj=stream)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = self.file.read1(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
 
 
 def write_whole(uri: str, content: BinaryIO) -> None:

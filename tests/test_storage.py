@@ -1,15 +1,21 @@
 """What a path means: which spellings name one place, and which places lie in one another."""
 
+import gzip
+import io
 import os
+import zlib
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brigade import storage
 from brigade.errors import WrongInput
-from brigade.storage import check_apart, folder_at, lies_in, list_files, resolved, sibling
+from brigade.storage import check_apart, folder_at, lies_in, list_files, open_to_read, resolved, sibling
 
+BUFFERED = io.BufferedReader
 STEPS = st.lists(st.sampled_from(["a", "b", "in[1]", "..", ".", "", "a b", "é*", "%2e"]), max_size=6)
 
 
@@ -106,3 +112,18 @@ def test_a_file_uri_is_a_local_path_to_every_operation(here):
     (here / "a" / "x.json").write_text("{}")
     assert [name for name, _ in list_files(f"file://{here}/a")] == [f"{here}/a/x.json"]
     assert list(folder_at(f"file:{here}/a").files()) == ["x.json"] == [one for one in os.listdir("a") if one != "b"]
+
+
+@pytest.mark.parametrize("size", [8192, 131072], ids=["buffers until Python 3.13", "from 3.14 on"])
+def test_of_a_gzip_file_that_is_cut_off_all_that_is_there_is_read(tmp_path, monkeypatch, size):
+    lines = [f"{number} {os.urandom(20).hex()}\n".encode() for number in range(3000)]
+    packed = gzip.compress(b"".join(lines))
+    for cut in (len(packed) // 2, len(packed) - 2000, len(packed) - 1):
+        (tmp_path / "cut.gz").write_bytes(packed[:cut])
+        there = zlib.decompressobj(31).decompress(packed[:cut])
+        monkeypatch.setattr(storage.io, "BufferedReader", partial(BUFFERED, buffer_size=size))
+        read = []
+        with open_to_read(str(tmp_path / "cut.gz")) as stream, pytest.raises(EOFError):
+            for line in stream:
+                read.append(line)
+        assert b"".join(read) == there[: there.rfind(b"\n") + 1]
