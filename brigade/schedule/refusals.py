@@ -1,13 +1,12 @@
 """What Google's services say instead of doing what they are asked, in one line: what was asked, why not, what to do."""
 
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError, TransportError
-from requests.exceptions import ConnectionError as NoConnection
-from requests.exceptions import Timeout
 
 from brigade.errors import CannotGoOn, one_line
 
@@ -15,12 +14,8 @@ UNREACHABLE = (
     exceptions.ServiceUnavailable,
     exceptions.GatewayTimeout,  # DEADLINE_EXCEEDED too
     exceptions.RetryError,
-    TransportError,
-    NoConnection,
-    Timeout,
-    ConnectionError,
-    TimeoutError,
 )
+NO_CONNECTION = (ConnectionError, TimeoutError, socket.gaierror)  # at the bottom of what HTTP's library raises
 REQUEST = re.compile(r"^[A-Z]+ https?://\S+: ")  # REST's errors begin with it
 
 
@@ -41,14 +36,20 @@ def asking(service: str, name: str, hint: str) -> Iterator[None]:
     except (exceptions.Forbidden, exceptions.Unauthorized) as error:
         may = "SECURITY.md says who may do what"
         raise Refusal(f"{service} does not let this account use {name}: {reason(error)}; {may}") from error
-    except UNREACHABLE as error:
-        look = "look at the network, and on one machine whether `make up` runs"
-        raise Refusal(f"{service} cannot be reached for {name}: {reason(error)}; {look}") from error
     except GoogleAuthError as error:
+        if isinstance(error, TransportError):
+            raise unreachable(service, name, error) from error
         login = "gcloud auth application-default login"
         raise Refusal(f"{service} knows no credentials of this account: {reason(error)}; {login}") from error
     except (exceptions.GoogleAPIError, OSError) as error:
+        if isinstance(error, UNREACHABLE) or isinstance(innermost(error), NO_CONNECTION):
+            raise unreachable(service, name, error) from error
         raise Refusal(f"{service}, {name}: {type(error).__name__}: {reason(error)}") from error
+
+
+def unreachable(service: str, name: str, error: Exception) -> Refusal:
+    look = "look at the network, and on one machine whether `make up` runs"
+    return Refusal(f"{service} cannot be reached for {name}: {reason(error)}; {look}")
 
 
 def reason(error: BaseException) -> str:
@@ -57,8 +58,11 @@ def reason(error: BaseException) -> str:
         return reason(error.cause)
     if isinstance(error, exceptions.GoogleAPICallError):
         return REQUEST.sub("", one_line(error.message))
-    while isinstance(error, OSError) and (inner := error.__cause__ or error.__context__):
+    return one_line(innermost(error))[:150]
+
+
+def innermost(error: BaseException) -> BaseException:
+    """The error that the others were raised for."""
+    while inner := error.__cause__ or error.__context__:
         error = inner
-    while (inner := error.__cause__ or error.__context__) and not isinstance(error, OSError):
-        error = inner
-    return one_line(error)[:150]
+    return error

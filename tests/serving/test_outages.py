@@ -46,9 +46,9 @@ def test_broken_messages_do_not_end_the_lack_of_a_model(unserved, outages, entri
 
 
 def test_a_second_lack_has_lines_of_its_own(unserved, tmp_path, outages):
-    for _ in range(2):
+    for number in range(2):
         unserved.push(having())
-        write_model(tmp_path, OLD)
+        write_model(tmp_path, OLD, run_id=f"run-{number}")
         unserved.client.store.next_look = 0.0
         unserved.push(having())
         unserved.client.store.served = None
