@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 
@@ -40,9 +41,10 @@ def open_session(name: str) -> SparkSession:
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("WARN")  # at INFO a program's own lines drown
-    levels = session._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
+    java: Any = session._jvm
+    log4j = java.org.apache.logging.log4j
     for name, level in LOGGERS.items():
-        levels.core.config.Configurator.setLevel(name, levels.Level.valueOf(level))
+        log4j.core.config.Configurator.setLevel(name, log4j.Level.valueOf(level))
     logging.getLogger("py4j").setLevel(logging.WARNING)
     logging.getLogger("SQLQueryContextLogger").disabled = True  # of PySpark, for the same reason
     return session
@@ -135,12 +137,14 @@ def tried(spark: SparkSession, column: Column) -> Column:
 
     SQL has this for single functions only, such as try_cast and try_divide. Spark makes those of the same expression.
     """
-    java = spark._jvm.org.apache.spark.sql  # type: ignore[union-attr]
-    attempt = java.catalyst.expressions.TryEval
+    java: Any = spark._jvm
+    untyped: Any = column  # PySpark's types do not know the Java object
+    sql = java.org.apache.spark.sql
+    attempt = sql.catalyst.expressions.TryEval
     if spark.version.startswith("3."):
-        return Column(java.Column(attempt(column._jc.expr())))  # type: ignore[operator]
-    columns = java.classic.ExpressionUtils
-    return Column(columns.column(attempt(columns.expression(column._jc))))
+        return Column(sql.Column(attempt(untyped._jc.expr())))
+    columns = sql.classic.ExpressionUtils
+    return Column(columns.column(attempt(columns.expression(untyped._jc))))
 
 
 def after_select(spark: SparkSession, query: str) -> int | None:
@@ -148,9 +152,9 @@ def after_select(spark: SparkSession, query: str) -> int | None:
 
     Spark's own lexer reads the query: it knows what is a comment, a literal or a hint.
     """
-    java = spark._jvm
-    parser = java.org.apache.spark.sql.catalyst.parser  # type: ignore[union-attr]
-    text = java.org.antlr.v4.runtime.CharStreams.fromString(query)  # type: ignore[union-attr]
+    java: Any = spark._jvm
+    parser = java.org.apache.spark.sql.catalyst.parser
+    text = java.org.antlr.v4.runtime.CharStreams.fromString(query)
     lexer = parser.SqlBaseLexer(parser.UpperCaseCharStream(text))
     lexer.removeErrorListeners()  # they print; the parser says the same better
 

@@ -5,7 +5,7 @@ EVENT and QUERY convert this project's documents. Other documents have a schema 
 
 import hashlib
 import json
-from typing import cast
+from typing import Any
 
 from pyspark.errors import ParseException
 from pyspark.sql import SparkSession
@@ -62,11 +62,10 @@ def fields_of(spark: SparkSession, schema: str) -> StructType:
         if name.lower() in known:
             raise SchemaError(f"expected each field once, and none named {', '.join(ADDED)}; found {name}")
         known.append(name.lower())
-    landing = parsed(spark, LANDING)["pubsub"]
     if "pubsub" not in known:
-        return fields.add(landing)
+        return fields.add(parsed(spark, LANDING)["pubsub"])
     own = next(field.dataType for field in fields if field.name.lower() == "pubsub")
-    if not isinstance(own, StructType) or not {*cast(StructType, landing.dataType).names} <= {*own.names}:
+    if not isinstance(own, StructType) or not {"messageId", "publishTime"} <= {*own.names}:
         raise SchemaError(f"expected {LANDING}, found pubsub {own.simpleString()}")
     return fields
 
@@ -75,8 +74,9 @@ def parsed(spark: SparkSession, schema: str) -> StructType:
     """The fields of a schema in Spark's DDL. Raises SchemaError if it is none."""
     if not schema.strip():
         raise SchemaError("expected fields as Spark's DDL, such as number STRING, total DOUBLE; found nothing")
+    java: Any = spark._jvm
     try:
-        fields = spark._jvm.org.apache.spark.sql.types.StructType.fromDDL(schema)  # type: ignore[union-attr]
+        fields = java.org.apache.spark.sql.types.StructType.fromDDL(schema)
     except ParseException as error:
         raise SchemaError(spark_says(error)) from None
     return StructType.fromJson(json.loads(fields.json()))

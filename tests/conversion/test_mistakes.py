@@ -103,7 +103,7 @@ def test_a_schema_that_is_none_is_named_with_its_line(table, capsys, fields, wor
         "number STRING -- the id",
         "number STRING, doc STRUCT<pubsub STRING>",
         "number STRING, eventTimestamp TIMESTAMP",
-        "number STRING COMMENT 'it''s, pubsub STRING', `a.b``c` INT",
+        "number STRING COMMENT 'a, pubsub STRING', `a.b``c` INT",
         "number STRING NOT NULL, pubsub STRUCT<messageId: STRING, publishTime: STRING, more: INT>",
     ],
 )
