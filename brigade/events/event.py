@@ -108,10 +108,10 @@ def is_timestamp(text: str) -> bool:
 
 def timestamp_problem(text: str) -> str:
     """What is wrong with a text that is no timestamp: it is not RFC 3339, or RFC 3339 that Spark cannot hold."""
-    match = TIME.fullmatch(text)
+    if not TIME.fullmatch(text):
+        return NOT_RFC3339
     try:
-        year, month, day = map(int, text[:10].split("-") if match else ())
-        date(year or 4, month, day)  # the year 0 has a February 29, and Python has no year 0
+        date(int(text[:4]) or 4, int(text[5:7]), int(text[8:10]))  # the year 0 is a leap year, and Python has none
     except ValueError:
         return NOT_RFC3339
     return next(told for pattern, told in NOT_HELD.items() if re.search(pattern, text))
