@@ -50,7 +50,11 @@ class Outcome:
             "champion": self.champion.about() if self.champion else None,
             "chosen": self.chosen,
             "candidates": [one.about() for one in trials],
-            "validation": {"accuracy": round(validation.accuracy, 4), "macroF1": round(macro_f1(validation), 4)},
+            "validation": {
+                "accuracy": round(validation.accuracy, 4),
+                "macroF1": round(macro_f1(validation), 4),
+                "documents": validation.documents,
+            },
             "documents": documents | self.parts.counts,
         }
 
