@@ -59,7 +59,11 @@ def project(spark, folder: str, test: str | None = None, **options) -> dict:
 
 def projects(spark, folders: list[tuple[str, str]]) -> list[dict]:
     """Trains on each (folder, test part), one after the other."""
-    return [project(spark, folder, test) for folder, test in folders]
+    runs = []
+    for number, (folder, test) in enumerate(folders, 1):
+        runs.append(run := project(spark, folder, test))
+        say(f"{number} of {len(folders)}: " + ", ".join(f"{name} {value}" for name, value in run.items()))
+    return runs
 
 
 def spark_ml(spark, folder: str, test: str) -> dict:

@@ -27,7 +27,7 @@ from brigade.training.options import Options, Settings
 
 log = logging.getLogger("train_ml_model")
 
-ALPHAS = (1e-4, 0.1), (1e-5, 0.01)  # the values of alpha that are tried: at least, and divided by the documents
+ALPHAS = (1e-4, 0.1), (1e-4, 1.0), (1e-5, 0.01)  # the values of alpha: at least, and divided by the documents
 TRIAL_ROUNDS, ROUNDS, LAST_ROUNDS = 1, 2, 1  # of a candidate, of the best one, and of that with all documents
 FEW_DOCUMENTS, MAX_ROUNDS = 5000, 40  # fewer documents are gone through more often, at most so often
 MAX_ROUNDS_OF_FEW = 12  # in cross-validation

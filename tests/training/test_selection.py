@@ -21,15 +21,15 @@ def test_fewer_documents_are_gone_through_more_often():
 
 def test_regularisation_falls_with_the_documents_without_a_step():
     alphas = {count: choices(count)["alpha"] for count in (20, 100, 999, 1000, 10_000, 10**7)}
-    assert alphas[10_000] == alphas[10**7] == (1e-4, 1e-5)
-    assert alphas[20] == pytest.approx((5e-3, 5e-4))
+    assert set(alphas[10_000]) == set(alphas[10**7]) == {1e-4, 1e-5}
+    assert alphas[20] == pytest.approx((5e-3, 5e-2, 5e-4))
     assert alphas[999] == pytest.approx(alphas[1000], rel=0.002)
 
 
 def test_the_candidate_that_does_best_on_the_validation_documents_is_taken(runs, second):
     figures = contents(second["folder"], "metrics.json")
     tried = {(one["alpha"], one["ngrams"]): one["accuracy"] for one in figures["candidates"]}
-    assert len(tried) == len(figures["candidates"]) == 3
+    assert len(tried) == len(figures["candidates"]) == 4
     assert {(alpha, 2) for alpha in choices(figures["documents"]["trained"])["alpha"]} < set(tried)
     assert figures["validation"]["documents"] == figures["documents"]["trained"]  # by cross-validation
     best = figures["chosen"]["alpha"], figures["chosen"]["ngrams"]
