@@ -133,8 +133,9 @@ bench-convert: setup ## conversion: next to plain Spark and polars, 20,000 small
 	@$(PY) -m benchmarks.conversion growth
 	@$(PY) -m benchmarks.conversion incremental
 
-bench-train: setup ## training: published splits, next to scikit-learn and spark.ml, growth, partitions; DATA=FOLDER
+bench-train: setup ## training: published splits, few documents, next to scikit-learn and spark.ml, growth; DATA=FOLDER
 	@$(PY) -m benchmarks.training accuracy --data='$(DATA)'
+	@$(PY) -m benchmarks.training small --data='$(DATA)'
 	@$(PY) -m benchmarks.training time --data='$(DATA)'
 	@$(PY) -m benchmarks.training partitions --data='$(DATA)'
 	@$(PY) -m benchmarks.training growth --data='$(DATA)'

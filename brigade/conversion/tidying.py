@@ -189,7 +189,8 @@ def tidy_quarantine(table: Table) -> None:
     current = {*table.manifest.quarantine}
     former = {name for one in table.record.manifests.values() for name in one.quarantine} - current
     gone: set[str] = set()
-    for place, names in ({table.quarantine.path: []} | by_folder(current | former)).items():
+    empty: dict[str, list[str]] = {table.quarantine.path: []}
+    for place, names in (empty | by_folder(current | former)).items():
         folder = Folder(table.spark, place)
         there = folder.names()
         of_lost_runs = [name for name in there if (match := QUARANTINED.fullmatch(name)) and match[1] in table.given_up]

@@ -84,13 +84,21 @@ def evaluate_rows(rows: Iterable, model: DocumentModel) -> Iterator[Evaluation]:
 
 
 def evaluate_matrices(matrices: Iterable[Matrix], model: DocumentModel) -> Iterator[Evaluation]:
-    """Evaluates a model on the matrices of one partition; counts the pairs alone, which is all that selection needs."""
+    """Evaluates a model on the matrices of one partition, see `evaluate_scores`."""
     found = Evaluation()
     for matrix in matrices:
-        guesses = scores_of(matrix, model).argmax(axis=1)
-        for label, predicted in zip(matrix.classes.tolist(), guesses.tolist(), strict=True):
-            found.pairs[model.classes[label], model.classes[predicted]] += 1
+        found += evaluate_scores(scores_of(matrix, model), matrix.classes, model.classes)
     yield found
+
+
+def evaluate_scores(scores: np.ndarray, classes: np.ndarray, names: list[str]) -> Evaluation:
+    """The evaluation of scores [n, C] of documents of these classes [n]: the pairs alone, all that selection needs.
+
+    names: of the C classes.
+    """
+    guesses = scores.argmax(axis=1).tolist()
+    pairs = zip(classes.tolist(), guesses, strict=True)
+    return Evaluation(Counter((names[label], names[guess]) for label, guess in pairs))
 
 
 def majority(evaluation: Evaluation, trained: dict[str, int]) -> Evaluation:

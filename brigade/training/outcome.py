@@ -54,7 +54,11 @@ class Outcome:
             "comparison": self.comparison.about() if self.comparison else None,
             "chosen": self.chosen,
             "candidates": [one.about() for one in trials],
-            "validation": {"accuracy": round(validation.accuracy, 4), "macroF1": round(macro_f1(validation), 4)},
+            "validation": {
+                "accuracy": round(validation.accuracy, 4),
+                "macroF1": round(macro_f1(validation), 4),
+                "documents": validation.documents,
+            },
             "documents": documents | self.parts.counts,
             "leftOut": dict(self.parts.left_out.most_common()),
             "alike": self.parts.alike,
