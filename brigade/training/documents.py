@@ -165,13 +165,13 @@ def check_enough(parts: dict[str, Counter], total: int, label_column: str) -> No
     if labels.total() < MIN_DOCUMENTS:
         raise TrainingError(f"expected at least {MIN_DOCUMENTS} labelled documents, found {labels.total()}")
     few = f"expected several documents of a class, found hardly any in {label_column}; is it an id?"
-    for name in ("train", "validation", "test"):
+    for name, use in {"train": "train", "validation": "validate", "test": "test"}.items():
         if not parts.get(name) and len(labels) > labels.total() / 2:
             raise TrainingError(few)
         if not parts.get(name):
             raise TrainingError(
-                f"expected documents to {name} with, found none among {total}: those with the same words share a part; "
-                "are they all the same, or are the texts empty?"
+                f"expected documents to {use} with, found none among {total}: those with the same words share a part; "
+                "are they all the same? are the texts empty?"
             )
     if len(parts["train"]) < 2:
         raise TrainingError(
