@@ -283,7 +283,7 @@ def test_the_alarms_are_terraform_s():
 
 
 def test_the_reasons_of_dead_letters_are_the_codes():
-    code = (ROOT / "brigade" / "events" / "event.py").read_text("utf-8")
+    code = "".join((ROOT / "brigade" / "events" / name).read_text("utf-8") for name in ("event.py", "json_text.py"))
     written = set(re.findall(r"^\| `(\w+)` \|", section("docs/landing.md", "What lands"), re.M))
     assert written == set(re.findall(r'NotAnEvent\(\s*"(\w+)"', code))
 

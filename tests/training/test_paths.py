@@ -16,8 +16,8 @@ def test_input_test_set_and_data_json_are_those_that_are_named(spark, tmp_path):
     def ids(sources: Sources) -> list[list[str]]:
         return [sorted(row.eventId for row in one.events.collect()) for one in (sources.learned, sources.held_out)]
 
-    first = read_sources(spark, f"{odd}/landed", f"{odd}/test", f"{odd}/parquet")
+    first = read_sources(spark, f"{odd}/landed", f"{odd}/models", f"{odd}/test", f"{odd}/parquet")
     assert ids(first) == [["l0", "l1", "l2"], ["t1"]]
     (odd / "data.json").write_text(json.dumps(first.version(spark, Options())), "utf-8")
-    assert ids(read_sources(spark, f"{odd}/data.json", None, None)) == ids(first)
-    assert ids(read_sources(spark, f"{odd}/parquet", f"{odd}/parquet_test", None)) == ids(first)
+    assert ids(read_sources(spark, f"{odd}/data.json", f"{odd}/models", None, None)) == ids(first)
+    assert ids(read_sources(spark, f"{odd}/parquet", f"{odd}/models", f"{odd}/parquet_test", None)) == ids(first)
