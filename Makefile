@@ -13,6 +13,8 @@ SEED ?= 1
 DATA ?= data
 # `make up EMPTY=1`: without topics, buckets and functions, for the tutorial's commands, which create them
 EMPTY ?=
+# `make up KEEP=1`: goes on with the buckets that an earlier `make up` left
+KEEP ?=
 # Where `make bench-serve` keeps the models that it trains
 MODELS ?= .local/bench-models
 
@@ -101,8 +103,8 @@ format: setup ## formats the code
 package: setup ## builds build/: brigade.zip for Spark, and the folders of the functions to deploy
 	@$(PY) -m local.package
 
-up: setup ## starts the local cloud and leaves it running: eval "$(make -s up)" sets the variables that find it; EMPTY=1 creates nothing
-	@$(PY) -m local.services up $(if $(EMPTY),--empty)
+up: setup ## starts the local cloud and leaves it running: eval "$(make -s up)" sets the variables that find it; EMPTY=1 creates nothing, KEEP=1 goes on with the former buckets
+	@$(PY) -m local.services up $(if $(EMPTY),--empty) $(if $(KEEP),--keep)
 
 down: ## ends what `make up` started
 	@$(PY) -m local.services down
@@ -110,9 +112,9 @@ down: ## ends what `make up` started
 tutorial: need-gcloud setup ## runs the commands of docs/by_hand.md here and writes docs/tutorial.md
 	@exec $(PY) -m local.tutorial
 
-reconcile: setup ## compares what a folder holds with what was published: INPUT=URI PUBLISHED=N, dead letters in DEAD_LETTERS=URI
+reconcile: setup ## compares what a folder holds with what was published: INPUT=URI PUBLISHED=N, dead letters in DEAD_LETTERS=URI; WAIT=SECONDS
 	@$(PY) -m local.reconcile --output_path='$(INPUT)' $(if $(DEAD_LETTERS),--dead_letter_path='$(DEAD_LETTERS)') \
-		$(if $(PUBLISHED),--published='$(PUBLISHED)')
+		$(if $(PUBLISHED),--published='$(PUBLISHED)') $(if $(WAIT),--wait='$(WAIT)')
 
 bench: bench-pubsub bench-landing bench-convert bench-train bench-serve ## measures all that is claimed about speed
 
@@ -131,8 +133,9 @@ bench-convert: setup ## conversion: next to plain Spark and polars, 20,000 small
 	@$(PY) -m benchmarks.conversion growth
 	@$(PY) -m benchmarks.conversion incremental
 
-bench-train: setup ## training: published splits, next to scikit-learn and spark.ml, growth, partitions; DATA=FOLDER
+bench-train: setup ## training: published splits, few documents, next to scikit-learn and spark.ml, growth; DATA=FOLDER
 	@$(PY) -m benchmarks.training accuracy --data='$(DATA)'
+	@$(PY) -m benchmarks.training small --data='$(DATA)'
 	@$(PY) -m benchmarks.training time --data='$(DATA)'
 	@$(PY) -m benchmarks.training partitions --data='$(DATA)'
 	@$(PY) -m benchmarks.training growth --data='$(DATA)'

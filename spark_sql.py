@@ -15,11 +15,14 @@ import argparse
 import sys
 import time
 
-from brigade.cli import log_to_stderr, print_error, print_summary
+from brigade import cli
+from brigade.causes import told
+from brigade.conversion.errors import QueryError, SchemaError
 from brigade.conversion.run import json_into_parquet
 from brigade.conversion.schema import EVENT, QUERY
-from brigade.errors import BrigadeError
+from brigade.errors import BrigadeError, WrongInput
 from brigade.spark import open_session
+from brigade.storage import open_to_read, write_text
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -34,58 +37,69 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("input_path", metavar="INPUT", help="a folder of JSON lines, gs:// or local")
-    parser.add_argument("output_path", metavar="OUTPUT", help="where the parquet goes")
+    parser.add_argument("input_path", metavar="INPUT", type=cli.path, help="a folder of JSON lines, gs:// or local")
+    parser.add_argument("output_path", metavar="OUTPUT", type=cli.path, help="where the parquet goes")
     parser.add_argument(
         "--quarantine_path",
+        type=cli.path,
         metavar="PATH",
         help="where lines that are not events go (default: quarantine beside the output)",
     )
     parser.add_argument(
         "--sql",
+        type=cli.path,
         metavar="FILE",
         help="a query of your own, SELECT … FROM events, that yields at least eventId and dt",
     )
     parser.add_argument(
         "--schema",
+        type=cli.path,
         metavar="FILE",
         help="the fields of your own documents, as Spark's DDL: number STRING, total DOUBLE, …",
     )
     parser.add_argument(
         "--full", action="store_true", help="start over: convert all files again and replace what OUTPUT holds"
     )
+    cli.add_summary(parser)
     return parser.parse_args(argv)
 
 
 def read_text(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
-        return file.read()
+    """The text of a file. Raises WrongInput if it is not there, or no text."""
+    with told(WrongInput), open_to_read(path) as file:
+        data = file.read()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise WrongInput(f"{path}: expected text in UTF-8, found another byte at {error.start}") from None
 
 
 def main(argv: list[str] | None = None) -> int:
-    log_to_stderr()
+    cli.log_to_stderr()
     arguments = parse_arguments(argv)
     started = time.time()
     try:
         query = read_text(arguments.sql) if arguments.sql else QUERY
         schema = read_text(arguments.schema) if arguments.schema else EVENT
-    except (OSError, UnicodeDecodeError) as error:
-        print_error("spark_sql.py", f"--sql and --schema expect text files: {error}")
-        return 2
-    try:
-        summary = json_into_parquet(
-            open_session("brigade-convert"),
-            arguments.input_path,
-            arguments.output_path,
-            arguments.quarantine_path,
-            query=query,
-            schema=schema,
-            full=arguments.full,
-        )
+        with told():
+            summary = json_into_parquet(
+                open_session("brigade-convert"),
+                arguments.input_path,
+                arguments.output_path,
+                arguments.quarantine_path,
+                query=query,
+                schema=schema,
+                full=arguments.full,
+            )
+            summary |= {"seconds": round(time.time() - started, 1)}
+            cli.print_summary(summary)
+            if arguments.summary:
+                write_text(arguments.summary, cli.summary_line(summary))
     except BrigadeError as problem:
-        print_error("spark_sql.py", problem)
+        texts: dict[type, str | None] = {QueryError: arguments.sql, SchemaError: arguments.schema}
+        file = texts.get(type(problem))
+        cli.print_error("spark_sql.py", f"{file}: {problem}" if file else problem)
         return problem.status
-    print_summary(summary | {"seconds": round(time.time() - started, 1)})
     return 0
 
 

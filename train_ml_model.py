@@ -3,7 +3,7 @@
 What enters: landed JSON, which is converted first, or the parquet that was made of it. What leaves:
 `<OUTPUT>/doc-classification-model-YYYY-MM-DD/` with a manifest and the run's files below `runs/<run id>/`: weights,
 description, metrics, the data's version, golden documents and a report. The model is promoted if it is about as good as
-the model that serves now, or better, on the same held-out documents.
+the model that serves now, or better, on held-out documents that neither has learned.
 
     documents ─► parts ─► blocks of counted features, cached ─► candidates ─► the best one, on all but the test part
                                                                           ─► test ─► gate ─► model, report
@@ -20,36 +20,42 @@ import sys
 import time
 from dataclasses import fields
 
-from brigade.cli import log_to_stderr, print_error, print_summary
+from brigade import cli
+from brigade.causes import told
 from brigade.errors import BrigadeError
 from brigade.spark import open_session
+from brigade.storage import write_text
 from brigade.training.arguments import parse_arguments
 from brigade.training.options import Options
 from brigade.training.run import train
 
 
 def main(argv: list[str] | None = None) -> int:
-    log_to_stderr()
+    cli.log_to_stderr()
     logging.getLogger("py4j").setLevel(logging.WARNING)
     arguments = parse_arguments(argv)
     started = time.time()
     given = {one.name: getattr(arguments, one.name) for one in fields(Options)}
     try:
-        summary = train(
-            open_session("brigade-train"),
-            arguments.input_path,
-            arguments.output_path,
-            test_path=arguments.test,
-            day=arguments.date,
-            parquet_path=arguments.parquet_path,
-            tolerance=arguments.tolerance,
-            force=arguments.force,
-            **{name: value for name, value in given.items() if value is not None},
-        )
+        with told():
+            summary = train(
+                open_session("brigade-train"),
+                arguments.input_path,
+                arguments.output_path,
+                test_path=arguments.test,
+                day=arguments.date,
+                parquet_path=arguments.parquet_path,
+                tolerance=arguments.tolerance,
+                force=arguments.force,
+                **{name: value for name, value in given.items() if value is not None},
+            )
+            summary |= {"seconds": round(time.time() - started, 1)}
+            cli.print_summary(summary)
+            if arguments.summary:
+                write_text(arguments.summary, cli.summary_line(summary))
     except BrigadeError as problem:
-        print_error("train_ml_model.py", problem)
+        cli.print_error("train_ml_model.py", problem)
         return problem.status
-    print_summary(summary | {"seconds": round(time.time() - started, 1)})
     return 0
 
 

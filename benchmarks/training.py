@@ -4,16 +4,17 @@
     python -m benchmarks.training time --data=FOLDER         20 Newsgroups, next to scikit-learn and to spark.ml
     python -m benchmarks.training growth --data=FOLDER       10,000, 100,000 and 1,000,000 documents; Linux
     python -m benchmarks.training partitions --data=FOLDER   the same accuracy from 1, 2, 8 and 32 partitions
+    python -m benchmarks.training small --data=FOLDER        10 to 4,000 documents, next to scikit-learn
 
 FOLDER holds the public data sets as CSV files with a header: 20newsgroups/20ng_{train,test}.csv (id,label,text),
 reuters_r8/r8_{train,test}.csv (newid,label,title,body), ag_news/train_subset_balanced.csv and test_text.csv
-(label,text). A table for people on standard error, one line of JSON on standard output. Exit status 1 when a target is
-missed. Other work on the machine shows in the seconds: run it when there is none.
+(label,text), sms_spam/sms_spam.csv (label,text). A table for people on standard error, one line of JSON on standard
+output. Exit status 1 when a target is missed. Other work on the machine shows in the seconds: run it when there is
+none.
 """
 
 import argparse
 import contextlib
-import csv
 import itertools
 import json
 import random
@@ -23,45 +24,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import sessions
+from benchmarks import sessions, training_small
 from benchmarks.sessions import concluded, peak_mib, say
+from benchmarks.training_data import SETS, documents, write_parquet
 
-SETS = {
-    "20ng": ("20newsgroups/20ng_train.csv", "20newsgroups/20ng_test.csv", ("text",)),
-    "r8": ("reuters_r8/r8_train.csv", "reuters_r8/r8_test.csv", ("title", "body")),
-    "ag": ("ag_news/train_subset_balanced.csv", "ag_news/test_text.csv", ("text",)),
-}
 PUBLISHED = {"20ng": 0.8634, "r8": 0.9707}  # Text GCN: Yao, Mao, Luo, AAAI 2019, table 2
 MOST_CALIBRATION_ERROR = 0.03
-
-
-def documents(folder: str, name: str, part: int) -> list[tuple[str, str]]:
-    """(label, text) of a data set's training (0) or test part (1)."""
-    csv.field_size_limit(1 << 30)
-    *paths, columns = SETS[name]
-    with open(Path(folder, paths[part]), encoding="utf-8", newline="") as file:
-        return [(row["label"], " ".join(row[column] for column in columns)) for row in csv.DictReader(file)]
-
-
-def write_parquet(rows: Iterator[tuple[str, str]], path: str, files: int = 4) -> int:
-    """Writes (label, text) as the columns that training reads; returns how many."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from brigade.conversion.schema import COLUMNS
-
-    kinds = dict.fromkeys(("eventTimestamp", "publishTime"), pa.timestamp("us", "UTC"))
-    Path(path).mkdir(parents=True)
-    written = 0
-    while chunk := list(itertools.islice(rows, 50_000)):
-        for number in range(files):
-            part = chunk[number::files]
-            ids = [f"{Path(path).name}-{written}-{number}-{one}" for one in range(len(part))]
-            columns = {"eventId": ids, "payload": [text for _, text in part], "superTag01": [one for one, _ in part]}
-            empty = {name: pa.nulls(len(part), kinds.get(name, pa.string())) for name in COLUMNS}
-            pq.write_table(pa.table(empty | columns), f"{path}/{written:09}-{number}.parquet")
-        written += len(chunk)
-    return written
 
 
 # ------------------------------------------------------------------------------------- in a process of its own
@@ -87,6 +55,15 @@ def project(spark, folder: str, test: str | None = None, **options) -> dict:
     return {name: summary[name] for name in kept} | {
         "seconds": round(seconds, 1), "java_peak_mib": java, "driver_peak_mib": peak_mib("self"), "chosen": chosen,
     }  # fmt: skip
+
+
+def projects(spark, folders: list[tuple[str, str]]) -> list[dict]:
+    """Trains on each (folder, test part), one after the other."""
+    runs = []
+    for number, (folder, test) in enumerate(folders, 1):
+        runs.append(run := project(spark, folder, test))
+        say(f"{number} of {len(folders)}: " + ", ".join(f"{name} {value}" for name, value in run.items()))
+    return runs
 
 
 def spark_ml(spark, folder: str, test: str) -> dict:
@@ -213,16 +190,27 @@ def partitions(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
     return {"partitions": found, "apart": apart}, missed
 
 
+def small(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
+    return training_small.small(arguments.data, arguments.draws or list(training_small.DRAWS))
+
+
+small.__doc__ = training_small.small.__doc__
+
+
 def main(argv: list[str] | None = None) -> int:
     plain = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__, **plain)
-    commands = parser.add_subparsers(required=True, metavar="accuracy | time | growth | partitions")
-    for name, run in {"accuracy": accuracy, "time": time_, "growth": growth, "partitions": partitions}.items():
+    commands = parser.add_subparsers(required=True, metavar="accuracy | time | growth | partitions | small")
+    moves = {"accuracy": accuracy, "time": time_, "growth": growth, "partitions": partitions, "small": small}
+    for name, run in moves.items():
         sub = commands.add_parser(name, description=run.__doc__, **plain)
         sub.set_defaults(run=run)
         sub.add_argument("--data", required=True, metavar="FOLDER", help="where the public data sets lie")
         if name == "time":
             sub.add_argument("--without_spark_ml", action="store_true", help="which takes some minutes")
+        if name == "small":
+            choices = {"choices": list(training_small.DRAWS), "metavar": "NAME", "help": "only these draws"}
+            sub.add_argument("--draws", nargs="+", **choices)
         if name == "growth":
             sub.add_argument("--steps", type=int, choices=[1, 2, 3], default=3, help="3 goes up to 1,000,000 documents")
     arguments = parser.parse_args(argv)

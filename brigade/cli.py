@@ -19,12 +19,34 @@ def log_to_stderr() -> None:
 
 def print_summary(summary: dict, stream: TextIO | None = None) -> None:
     """Prints the summary of a run as one line of JSON, on standard output unless another stream is given."""
-    print(json.dumps(summary, ensure_ascii=False), file=stream or sys.stdout, flush=True)
+    print(summary_line(summary), file=stream or sys.stdout, flush=True)
+
+
+def summary_line(summary: dict) -> str:
+    """The summary of a run as one line of JSON."""
+    return json.dumps(summary, ensure_ascii=False)
+
+
+def add_summary(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag that names a file for the summary."""
+    parser.add_argument(
+        "--summary",
+        type=path,
+        metavar="FILE",
+        help="where the summary goes too, gs:// or local: spark-submit mixes log lines into standard output",
+    )
 
 
 def print_error(program: str, problem: object) -> None:
     """Prints `PROGRAM: PROBLEM` on standard error."""
     print(f"{program}: {problem}", file=sys.stderr)
+
+
+def path(text: str) -> str:
+    """The argparse type of a path, which is never empty: an unset variable of a shell must not name a place."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected gs://bucket/prefix or a local path, found nothing")
+    return text
 
 
 def positive(kind: type) -> Callable[[str], float]:

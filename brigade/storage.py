@@ -1,4 +1,5 @@
-"""Files wherever they lie: `gs://bucket/name` or a local path. Each operation stands here once.
+"""Files wherever they lie: `gs://bucket/name` or a local path. Each operation stands here once, and so does what a path
+means: which spellings name the same place, and which places lie in one another.
 
 A write is seen whole or not at all. A Folder can also replace a file only if nobody else has changed it meanwhile.
 Cloud Storage is google-cloud-storage, which finds an emulator by STORAGE_EMULATOR_HOST; it is imported at the first
@@ -8,9 +9,12 @@ gs:// path, since that takes half a second.
 import fcntl
 import gzip
 import io
+import itertools
 import os
+import posixpath
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
-from brigade.errors import BrigadeError, CannotGoOn
+from brigade.errors import BrigadeError, CannotGoOn, WrongInput
 
 if TYPE_CHECKING:
     from google.cloud import storage
 
+URI = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):(?=/)(?://([^/]*))?(/.*)?", re.DOTALL)  # scheme, authority, path
 BUCKET_URI = re.compile(r"gs://([a-z0-9][a-z0-9._-]+)(?:/(.*))?")
 CALL_SECONDS = 20  # of one call with its retries
 SILENT_SECONDS = 8  # without a byte, after which a try counts as failed
@@ -36,6 +41,100 @@ class TooLarge(BrigadeError):
 
 class ChangedMeanwhile(CannotGoOn):
     """A file is no longer the version that was read: somebody else has changed it."""
+
+
+def storage_errors() -> tuple[type[Exception], ...]:
+    """What a call of storage raises that says nothing of what lies there: no answer, no permission, no disk.
+
+    A file that is not there is a FileNotFoundError in a Folder, so whoever expects that one catches it before.
+    """
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+    from urllib3.exceptions import HTTPError  # a raw download that breaks off
+
+    return OSError, GoogleAPIError, GoogleAuthError, DataCorruption, InvalidResponse, HTTPError
+
+
+# ------------------------------------------------------------------------------------------- what a path means
+
+
+def resolved(path: str) -> str:
+    """The one spelling of a place: no `.`, `..`, `//` or slash at its end; a local one absolute, without links.
+
+    Takes `gs://bucket/prefix`, a local path, `file:///path`, and URIs of other file systems that Spark knows. Raises
+    WrongInput for an empty path, a bucket without a name, and files of another machine.
+    """
+    path = local_path(path)
+    if uri := URI.fullmatch(path):
+        scheme, authority, rest = uri[1].lower(), uri[2] or "", (uri[3] or "").lstrip("/")
+        if scheme == "gs" and not authority:
+            raise WrongInput(f"expected gs://bucket/prefix or a local path, found {path!r}")
+        return f"{scheme}://{authority}{posixpath.normpath(f'/{rest}')}".rstrip("/")
+    if not path:
+        raise WrongInput("expected gs://bucket/prefix or a local path, found an empty one")
+    return re.sub("^/+", "/", os.path.realpath(path))
+
+
+def local_path(path: str) -> str:
+    """The path without `file:`; another one as it is. Raises WrongInput for the files of another machine."""
+    uri = URI.fullmatch(path)
+    if not uri or uri[1].lower() != "file":
+        return path
+    if uri[2] not in (None, "", "localhost"):
+        raise WrongInput(f"expected file:///path, found {path!r}, which names the machine {uri[2]!r}")
+    return uri[3] or "/"
+
+
+def lies_in(inner: str, outer: str) -> bool:
+    """Whether a path names another one's place or a place below it, however the two are spelled."""
+    inner, outer = resolved(inner), resolved(outer)
+    if f"{inner}/".startswith(f"{outer.rstrip('/')}/"):
+        return True
+    if not (inner.startswith("/") and os.path.exists(outer)):
+        return False
+    # The same folder may have two names without a link, by a mount or on a disk that ignores case.
+    above = [inner, *map(str, Path(inner).parents)]
+    return any(os.path.exists(one) and os.path.samefile(one, outer) for one in above)
+
+
+def check_apart(paths: dict[str, str]) -> None:
+    """Raises WrongInput if one of the places is, or lies in, another: writing to it would change what is read.
+
+    `paths` are by name, as in {"input": …, "output": …}. A folder holds what links in it lead to.
+    """
+    places = {name: [path, *links_below(path)] for name, path in paths.items()}
+    for name, other in itertools.permutations(places, 2):
+        for inner, outer in itertools.product(places[name], places[other]):
+            if lies_in(inner, outer):
+                one, two = shown(inner), shown(outer)
+                raise WrongInput(f"the {name} path {one} lies in the {other} path {two}; choose another")
+
+
+def links_below(path: str) -> Iterator[str]:
+    """The links to folders below a local folder."""
+    for folder, names, _ in os.walk(local_path(path)):
+        yield from (link for name in names if os.path.islink(link := f"{folder}/{name}"))
+
+
+def shown(path: str) -> str:
+    """A path as it was given, and what it means if that is something else."""
+    place = resolved(path)
+    return path if path.rstrip("/") == place else f"{path} ({place})"
+
+
+def sibling(path: str, name: str) -> str:
+    """The file or folder of that name beside the path. Raises WrongInput beside a whole bucket or disk."""
+    beside = local_path(path).rstrip("/")
+    if beside.rpartition("/")[2] in ("", ".", ".."):
+        beside = resolved(path)
+    parent, separator, last = beside.rpartition("/")
+    if not last or parent.endswith(":/"):
+        raise WrongInput(
+            f"expected gs://bucket/prefix or a local path, found {path!r}, which has nothing beside it; "
+            f"name the place of {name}"
+        )
+    return f"{parent}{separator}{name}"
 
 
 # ------------------------------------------------------------------------------------------------ single files
@@ -57,15 +156,9 @@ def blob(uri: str, generation: int | None = None) -> "storage.Blob":
     return client().bucket(bucket).blob(name, generation=generation)
 
 
-def sibling(path: str, name: str) -> str:
-    """The file or folder of that name beside the path."""
-    parent, separator, _ = path.rstrip("/").rpartition("/")
-    return f"{parent}{separator}{name}"
-
-
 def list_files(uri: str) -> Iterator[tuple[str, int]]:
     """The file, or all files below the folder or prefix, in the order of their names, with their sizes in bytes."""
-    uri = uri.rstrip("/")
+    uri = local_path(uri).rstrip("/")
     if uri.startswith("gs://"):
         bucket, _, prefix = uri.removeprefix("gs://").partition("/")
         for one in client().list_blobs(bucket, prefix=prefix or None):
@@ -82,8 +175,31 @@ def list_files(uri: str) -> Iterator[tuple[str, int]]:
 
 def open_to_read(uri: str) -> BinaryIO:
     """Opens a file. What is packed in a `.gz` is unpacked. Raises FileNotFoundError or google's NotFound."""
+    uri = local_path(uri)
     stream = cast(BinaryIO, blob(uri).open("rb", chunk_size=1 << 20) if uri.startswith("gs://") else io.FileIO(uri))
-    return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=stream) if uri.endswith(".gz") else stream))
+    return cast(BinaryIO, io.BufferedReader(Unpacked(stream) if uri.endswith(".gz") else stream))
+
+
+class Unpacked(io.RawIOBase):
+    """The content of a gzip file. Of one that is cut off it gives all that there is before it raises EOFError.
+
+    GzipFile alone loses what it has unpacked of its last block, 8 kB until Python 3.13 and 128 kB from then on.
+    """
+
+    def __init__(self, stream: BinaryIO):
+        self.file = gzip.GzipFile(fileobj=stream)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = self.file.read1(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
 
 
 def write_whole(uri: str, content: BinaryIO) -> None:
@@ -92,7 +208,7 @@ def write_whole(uri: str, content: BinaryIO) -> None:
     if uri.startswith("gs://"):
         blob(uri).upload_from_file(content, content_type="application/x-ndjson", checksum="crc32c")
         return
-    path = Path(uri)
+    path = Path(local_path(uri))
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -101,6 +217,11 @@ def write_whole(uri: str, content: BinaryIO) -> None:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_text(uri: str, text: str) -> None:
+    """Writes a file that holds the text and a line break."""
+    write_whole(uri, io.BytesIO(f"{text}\n".encode()))
 
 
 # ---------------------------------------------------------------------------------------------------- folders
@@ -135,6 +256,7 @@ def folder_at(uri: str, call_seconds: float = CALL_SECONDS) -> Folder:
 
     call_seconds: how long a call to a bucket may take, with its retries.
     """
+    uri = local_path(uri)
     if uri and "://" not in uri:
         return LocalFolder(uri)
     match = BUCKET_URI.fullmatch(uri)
@@ -150,16 +272,22 @@ class LocalFolder:
         self.root = Path(path)
 
     def folders(self, folder: str = "") -> list[str]:
-        path = self.root / folder
-        return [entry.name for entry in path.iterdir() if entry.is_dir()] if path.is_dir() else []
+        return [name for name, about in self.entries(folder) if stat.S_ISDIR(about.st_mode)]
 
     def files(self, folder: str = "") -> dict[str, FileState]:
-        path = self.root / folder
-        found = {entry.name: entry.stat() for entry in path.iterdir() if entry.is_file()} if path.is_dir() else {}
-        return {name: FileState(about.st_size, version_of(about)) for name, about in found.items()}
+        found = [(name, about) for name, about in self.entries(folder) if stat.S_ISREG(about.st_mode)]
+        return {name: FileState(about.st_size, version_of(about)) for name, about in found}
+
+    def entries(self, folder: str) -> Iterator[tuple[str, os.stat_result]]:
+        """What is directly in a folder; nothing if there is no such folder. Any other error is one."""
+        about = status(self.root / folder)
+        for name in os.listdir(self.root / folder) if about and stat.S_ISDIR(about.st_mode) else ():
+            if about := status(self.root / folder / name):  # gone meanwhile, or a link to nowhere
+                yield name, about
 
     def read(self, path: str, limit: int) -> tuple[bytes, str]:
-        if not (self.root / path).is_file():
+        about = status(self.root / path)
+        if about is None or not stat.S_ISREG(about.st_mode):
             raise FileNotFoundError(self.root / path)
         with open(self.root / path, "rb") as file:
             content = file.read(limit + 1)
@@ -188,6 +316,14 @@ class LocalFolder:
             yield
         finally:
             os.close(folder)
+
+
+def status(path: Path) -> os.stat_result | None:
+    """What the file system says of a path; None if there is none. `Path.is_file` takes more errors for that."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def version_of(about: os.stat_result) -> str:

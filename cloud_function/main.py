@@ -29,7 +29,7 @@ import functions_framework
 
 from brigade.models.store import ModelStore
 from brigade.serving.answers import MAX_BODY_BYTES, MAX_PUSH_BYTES, about_service, classified, predictions
-from brigade.serving.logs import LogEntry, log_json_lines
+from brigade.serving.logs import LogEntry, Outages, log_json_lines
 from brigade.serving.requests import answer
 from brigade.serving.settings import get_env
 
@@ -37,6 +37,7 @@ log_json_lines()
 # A wrong setting ends the server's start, and so the deployment, while the revision before keeps serving.
 ENVIRONMENT = get_env()
 STORE = ModelStore(ENVIRONMENT.models_uri, ENVIRONMENT.refresh_seconds, ENVIRONMENT.pin)
+OUTAGES = Outages()
 
 
 @functions_framework.http
@@ -45,7 +46,7 @@ def predict(request: flask.Request) -> flask.Response:
 
     Statuses: 400 for a wrong request, 405, 413 above MAX_BODY_BYTES, 415 for a wrong header, 503 without a model.
     """
-    entry = LogEntry(request, ENVIRONMENT.project)
+    entry = LogEntry(request, ENVIRONMENT.project, OUTAGES)
     return answer(request, entry, MAX_BODY_BYTES, partial(about_service, STORE), partial(predictions, STORE))
 
 
@@ -56,6 +57,6 @@ def classify(request: flask.Request) -> flask.Response:
     Statuses: 400 if the body is not a message, 413 above MAX_PUSH_BYTES, 415 for a wrong header, 500 without a topic;
     503, so that Pub/Sub brings the message again, while there is no model and if publishing fails.
     """
-    entry = LogEntry(request, ENVIRONMENT.project)
+    entry = LogEntry(request, ENVIRONMENT.project, OUTAGES)
     post = partial(classified, STORE, ENVIRONMENT)
     return answer(request, entry, MAX_PUSH_BYTES, partial(about_service, STORE), post)

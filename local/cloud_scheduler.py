@@ -7,12 +7,14 @@ for is not repeated, and no OIDC or OAuth token is sent.
 """
 
 import datetime
+import itertools
 import logging
 import re
 import threading
 import urllib.error
 import urllib.request
 import zoneinfo
+from collections.abc import Iterator
 
 from flask import Blueprint, abort, jsonify, request
 from google.cloud import scheduler_v1
@@ -34,6 +36,7 @@ _NAMES = {
     "month": ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
     "day of week": ["sun", "mon", "tue", "wed", "thu", "fri", "sat"],
 }
+HOURS_A_DAY = 24
 _ATTEMPT_SECONDS = (15, 1800)
 _RETRIES = (0, 5)
 _DEFAULTS = {
@@ -47,7 +50,12 @@ _UNKNOWN, _UNAVAILABLE = 2, 14
 
 
 class Cron:
-    """A unix-cron expression of five fields."""
+    """A unix-cron expression of five fields, by the clock on the wall of a time zone.
+
+    Of the hour that a zone has twice or not at all Google says only that a job may run unexpectedly. Here no run is
+    lost and none comes twice: a time that is left out comes as much later as the clocks go forward, and of two equal
+    times the second counts only if the job runs in every hour of the day.
+    """
 
     def __init__(self, expression: str) -> None:
         """Raises ValueError, with what was expected, if the expression is none."""
@@ -66,17 +74,23 @@ class Cron:
     def next_after(self, moment: datetime.datetime) -> datetime.datetime | None:
         """The first matching minute after `moment`, in its time zone; None if there is none within eight
         years (30 February)."""
-        local = moment.replace(second=0, microsecond=0, tzinfo=None) + datetime.timedelta(minutes=1)
+        day = moment.date() - datetime.timedelta(days=1)  # what it leaves out may run on the day after it
         for _ in range(8 * 366):
-            if self._day_matches(local):
-                for hour in sorted(self._hours):
-                    for minute in sorted(self._minutes):
-                        if (hour, minute) >= (local.hour, local.minute):
-                            return local.replace(hour=hour, minute=minute, tzinfo=moment.tzinfo)
-            local = local.replace(hour=0, minute=0) + datetime.timedelta(days=1)
+            if self._day_matches(day) and (later := [one for one in self._times(day, moment.tzinfo) if one > moment]):
+                return min(later).astimezone(moment.tzinfo)
+            day += datetime.timedelta(days=1)
         return None
 
-    def _day_matches(self, day: datetime.datetime) -> bool:
+    def _times(self, day: datetime.date, zone: datetime.tzinfo | None) -> Iterator[datetime.datetime]:
+        """The day's times, in UTC, in no order."""
+        for hour, minute in itertools.product(self._hours, self._minutes):
+            first = datetime.datetime.combine(day, datetime.time(hour, minute), zone)
+            second = first.replace(fold=1)
+            yield first.astimezone(datetime.UTC)
+            if len(self._hours) == HOURS_A_DAY and second.utcoffset() < first.utcoffset():  # the clocks go back
+                yield second.astimezone(datetime.UTC)
+
+    def _day_matches(self, day: datetime.date) -> bool:
         if day.month not in self._months:
             return False
         matches = day.day in self._days, day.isoweekday() % 7 in self._weekdays

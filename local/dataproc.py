@@ -9,14 +9,14 @@ time than the runner has places for, and a cluster is only a name.
 import re
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from flask import Blueprint, abort, jsonify, request
 from google.cloud import dataproc_v1
 from google.protobuf import json_format
 
-from local import operation_filters, workflow_templates, workflows
+from local import list_filters, workflow_templates, workflows
 from local.spark_jobs import STAGING_BUCKET, SparkJob, SparkRunner, create_staging_bucket, storage_client
 from local.workflows import Operation, new
 
@@ -24,8 +24,8 @@ from local.workflows import Operation, new
 STANDING_CLUSTER = "brigade-cluster"
 _JOB_ID = re.compile(r"[a-zA-Z0-9_-]{1,100}")
 # By name from `gcloud`, by number from the client.
-_STATE_MATCHERS = dict.fromkeys(("ACTIVE", "1"), lambda job: not job.done)
-_STATE_MATCHERS |= dict.fromkeys(("NON_ACTIVE", "2"), lambda job: job.done)
+_STATE_MATCHERS = dict.fromkeys(("ACTIVE", "1"), [("status.state", "ACTIVE")])
+_STATE_MATCHERS |= dict.fromkeys(("NON_ACTIVE", "2"), [("status.state", "NON_ACTIVE")])
 _REQUEST_ID = re.compile(r"[a-zA-Z0-9_-]{0,40}")
 
 
@@ -168,7 +168,7 @@ class Dataproc:
             abort(400, f"requestId {request_id!r}: expected at most 40 letters, digits, _ and -")
         try:
             template = workflow_templates.with_parameters(template, parameters)
-            workflow_templates.validate(template)
+            workflow_templates.validate_complete(template)
         except ValueError as error:
             abort(400, str(error))
         with self._lock:
@@ -213,12 +213,9 @@ class Dataproc:
 
     def list_operations(self, project: str, kind: str, region: str):
         path = re.compile(rf"projects/{re.escape(project)}/(regions|locations)/{re.escape(region)}/operations/.*")
-        try:
-            asked = operation_filters.read(request.args.get("filter", "")).items()
-        except ValueError as error:
-            abort(400, f"filter: {error}")
+        asked = _filter(list_filters.read_operations)
         found = [operation for operation in list(self._operations.values()) if path.fullmatch(operation.name)]
-        found = [operation for operation in found if asked <= operation_filters.fields_of(operation).items()]
+        found = [one for one in found if list_filters.fit(asked, list_filters.facts_of_operation(one))]
         return jsonify(operations=[operation.to_json() for operation in found])
 
     def delete_operation(self, project: str, kind: str, region: str, operation_id: str):
@@ -296,12 +293,14 @@ class Dataproc:
         return json_format.MessageToDict(self._job(project, region, job_id).snapshot())
 
     def list_jobs(self, project: str, kind: str, region: str):
+        asked = _filter(partial(list_filters.read, of=list_filters.JOBS))
+        if not asked:  # as the service: a filter is asked instead of the flag
+            asked += _STATE_MATCHERS.get(request.args.get("jobStateMatcher", ""), [])
+        if cluster := request.args.get("clusterName"):
+            asked.append(("clusterName", cluster))
         with self._lock:
             found = [job.snapshot() for key, job in self._jobs.items() if key[:2] == (project, region)]
-        if cluster := request.args.get("clusterName"):
-            found = [message for message in found if message.placement.cluster_name == cluster]
-        if matcher := _STATE_MATCHERS.get(request.args.get("jobStateMatcher")):
-            found = [message for message in found if matcher(message)]
+        found = [message for message in found if list_filters.fit(asked, list_filters.facts_of_job(message))]
         return jsonify(jobs=[json_format.MessageToDict(message) for message in reversed(found)])
 
     def cancel_job(self, project: str, kind: str, region: str, job_id: str):
@@ -335,7 +334,9 @@ class Dataproc:
         return json_format.MessageToDict(cluster)
 
     def list_clusters(self, project: str, kind: str, region: str):
+        asked = _filter(partial(list_filters.read, of=list_filters.CLUSTERS))
         clusters = self._all_clusters(project, region)
+        clusters = [one for one in clusters if list_filters.fit(asked, list_filters.facts_of_cluster(one))]
         return jsonify(clusters=[json_format.MessageToDict(cluster) for cluster in clusters])
 
     def delete_cluster(self, project: str, kind: str, region: str, cluster_name: str):
@@ -369,6 +370,14 @@ class Dataproc:
 
     def _in_background(self, work, *args) -> None:
         threading.Thread(target=work, args=args, daemon=True).start()
+
+
+def _filter(read_filter: Callable[[str], list_filters.Clauses]) -> list_filters.Clauses:
+    """The clauses of the request's filter; error 400 for one that cannot be read."""
+    try:
+        return read_filter(request.args.get("filter", "").strip())
+    except ValueError as error:
+        abort(400, str(error))
 
 
 def _started(project: str, region: str, cluster):

@@ -22,6 +22,8 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
+from brigade.events.labels import label_of
+from brigade.schedule.refusals import Refusal, asking
 from local import demo_result, emulators, spark_jobs, workflow_templates
 from local.services import (
     DEAD_LETTER_TOPIC,
@@ -231,7 +233,7 @@ def driver_output(client, uri: str) -> dict:
 def serve(clock: Clock, services: Services, unseen_file: Path, rate: float) -> dict:
     """Publishes the held-out documents to the pushed function, and compares what comes back with their labels."""
     events = [json.loads(line) for line in unseen_file.read_text("utf-8").splitlines()]
-    labels = {event["eventId"]: event["doc"].get("metadata", {}).get("superTag01") for event in events}
+    labels = {event["eventId"]: label_of(event, "superTag01") for event in events}
     with emulators.subscriber_client() as subscriber:
         for name, topic in ((RESULTS, RESULT_TOPIC), (SENT, TOPIC), (POISON, DEAD_LETTER_TOPIC)):
             subscriber.create_subscription(name=name, topic=topic)
@@ -291,7 +293,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
         client = storage.Client(project=PROJECT)
         with clock.stage("land"):
             result = land(clock, services, source, arguments.hold_out, client)
-        with clock.stage("retrain"):
+        with clock.stage("retrain"), asking("Dataproc", TEMPLATE, f"see {services.log('control-plane')}"):
             summaries = retrain(clock, services, client)
         with clock.stage("serve"):
             result |= serve(clock, services, result.pop("unseen_file"), arguments.rate)
@@ -366,7 +368,7 @@ def main(argv: list[str] | None = None) -> int:
         (folder.parent / "demo.json").unlink(missing_ok=True)
         try:
             run(arguments, folder)
-        except (Failed, RuntimeError, emulators.Missing) as problem:
+        except (Failed, Refusal, RuntimeError, emulators.Missing) as problem:
             print(f"demo: {problem}", file=sys.stderr)
             return 1
     return 0

@@ -2,7 +2,7 @@
 
     python -m local.reconcile --output_path=gs://ml_input/input --published=10000
     python publisher.py … >> published.jsonl; python -m local.reconcile --output_path=landing/input \\
-        --published_file=published.jsonl
+        --published_file=published.jsonl --wait=300
 
 What enters: the JSON lines below the folder of landed files and below that of dead letters, plain or gzip, here or in
 Cloud Storage, and the number of published messages. What leaves: a table for people on standard error, and one line of
@@ -35,12 +35,14 @@ import orjson
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
-from brigade.cli import print_error, print_summary, whole_number
-from brigade.errors import one_line
-from brigade.storage import list_files, open_to_read, sibling
+from brigade.cli import positive, print_error, print_summary, whole_number
+from brigade.errors import WrongInput, one_line
+from brigade.events.json_text import NotAnEvent, parse
+from brigade.storage import lies_in, list_files, open_to_read, sibling
 
 # Spark does not see files whose names begin with a dot or an underscore.
 JSON_LINES = re.compile(r"(?!.*(^|/)[._]).*\.(jsonl|ndjson|json)(\.gz)?")
+LOOK_SECONDS = 1.0  # between two looks of one that waits
 SHOWN = 10  # so many gaps and unreadable places are listed; all are counted
 
 
@@ -91,7 +93,7 @@ def hashed(identity: str) -> int:
 def read_folder(path: str, dead: bool) -> Folder:
     """Reads everything below the path except the ledger that `publisher.py --replay` keeps in `replayed/`."""
     folder = Folder(path)
-    take = folder.take_dead if dead else folder.take_landed
+    take, read = (folder.take_dead, orjson.loads) if dead else (folder.take_landed, parse)
     reported = time.monotonic()
     for file, size in list_files(path):
         name = file.removeprefix(f"{path}/")
@@ -104,8 +106,8 @@ def read_folder(path: str, dead: bool) -> Folder:
                 for number, line in enumerate(lines, 1):
                     folder.lines += 1
                     try:
-                        take(orjson.loads(line))
-                    except (ValueError, KeyError, TypeError, AttributeError):
+                        take(read(line))
+                    except (NotAnEvent, ValueError, KeyError, TypeError, AttributeError):
                         folder.unreadable.append(f"{file}, line {number}")
         except (EOFError, zlib.error, gzip.BadGzipFile):
             folder.unreadable.append(f"{file}, after line {number}")
@@ -195,6 +197,25 @@ def table(numbers: dict, landed: Folder, dead: Folder) -> str:
     return "\n".join(text)
 
 
+def read_and_compare(flags: argparse.Namespace) -> tuple[Folder, Folder, dict, list[str]]:
+    """Both folders, and what `compare` says. With `--wait` it looks until no message is missing.
+
+    It gives up when none has come for so many seconds: how long landing takes as a whole depends on the machine.
+    """
+    most, since = 0, time.monotonic()
+    while True:
+        landed, dead = read_folder(flags.output_path, dead=False), read_folder(flags.dead_letter_path, dead=True)
+        numbers, off = compare(landed, dead, flags.published)
+        if not flags.wait or numbers["found"] >= flags.published:
+            return landed, dead, numbers, off
+        if numbers["found"] > most:
+            most, since = numbers["found"], time.monotonic()
+            print(f"{most} of {flags.published} messages are there", file=sys.stderr)
+        if time.monotonic() > since + flags.wait:
+            return landed, dead, numbers, off
+        time.sleep(LOOK_SECONDS)
+
+
 # -------------------------------------------------------------------------------------------- the three moves
 
 
@@ -206,7 +227,7 @@ and every line can be read.
 examples:
   python -m local.reconcile --output_path=gs://ml_input/input --published=10000
   python publisher.py mails.csv --topic=projects/P/topics/topic-brigade >> published.jsonl
-  python -m local.reconcile --output_path=gs://ml_input/input --published_file=published.jsonl
+  python -m local.reconcile --output_path=gs://ml_input/input --published_file=published.jsonl --wait=300
 """
 
 
@@ -233,15 +254,26 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help="the summaries of publisher.py, a JSON object a line; their `published` and `sent` are added up",
     )
+    add(
+        "--wait",
+        type=positive(float),
+        metavar="SECONDS",
+        help="look again until no message is missing, or none has come for so long (default: look once)",
+    )
     flags = parser.parse_args(argv)
+    if flags.wait and flags.published is None and not flags.published_file:
+        parser.error("--wait goes with --published or --published_file")
     if flags.published is not None and flags.published_file:
         parser.error("expected one of --published and --published_file, found both")
     flags.output_path = flags.output_path.rstrip("/")
-    flags.dead_letter_path = (flags.dead_letter_path or sibling(flags.output_path, "dead_letter")).rstrip("/")
+    try:
+        flags.dead_letter_path = (flags.dead_letter_path or sibling(flags.output_path, "dead_letter")).rstrip("/")
+    except WrongInput as problem:
+        parser.error(f"--output_path: {problem}")
     for name in ("output_path", "dead_letter_path"):
         if not re.fullmatch(r"gs://[^/]+(/.+)?|(?!\w+://).+", getattr(flags, name)):
             parser.error(f"--{name}: expected gs://bucket/prefix or a folder, found {getattr(flags, name)!r}")
-    if f"{flags.dead_letter_path}/".startswith(f"{flags.output_path}/"):
+    if lies_in(flags.dead_letter_path, flags.output_path):
         parser.error("--dead_letter_path must lie outside --output_path")
     if flags.published_file:
         try:
@@ -264,12 +296,10 @@ def sum_of_summaries(path: str) -> int:
 def main(argv: list[str] | None = None) -> int:
     flags = parse_arguments(argv)
     try:
-        landed = read_folder(flags.output_path, dead=False)
-        dead = read_folder(flags.dead_letter_path, dead=True)
+        landed, dead, numbers, off = read_and_compare(flags)
     except (OSError, GoogleAPIError, GoogleAuthError) as error:
         print_error("reconcile", one_line(error))
         return 1
-    numbers, off = compare(landed, dead, flags.published)
     print(table(numbers, landed, dead), file=sys.stderr)
     print("\n".join(f"reconcile: {line}" for line in off) or "It adds up.", file=sys.stderr)
     print_summary(numbers)

@@ -2,6 +2,7 @@
 
     python -m local.services up            starts them, creates topics and buckets, and prints `export` lines
     python -m local.services up --empty    creates nothing, for the tutorial's commands, which do
+    python -m local.services up --keep     goes on with the buckets that earlier services left
     python -m local.services down          ends what `up` started, by process id
 
 Programs find the services through the environment variables that Google's own libraries and `gcloud` read. Functions
@@ -9,6 +10,8 @@ run from the folders that are built for deployment. All files lie in one folder.
 """
 
 import argparse
+import contextlib
+import fcntl
 import json
 import os
 import shlex
@@ -19,24 +22,27 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from local import emulators, guard, package
+from local import emulators, guard, package, topics
 
 ROOT = Path(__file__).parent.parent
 PROJECT = "brigade-local"
 REGION = "us-central1"
 TOPIC = f"projects/{PROJECT}/topics/topic-brigade"
 SUBSCRIPTION = f"projects/{PROJECT}/subscriptions/sub-brigade"
-PUSH_SUBSCRIPTION = f"projects/{PROJECT}/subscriptions/sub-brigade-classify"
 RESULT_TOPIC = f"projects/{PROJECT}/topics/topic-brigade-classified"
 DEAD_LETTER_TOPIC = f"projects/{PROJECT}/topics/topic-brigade-dead-letter"
 TEMPLATE = f"projects/{PROJECT}/regions/{REGION}/workflowTemplates/brigade-retrain"
 INPUT_BUCKET, OUTPUT_BUCKET, CODE_BUCKET = "ml_input", "ml_output", "ml_code"
 FUNCTIONS = {"predict": "cloud_function", "classify": "cloud_function", "trigger": "scheduler"}  # entry point → folder
+OWN_BUCKETS = (CODE_BUCKET, "dataproc-staging")  # what is in the others is the user's
 PROGRAMS = ("spark_sql.py", "train_ml_model.py")  # of the workflow's jobs
 SCHEDULE_ANCHOR = "2026-01-05"
+STATE = "services.json"
 
 
 class Services:
@@ -109,16 +115,19 @@ class Services:
             emulators.wait_for_port(port, process)
 
     def create_resources(self) -> None:
-        """Topics, the landing subscription, buckets, and the jobs' code in gs://ml_code/."""
+        """Topics and subscriptions but for the pushed one, buckets, and the jobs' code in gs://ml_code/."""
         from google.cloud import pubsub, storage
 
         with pubsub.PublisherClient() as publisher, pubsub.SubscriberClient() as subscriber:
-            for topic in (TOPIC, RESULT_TOPIC, DEAD_LETTER_TOPIC):
-                publisher.create_topic(name=topic)
-            subscriber.create_subscription(name=SUBSCRIPTION, topic=TOPIC)
+            for name in topics.TOPICS:
+                publisher.create_topic(request=topics.topic(PROJECT, name))
+            for name in topics.SUBSCRIPTIONS:
+                if name != topics.PUSHED:
+                    subscriber.create_subscription(request=topics.subscription(PROJECT, name))
         client = storage.Client(project=PROJECT)
         for bucket in (INPUT_BUCKET, OUTPUT_BUCKET, CODE_BUCKET):
-            client.create_bucket(bucket)
+            if client.lookup_bucket(bucket) is None:
+                client.create_bucket(bucket)
         for path in (*(ROOT / name for name in PROGRAMS), self.build / "brigade.zip"):
             client.bucket(CODE_BUCKET).blob(path.name).upload_from_filename(path)
 
@@ -136,15 +145,9 @@ class Services:
         """Lets Pub/Sub push each message of the topic to the function on that port."""
         from google.cloud import pubsub
 
+        request = topics.subscription(PROJECT, topics.PUSHED, f"http://127.0.0.1:{port}/")
         with pubsub.SubscriberClient() as subscriber:
-            subscriber.create_subscription(
-                request={
-                    "name": PUSH_SUBSCRIPTION,
-                    "topic": TOPIC,
-                    "push_config": {"push_endpoint": f"http://127.0.0.1:{port}/"},
-                    "ack_deadline_seconds": 60,
-                }
-            )
+            subscriber.create_subscription(request=request)
 
 
 def function_command(target: str, source: str | Path, port: int) -> list[str]:
@@ -191,21 +194,25 @@ def serve(folder: Path, empty: bool) -> int:
         exports |= {key: changed[key] for key in ("DEAD_LETTER_TOPIC", "WORKFLOW_TEMPLATE", "DATAPROC_API_ENDPOINT")}
         exports["SCHEDULE_ANCHOR"] = changed["SCHEDULE_ANCHOR"]
         exports |= {name: f"http://127.0.0.1:{port}/" for name, port in urls.items()}
-        ready = folder / "services.json"
-        ready.with_suffix(".new").write_text(json.dumps({"pid": os.getpid(), "exports": exports}))
-        ready.with_suffix(".new").rename(ready)
+        write_state(folder, {"pid": os.getpid(), "exports": exports})
         while all(process.poll() is None for process in services.processes.values()):
             time.sleep(0.5)
         dead = [name for name, process in services.processes.items() if process.poll() is not None]
-        ready.unlink()
+        (folder / STATE).unlink()
         print(f"ended unexpectedly: {', '.join(dead)}; see {services.logs}", file=sys.stderr)
         return 1
 
 
+def write_state(folder: Path, state: dict) -> None:
+    new = folder / f"{STATE}.new"
+    new.write_text(json.dumps(state))
+    new.rename(folder / STATE)
+
+
 def running(folder: Path) -> dict | None:
-    """What services.json says, if the process that wrote it still runs."""
+    """What services.json says if the process that it names still runs: its pid and, once all is started, `exports`."""
     try:
-        state = json.loads((folder / "services.json").read_text())
+        state = json.loads((folder / STATE).read_text())
     except FileNotFoundError:
         return None
     command = subprocess.run(
@@ -214,25 +221,61 @@ def running(folder: Path) -> dict | None:
     return state if "local.services" in command and str(folder) in command else None
 
 
-def up(folder: Path, empty: bool) -> int:
-    state = running(folder)
-    if state is None:
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Waits until nobody else starts or ends the services of the folder."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{folder}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("# another `make up` or `make down` is at work; waiting for its end", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def make_room(folder: Path, keep: bool) -> None:
+    """A folder for services that start. What earlier ones left in buckets stays (keep), or lies under another name."""
+    buckets = [one for one in folder.glob(".cloudstorage/[!._]*") if one.name not in OWN_BUCKETS]
+    data = [file for bucket in buckets for file in bucket.rglob("*") if file.is_file()]
+    if keep:
+        print(f"# goes on with {len(data)} files in buckets; messages, templates and jobs are gone", file=sys.stderr)
+        (folder / STATE).unlink(missing_ok=True)
+    elif data:
+        former = folder.with_name(f"{folder.name}-{datetime.now():%Y-%m-%dT%H%M%S.%f}")
+        folder.rename(former)
+        print(f"# starts from empty; {len(data)} files of earlier services are kept in {former}", file=sys.stderr)
+        old, new = shlex.quote(str(former)), shlex.quote(str(folder))
+        print(f"# to go back to them: make down; rm -r {new}; mv {old} {new}; make up KEEP=1", file=sys.stderr)
+    else:
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        with open(folder / "services.log", "wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "local.services", "serve", f"--folder={folder}", *["--empty"] * empty],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                cwd=ROOT,
-            )
-        while (state := running(folder)) is None:
-            if process.poll() is not None:
-                print(f"the services did not start; see {folder / 'services.log'}", file=sys.stderr)
-                return 1
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def begin(folder: Path, empty: bool) -> None:
+    """Starts the process that starts and watches all others. It outlives this one."""
+    with open(folder / "services.log", "wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local.services", "serve", f"--folder={folder}", *["--empty"] * empty],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=ROOT,
+        )
+    write_state(folder, {"pid": process.pid})
+
+
+def up(folder: Path, empty: bool, keep: bool) -> int:
+    with alone(folder):
+        if running(folder) is None:
+            make_room(folder, keep)
+            begin(folder, empty)
+        while (state := running(folder)) is not None and "exports" not in state:
             time.sleep(0.1)
+    if state is None:
+        print(f"the services did not start; see {folder / 'services.log'}", file=sys.stderr)
+        return 1
     print(f"# services run; files and logs in {folder}; end them with `make down`", file=sys.stderr)
     for key, value in state["exports"].items():
         print(f"export {key}={shlex.quote(value)}")
@@ -240,18 +283,19 @@ def up(folder: Path, empty: bool) -> int:
 
 
 def down(folder: Path) -> int:
-    state = running(folder)
-    if state is None:
-        print("nothing to end: `make up` has not been called, or its services have ended", file=sys.stderr)
-        return 0
-    os.kill(state["pid"], signal.SIGTERM)
-    end = time.monotonic() + 60
-    while running(folder):
-        if time.monotonic() > end:
-            print(f"process {state['pid']} does not end; see {folder / 'services.log'}", file=sys.stderr)
-            return 1
-        time.sleep(0.1)
-    (folder / "services.json").unlink(missing_ok=True)
+    with alone(folder):
+        state = running(folder)
+        if state is None:
+            print("nothing to end: `make up` has not been called, or its services have ended", file=sys.stderr)
+            return 0
+        os.kill(state["pid"], signal.SIGTERM)
+        end = time.monotonic() + 60
+        while running(folder):
+            if time.monotonic() > end:
+                print(f"process {state['pid']} does not end; see {folder / 'services.log'}", file=sys.stderr)
+                return 1
+            time.sleep(0.1)
+        (folder / STATE).unlink(missing_ok=True)
     print("ended", file=sys.stderr)
     return 0
 
@@ -261,11 +305,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("action", choices=("up", "down", "serve"))
     parser.add_argument("--folder", type=Path, default=ROOT / ".local" / "up")
     parser.add_argument("--empty", action="store_true", help="up: only emulators, stand-ins and the trigger")
+    parser.add_argument("--keep", action="store_true", help="up: go on with the buckets that earlier services left")
     arguments = parser.parse_args(argv)
     folder = arguments.folder.absolute()
-    if arguments.action == "down":
-        return down(folder)
-    return {"up": up, "serve": serve}[arguments.action](folder, arguments.empty)
+    if arguments.action == "up":
+        return up(folder, arguments.empty, arguments.keep)
+    return down(folder) if arguments.action == "down" else serve(folder, arguments.empty)
 
 
 if __name__ == "__main__":

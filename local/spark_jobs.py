@@ -45,9 +45,13 @@ STAGING_BUCKET = "dataproc-staging"
 PLACES = 2  # jobs at a time: each has a Java heap of up to 4 GiB
 _State = JobStatus.State
 _ENDED = (_State.DONE, _State.ERROR, _State.CANCELLED)
-# The last line of a Python traceback, or of a Java one in the driver's main thread.
+# The line with which a program of Brigade says why it has failed.
+_OWN_LINE = re.compile(r"^\w+\.py: .*", re.MULTILINE)
 _NO_WORDS = re.compile(r"\s+at |\s*\.\.\. \d+ (?:more|common frames)|\d\d(?:/\d\d){2} [\d:]{8} (?:INFO|WARN) ")
-_ERROR_LINE = re.compile(r"^(?:Exception in thread \"main\" )?[\w.$]+(?:Error|Exception|Interrupt)\b.*", re.MULTILINE)
+# The last line of a Python traceback, or of a Java one in the driver's main thread, or the innermost cause it names.
+_ERROR_LINE = re.compile(
+    r"^(?:Caused by: |Exception in thread \"main\" )?[\w.$]+(?:Error|Exception|Interrupt)\b.*", re.MULTILINE
+)
 
 
 class SparkJob:
@@ -293,14 +297,16 @@ def spark_environment(folder: Path) -> dict[str, str]:
 
 
 def last_words(output: str) -> str:
-    """The last line of a job's output that is neither of a Java stack nor of Spark's log; empty if there is none."""
+    """What the program says last of itself in a job's output, or else the last line that is neither of a Java stack nor
+    of Spark's log; empty if there is none."""
     lines = [line for line in output.splitlines() if line.strip() and not _NO_WORDS.match(line)]
-    return lines[-1] if lines else ""
+    return (_OWN_LINE.findall(output) or lines or [""])[-1]
 
 
 def last_error(log_file: Path, status: int) -> str:
     """The line of a job's output that says why it failed, or at least its exit status."""
-    errors = _ERROR_LINE.findall(log_file.read_text(errors="replace"))
+    output = log_file.read_text(errors="replace")
+    errors = _OWN_LINE.findall(output) or _ERROR_LINE.findall(output)
     return errors[-1] if errors else f"spark-submit ended with exit status {status}"
 
 

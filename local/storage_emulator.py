@@ -20,6 +20,7 @@ Added to the emulator:
   Spark sees and the service does not have.
 - `POST /adopt/BUCKET/OBJECT` takes a file that Spark has put into a bucket's folder into the index, as it is. An
   upload would replace it, and what another job is writing into it at that moment would be lost.
+- What an earlier emulator has left in DATA_DIR is there again, whatever its port was.
 - Requests run in threads. The emulator serves one connection after another, so that one idle client stops all
   others.
 """
@@ -80,7 +81,18 @@ def create_server(host: str, port: int, data_dir: Path) -> ThreadingHTTPServer:
     storage._FileStore.write_bytes = _write_bytes
     storage._FileStore.remove_file = _remove_file
     store = storage.Storage(data_dir=str(data_dir.absolute()))
-    return _Server((host, port), partial(_RequestHandler, store))
+    httpd = _Server((host, port), partial(_RequestHandler, store))
+    _move_links(store, f"http://{host}:{httpd.server_port}")
+    return httpd
+
+
+def _move_links(store: storage.Storage, base: str) -> None:
+    """Let the links of what an earlier emulator has kept lead to this one: clients download by them."""
+    objects_of_all = (kept for bucket in store.objects.values() for kept in bucket.values())
+    for resource in (*store.buckets.values(), *objects_of_all):
+        for name, link in resource.items():
+            if name.endswith("Link"):
+                resource[name] = re.sub(r"^https?://[^/]+", base, link)
 
 
 class _Server(ThreadingHTTPServer):

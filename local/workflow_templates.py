@@ -10,6 +10,7 @@ https://cloud.google.com/dataproc/docs/concepts/workflows/workflow-parameters
 import graphlib
 import re
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 
 from google.protobuf.message import Message
 
@@ -25,20 +26,31 @@ DESCRIPTION_CHARACTERS = 1024
 
 
 def validate(template) -> None:
-    """Raise ValueError unless the `WorkflowTemplate` message keeps Dataproc's rules and has PySpark jobs
-    only."""
+    """Raise ValueError unless the `WorkflowTemplate` message keeps Dataproc's rules and has PySpark jobs only.
+
+    It need not be complete: `gcloud dataproc workflow-templates create` stores an empty one, which other commands fill.
+    """
     if template.id and not _ID.fullmatch(template.id):
         raise ValueError(f"template id {template.id!r}: an id has {_ID_RULE}")
     placement = template.placement.WhichOneof("placement")
-    if placement is None:
-        raise ValueError("placement is missing: say managedCluster or clusterSelector")
     if placement == "managed_cluster" and not template.placement.managed_cluster.cluster_name:
         raise ValueError("placement.managedCluster.clusterName is missing")
+    if placement == "cluster_selector" and not template.placement.cluster_selector.cluster_labels:
+        raise ValueError("placement.clusterSelector.clusterLabels is missing")
     low, high = DAG_TIMEOUT_SECONDS
     if template.HasField("dag_timeout") and not low <= template.dag_timeout.ToTimedelta().total_seconds() <= high:
         raise ValueError(f"dagTimeout is {template.dag_timeout.ToJsonString()}: it must be {low}s to {high}s")
     _validate_jobs(template)
     _validate_parameters(template)
+
+
+def validate_complete(template) -> None:
+    """Raise ValueError unless the template is valid and can run."""
+    validate(template)
+    if template.placement.WhichOneof("placement") is None:
+        raise ValueError("placement is missing: say managedCluster or clusterSelector")
+    if not template.jobs:
+        raise ValueError("jobs is empty: a workflow has at least one job")
 
 
 def execution_order(template) -> list:
@@ -78,8 +90,6 @@ def with_parameters(template, values: Mapping[str, str]):
 
 
 def _validate_jobs(template) -> None:
-    if not template.jobs:
-        raise ValueError("jobs is empty: a workflow has at least one job")
     steps = [job.step_id for job in template.jobs]
     for job in template.jobs:
         if not _ID.fullmatch(job.step_id):
@@ -123,6 +133,9 @@ def _validate_parameters(template) -> None:
 
 
 def _validate_value(parameter, value: str) -> None:
+    if parameter.name == "DATE" and (day := _date(value)) and day > datetime.now(UTC).date():
+        # Dataproc has no such rule: there the training itself refuses the date, after a cluster was paid for.
+        raise ValueError(f"parameter DATE: {value!r} is later than today, {datetime.now(UTC):%Y-%m-%d} (UTC)")
     if len(value) > PARAMETER_VALUE_CHARACTERS:
         raise ValueError(f"parameter {parameter.name}: {len(value)} characters of at most {PARAMETER_VALUE_CHARACTERS}")
     kind = parameter.validation.WhichOneof("validation_type")
@@ -133,6 +146,13 @@ def _validate_value(parameter, value: str) -> None:
         patterns = list(parameter.validation.regex.regexes)
         if not all(re.fullmatch(pattern, value) for pattern in patterns):
             raise ValueError(f"parameter {parameter.name}: {value!r} does not match {patterns} in full")
+
+
+def _date(value: str) -> date | None:
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return None
 
 
 def _parts(path: str) -> list[str]:

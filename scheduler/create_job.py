@@ -21,17 +21,10 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from google.api_core.exceptions import GoogleAPIError
-from google.auth.exceptions import GoogleAuthError
-
 from brigade.cli import print_summary
-from brigade.errors import one_line
-from brigade.schedule.job import connect
+from brigade.errors import BrigadeError, one_line
 from brigade.schedule.job_arguments import parse_arguments
 from brigade.schedule.job_commands import carry_out, log
-from brigade.schedule.workflow_client import TemplateError
-
-PROBLEMS = (TemplateError, GoogleAPIError, GoogleAuthError, OSError)  # OSError: no network
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,9 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     name = f"projects/{arguments.project}/locations/{arguments.region}/jobs/{arguments.name}"
     try:
-        summary = carry_out(connect(arguments.api_endpoint), name, arguments)
-    except PROBLEMS as error:
-        log.error("%s: %s: %s", name, type(error).__name__, one_line(error))
+        summary = carry_out(name, arguments)
+    except BrigadeError as error:
+        log.error(one_line(error))
         return 1
     print_summary({"job": name} | summary)
     return 0

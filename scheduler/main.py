@@ -7,6 +7,7 @@ failed is tried again the week after, and a missed week is caught up. The model 
 it belongs to the period for which it was started.
 
 On this machine, after `make up` and the lines that it prints:
+    gcloud dataproc workflow-templates import brigade-retrain --source=workflow_template.yaml --region=us-central1
     SCHEDULE_ANCHOR=2026-01-05 python scheduler/main.py --dry_run
     SCHEDULE_ANCHOR=2026-01-05 python scheduler/main.py --next 3
 On GCP, after `make package`:

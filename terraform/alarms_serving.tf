@@ -171,6 +171,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
           gcloud pubsub subscriptions pull ${google_pubsub_subscription.dead_letter.name} --limit=10 --format="table(message.attributes.reason, message.attributes.detail, message.messageId)" --project=${var.project_id}
 
       - With a reason: the publisher sends what is no event. Its messages are worth nothing until they are right.
+      - With the reason too_large: they are refused again, and the largest have no data. `python publisher.py --replay=${google_pubsub_subscription.dead_letter.id} --reason=too_large --acknowledge` ends them.
       - Without one: Pub/Sub gave up after a hundred attempts, because of a bug or of half a day without a model. When that is over, publish them again (README, "Operating it").
     EOT
 

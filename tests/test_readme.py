@@ -61,7 +61,7 @@ def program(path: str) -> ModuleType:
 
 def script_and_arguments(command: str) -> tuple[str, list[str]]:
     """The program that a command starts, as a path, and what the program gets."""
-    words = [word for word in shlex.split(re.split(r" >>? ", command)[0], comments=True) if word != "&"]
+    words = [word for word in shlex.split(re.split(r" >>? ", command)[0], comments=True) if word not in ("&", "&&")]
     if words[:2] == ["python", "-m"]:
         path = words[2].replace(".", "/")
         return f"{path}/__main__.py" if (ROOT / path).is_dir() else f"{path}.py", words[3:]
@@ -93,7 +93,9 @@ def help_of(script: str, capsys) -> str:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_documents_is_understood_by_its_program(command, capsys, tmp_path):
     script, arguments = script_and_arguments(command)
-    for pattern, value in (*PLACEHOLDERS, (r"=FOLDER$", f"={tmp_path}")):
+    published = tmp_path / "published.jsonl"
+    published.write_text('{"published": 1}\n')
+    for pattern, value in (*PLACEHOLDERS, (r"=FOLDER$", f"={tmp_path}"), (r"=published.jsonl$", f"={published}")):
         arguments = [re.sub(pattern, value, argument) for argument in arguments]
     if (parse := parser_of(script)) is None:
         known = help_of(script, capsys)
@@ -281,7 +283,7 @@ def test_the_alarms_are_terraform_s():
 
 
 def test_the_reasons_of_dead_letters_are_the_codes():
-    code = (ROOT / "brigade" / "events" / "event.py").read_text("utf-8")
+    code = "".join((ROOT / "brigade" / "events" / name).read_text("utf-8") for name in ("event.py", "json_text.py"))
     written = set(re.findall(r"^\| `(\w+)` \|", section("docs/landing.md", "What lands"), re.M))
     assert written == set(re.findall(r'NotAnEvent\(\s*"(\w+)"', code))
 

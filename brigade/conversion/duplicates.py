@@ -12,8 +12,11 @@ from pyspark.sql import functions as F
 from brigade import spark as sessions
 from brigade.conversion.table import Table
 
+# Pub/Sub numbers its messages, so that of two ids the longer one is the later. No type of number holds every id.
+NUMBER = "trim(LEADING '0' FROM messageId)"
 # Ties are broken by what does not depend on the order in which lines are read. As text: a Column needs a session.
-NEWEST_FIRST = "publishTime DESC NULLS LAST, messageId DESC NULLS LAST, file DESC, hash DESC, id DESC NULLS LAST"
+NEWEST_FIRST = f"""publishTime DESC NULLS LAST, length({NUMBER}) DESC NULLS LAST, {NUMBER} DESC NULLS LAST,
+    messageId DESC NULLS LAST, file DESC, hash DESC, id DESC NULLS LAST"""
 COMPARED = ["eventId", "publishTime", "messageId", "file", "hash", "id", "dt"]
 
 

@@ -10,7 +10,18 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from brigade.conversion.errors import ConversionError
-from brigade.storage import ABSENT, ChangedMeanwhile, LocalFolder
+from brigade.errors import one_line
+from brigade.storage import ABSENT, URI, ChangedMeanwhile, LocalFolder, resolved
+
+
+def place_of(spark: SparkSession, path: str) -> str:
+    """The path as `storage.resolved` has it. Without a scheme it lies where Spark's default file system is."""
+    java: Any = spark._jvm
+    configuration, hadoop = spark._jsc.hadoopConfiguration(), java.org.apache.hadoop.fs
+    if path and not URI.fullmatch(path) and hadoop.FileSystem.getDefaultUri(configuration).getScheme() != "file":
+        one = hadoop.Path(path)
+        path = one.getFileSystem(configuration).makeQualified(one).toString()
+    return resolved(path)
 
 
 class Folder:
@@ -33,11 +44,18 @@ class Folder:
             return {}
         return {one.getPath().getName(): one.getLen() for one in self.files.listStatus(self.at(name))}
 
+    def exists(self, name: str) -> bool:
+        return bool(self.files.exists(self.at(name)))
+
     def read(self, name: str) -> str:
-        """The text of a file. Raises FileNotFoundError if there is none."""
-        if not self.files.exists(self.at(name)):
-            raise FileNotFoundError(name)
-        stream = self.files.open(self.at(name))
+        """The text of a file. Raises FileNotFoundError if there is none, OSError if it cannot be opened, and
+        UnicodeDecodeError if it is no text."""
+        if not self.files.exists(self.at(name)) or not self.files.getFileStatus(self.at(name)).isFile():
+            raise FileNotFoundError(f"{self.path}/{name}")
+        try:
+            stream = self.files.open(self.at(name))
+        except Exception as error:  # whatever Py4J makes of the file system's own error
+            raise OSError(f"{self.path}/{name} cannot be read: {one_line(error)}") from error
         try:
             return bytes(stream.readAllBytes()).decode("utf-8")
         finally:

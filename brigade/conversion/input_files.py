@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from brigade.conversion.folder import Folder
 from brigade.conversion.lines import starts_with_printable
 from brigade.conversion.table import Table
+from brigade.spark import literally
 
 LISTED_FILES = 2000  # so many files are named to Spark one by one; more are found by their time and a join
 
@@ -55,7 +56,7 @@ def find_new_files(table: Table, input_path: str, cache: Callable[[DataFrame], D
 def list_files(spark: SparkSession, path: str) -> DataFrame:
     """All files below a path: `file`, `size` in bytes, `modified`."""
     files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").option("pathGlobFilter", "*[!~]")
-    return files.load(path).select(
+    return files.load(literally(path)).select(
         F.col("_metadata.file_path").alias("file"),
         F.col("length").alias("size"),
         F.col("modificationTime").alias("modified"),
@@ -91,7 +92,8 @@ def read_lines(table: Table, input_path: str, new: NewFiles) -> DataFrame:
     """The lines of the new files that are not blank: `value`, `file`."""
     # As text, not as JSON: a line that is a JSON array would become several rows, a blank line none. Landing's dt=…
     # folders are ignored: the day follows from the event.
-    lines = table.spark.read.option("recursiveFileLookup", "true").option("pathGlobFilter", "*[!~]").text(input_path)
+    reader = table.spark.read.option("recursiveFileLookup", "true").option("pathGlobFilter", "*[!~]")
+    lines = reader.text(literally(input_path))
     lines = lines.where(F.col("_metadata.file_modification_time").between(new.oldest, new.newest))
     if new.number <= LISTED_FILES and table.base.runs:
         names = [row.file for row in new.files.select("file").collect()]

@@ -66,9 +66,10 @@ class Lock:
     def holder(self) -> dict | None:
         """What the lock says of its holder; None if there is no lock, or it is not written to its end."""
         try:
-            return json.loads(self.folder.read("lock"))
-        except (FileNotFoundError, ValueError):
+            holder = json.loads(self.folder.read("lock"))
+        except (OSError, ValueError):
             return None
+        return holder if isinstance(holder, dict) and self.own.keys() <= holder.keys() else None
 
     def living_holder(self) -> dict | None:
         """The lock's holder, if it is still running."""

@@ -16,8 +16,10 @@ from datetime import UTC, datetime
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from brigade.conversion.columns import merged_columns
 from brigade.conversion.duplicates import compare
 from brigade.conversion.errors import ConversionError
+from brigade.conversion.folder import place_of
 from brigade.conversion.input_files import NewFiles, find_new_files, holds_files, read_lines
 from brigade.conversion.lines import parse_lines
 from brigade.conversion.lock import Lock
@@ -26,9 +28,11 @@ from brigade.conversion.quarantine import write_quarantine
 from brigade.conversion.query import check_query, run_query
 from brigade.conversion.schema import EVENT, QUERY, fingerprint, is_default
 from brigade.conversion.table import Moves, Table
+from brigade.conversion.tidying import tidy
 from brigade.conversion.writing import by_day, files_to_rewrite, write_days
+from brigade.errors import WrongInput
 from brigade.spark import caching, run_to_last_shuffle, separate_session, settings, shuffle_for
-from brigade.storage import sibling
+from brigade.storage import check_apart, sibling
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +40,9 @@ FILE_BYTES = 128 << 20  # as rows are packed between two tasks, which is about w
 # Small input files are read many to a task. A day's rows come together in tasks of FILE_BYTES, each of which writes one
 # file, whatever the number of cores.
 CONVERTING = {
+    # What cannot be computed fails, on every version of Spark, and is not a null; so query.py finds it.
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     "spark.sql.files.openCostInBytes": str(64 << 10),
     "spark.sql.adaptive.advisoryPartitionSizeInBytes": str(FILE_BYTES),
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
@@ -60,33 +67,33 @@ def json_into_parquet(
     Returns the counts of this run {"files", "lines", "converted", "duplicates", "quarantined", "replaced"}, where
     `replaced` is how many earlier rows made way for a later publication or a changed file; "rows", what the output
     holds now; and the paths. Raises ConversionError, with the output as it was, if there is nothing to read, the paths
-    overlap, the query does not fit, another run is under way, or the counts do not add up.
+    overlap, the query does not fit or yields columns of other types than the table has, the table is damaged, another
+    run is under way, or the counts do not add up.
     """
-    input_path, output_path = input_path.rstrip("/"), output_path.rstrip("/")
-    quarantine_path = (quarantine_path or sibling(output_path, "quarantine")).rstrip("/")
+    try:
+        paths = {"input": input_path, "output": output_path}
+        paths["quarantine"] = quarantine_path or sibling(output_path, "quarantine")
+        paths = {name: path.rstrip("/") or path for name, path in paths.items()}
+        places = {name: place_of(spark, path) for name, path in paths.items()}
+        check_apart(places)
+    except WrongInput as problem:
+        raise ConversionError(str(problem)) from None
+    input_path, output_path, quarantine_path = places.values()
     if not holds_files(spark, input_path):
-        raise ConversionError(f"expected JSON lines below {input_path}, found no file there; has anything landed?")
-    check_apart({"input": input_path, "output": output_path, "quarantine": quarantine_path})
+        raise ConversionError(f"expected JSON lines below {paths['input']}, found no file there; has anything landed?")
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
     with separate_session(spark, CONVERTING) as session:
         check_query(session, query, schema)
         with Lock(session, output_path) as lock:
             table = Table(session, output_path, quarantine_path, run, full)
-            table.tidy()
+            tidy(table)
             try:
                 with caching() as cache:
                     counts = convert(table, input_path, query, schema, lock, cache)
             finally:
                 table.drop_staged()
-    return counts | {"parquet": output_path, "quarantine": quarantine_path}
-
-
-def check_apart(paths: dict[str, str]) -> None:
-    """Raises ConversionError if one of the paths lies in another: writing it would delete what is read."""
-    for name, path in paths.items():
-        for other, other_path in paths.items():
-            if name != other and f"{path}/".startswith(f"{other_path}/"):
-                raise ConversionError(f"the {name} path {path} lies in the {other} path {other_path}; choose another")
+                table.give_up_unless_published()
+    return counts | {"parquet": paths["output"], "quarantine": paths["quarantine"]}
 
 
 def convert(
@@ -103,7 +110,10 @@ def convert(
     log.info("%d files to convert", new.number)
     counts["files"] = new.number
     lines = read_lines(table, input_path, new)
-    staged, counted = stage(lines, query, schema)
+    queried = rows_of(lines, query, schema)
+    columns = merged_columns(table.columns(), queried.drop("_row").schema)
+    table.begin()
+    staged, counted = stage(queried)
     keys, found, counts["quarantined"] = table.add_to_index(staged)
     counts["lines"] = check_lines(lines, counted, found, is_default(query, schema))
     log.info("%d lines read, %.1f s", counts["lines"], time.monotonic() - began)
@@ -130,21 +140,27 @@ def convert(
             rows=rows,
             partitions=partitions,
             quarantine=quarantined,
-            quarantine_path=table.quarantine.path,
+            columns=columns.jsonValue(),
         )
     )
+    tidy(table)
     log.info("%s, %.1f s", counts, time.monotonic() - began)
     return counts | {"rows": rows}
 
 
-def stage(lines: DataFrame, query: str, schema: str) -> tuple[DataFrame, int]:
-    """The query's rows of the lines, those of a day together, and how many lines were read.
+def rows_of(lines: DataFrame, query: str, schema: str) -> DataFrame:
+    """The query's rows of the lines, which are counted when it runs."""
+    lines = lines.observe("lines", F.count(F.lit(1)).alias("lines"))
+    return run_query(parse_lines(lines, schema), query, schema)
+
+
+def stage(rows: DataFrame) -> tuple[DataFrame, int]:
+    """Runs the query. Returns its rows, those of a day together, and how many lines were read.
 
     The rows wait in the files of Spark's shuffle. So a line is parsed once, however often the rows are read. If Spark
     has to make some again, their `_row.id` is the same, since it follows from the files.
     """
-    lines = lines.observe("lines", F.count(F.lit(1)).alias("lines"))
-    return run_to_last_shuffle(by_day(run_query(parse_lines(lines, schema), query, schema)), "lines")
+    return run_to_last_shuffle(by_day(rows), "lines")
 
 
 def check_lines(lines: DataFrame, counted: int, found: int, by_default: bool) -> int:
@@ -163,6 +179,7 @@ def check_lines(lines: DataFrame, counted: int, found: int, by_default: bool) ->
 
 def publish(table: Table, new: NewFiles, day_moves: Moves, quarantine_moves: Moves) -> None:
     """Records the run's files, and moves what is staged to its place. Readers do not look at it before the manifest."""
+    table.published = True
     table.add_input_files(new.files)
     for name, final in day_moves:
         table.folder.rename(name, final)

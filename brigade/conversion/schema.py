@@ -4,7 +4,14 @@ EVENT and QUERY convert this project's documents. Other documents have a schema 
 """
 
 import hashlib
-import re
+import json
+from typing import Any
+
+from pyspark.errors import ParseException
+from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
+
+from brigade.conversion.errors import SchemaError, spark_says
 
 # The fields that are read of an event. Only four are required, see lines.py. Fields that are not listed here stay in
 # the landed files.
@@ -17,7 +24,8 @@ LANDING = "pubsub STRUCT<messageId: STRING, publishTime: STRING>"  # what landin
 
 # The view `events` has a column for each field of the event, and three more: `line`, the whole JSON text; `eventTime`
 # and `publishTime`, the event's two times as timestamps, null where there is none. The query yields one row a line. A
-# line whose eventId or dt comes out as null is quarantined.
+# line whose eventId or dt comes out as null is quarantined, and one with a value that the query cannot compute.
+ADDED = ("line", "eventTime", "publishTime")
 QUERY = """
 SELECT eventId,
        eventTime AS eventTimestamp,
@@ -42,19 +50,41 @@ SCHEMA = """eventId STRING, eventTimestamp TIMESTAMP, eventSource STRING, eventT
     messageId STRING, publishTime TIMESTAMP, dt STRING"""  # of the parquet
 COLUMNS = tuple(column.split()[0] for column in SCHEMA.split(","))
 
-# What a conversion keeps about each line, from parsing to the table.
-ROW = """_row STRUCT<id: LONG, file: STRING, hash: LONG, reason: STRING, line: STRING, publishTime: TIMESTAMP,
-    messageId: STRING>"""
+
+def fields_of(spark: SparkSession, schema: str) -> StructType:
+    """The fields that are read of a line: those of the schema, and LANDING unless the schema has its own `pubsub`.
+
+    Raises SchemaError if the schema is not Spark's DDL, or names a field twice or like a column of ADDED.
+    """
+    fields = parsed(spark, schema)
+    known = [name.lower() for name in ("_row", "_line", *ADDED)]
+    for name in fields.names:
+        if name.lower() in known:
+            raise SchemaError(f"expected each field once, and none named {', '.join(ADDED)}; found {name}")
+        known.append(name.lower())
+    if "pubsub" not in known:
+        return fields.add(parsed(spark, LANDING)["pubsub"])
+    own = next(field.dataType for field in fields if field.name.lower() == "pubsub")
+    if not isinstance(own, StructType) or not {"messageId", "publishTime"} <= {*own.names}:
+        raise SchemaError(f"expected {LANDING}, found pubsub {own.simpleString()}")
+    return fields
 
 
-def with_landing(schema: str) -> str:
-    """The schema, with LANDING unless it names `pubsub` itself."""
-    return schema if re.search(r"(?i)\bpubsub\s", schema) else f"{schema}, {LANDING}"
+def parsed(spark: SparkSession, schema: str) -> StructType:
+    """The fields of a schema in Spark's DDL. Raises SchemaError if it is none."""
+    if not schema.strip():
+        raise SchemaError("expected fields as Spark's DDL, such as number STRING, total DOUBLE; found nothing")
+    java: Any = spark._jvm
+    try:
+        fields = java.org.apache.spark.sql.types.StructType.fromDDL(schema)
+    except ParseException as error:
+        raise SchemaError(spark_says(error)) from None
+    return StructType.fromJson(json.loads(fields.json()))
 
 
-def view_schema(schema: str) -> str:
-    """The columns of the view `events`, and `_row`."""
-    return f"{ROW}, {with_landing(schema)}, line STRING, eventTime TIMESTAMP, publishTime TIMESTAMP"
+def quoted(name: str) -> str:
+    """A column's name as SQL takes it, whatever it holds."""
+    return f"`{name.replace('`', '``')}`"
 
 
 def is_default(query: str, schema: str) -> bool:

@@ -88,7 +88,8 @@ def staged_files(table: Table) -> list[tuple[str, int, int]]:
     if not table.folder.names(f"_staging/{table.run}/days"):
         return []
     about = F.col("_metadata.file_path").alias("path"), F.col("_metadata.file_size").alias("size")
-    files = table.spark.read.schema("eventId STRING").parquet(f"{table.staging}/days").groupBy(*about).count()
+    staged = table.spark.read.schema("eventId STRING").parquet(sessions.literally(f"{table.staging}/days"))
+    files = staged.groupBy(*about).count()
     names = ((unquote(row.path).split(f"/{table.run}/days/")[1], row) for row in files.collect())
     return sorted((name, row.size, row["count"]) for name, row in names)
 

@@ -1,36 +1,23 @@
 """What an event is. Every stage that reads a message or a line asks here.
 
 An event is one JSON object in UTF-8 with the strings eventId, eventTimestamp (RFC 3339), doc.docId and doc.payload.
-Everything else is optional and is kept as it came. What is not an event has one reason, a short fixed code.
+Everything else is optional and is kept as it came. What is not an event has one reason, a short fixed code. Of a name
+that occurs twice in an object the last value counts.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NoReturn
 
-import orjson
+from brigade.events.json_text import NotAnEvent, json_type, parse
+from brigade.events.rules import HELD, MAX_EVENT_BYTES, NOT_HELD, NOT_RFC3339, RFC3339
 
-from brigade.errors import BrigadeError
-
-MAX_EVENT_BYTES = 4 << 20  # far enough below Pub/Sub's 10 MB for what is added to an event
-# An offset is at most 18 hours, as in Java and Spark.
-RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.\d+)?(?:[Zz]|([+-](?:(?:0\d|1[0-7]):[0-5]\d|18:00)))", re.ASCII
-)
 REQUIRED = (("eventId",), ("eventTimestamp",), ("doc", "docId"), ("doc", "payload"))
-JSON_TYPES = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-
-
-class NotAnEvent(BrigadeError):
-    """A message that is not an event. `reason` is a fixed code; `detail` says more and holds no document text."""
-
-    def __init__(self, reason: str, detail: str):
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail = reason, detail
+TIME_HELD, TIME = re.compile(HELD, re.ASCII), re.compile(RFC3339, re.ASCII)
 
 
 def read_event(data: bytes, max_bytes: int = MAX_EVENT_BYTES) -> dict:
-    """Parses a message. Raises NotAnEvent if it is too large, not JSON, or lacks a required field.
+    """Parses a message. Raises NotAnEvent if it is too large, not JSON, or not an event.
 
     {"eventTimestamp": "2019-04-02T21:55:57Z", "eventId": "3dc6eb9af4154635b688e7cfeb8db131bfe84ccd",
      "eventSource": "doc.contract", "eventVersion": "1.0", "eventType": "DocSchedule",
@@ -41,7 +28,11 @@ def read_event(data: bytes, max_bytes: int = MAX_EVENT_BYTES) -> dict:
     """
     if len(data) > max_bytes:
         raise NotAnEvent("too_large", f"expected at most {max_bytes} bytes, found {len(data)}")
-    event = parse(data)
+    return check_event(parse(data))
+
+
+def check_event(event: object) -> dict:
+    """The parsed value, if it is an event. Raises NotAnEvent if it is no object, or if a field is not as it must be."""
     if not isinstance(event, dict):
         raise NotAnEvent("not_an_object", f"expected an object, found {json_type(event)}")
     doc: Any = event.get("doc")
@@ -54,23 +45,33 @@ def read_event(data: bytes, max_bytes: int = MAX_EVENT_BYTES) -> dict:
     )
     if not whole:
         raise_missing_field(event)
+    check_optional_fields(event, doc)
     if not is_timestamp(event["eventTimestamp"]):
-        raise NotAnEvent("bad_timestamp", "eventTimestamp: expected RFC 3339, such as 2019-04-02T21:55:57Z")
+        raise NotAnEvent("bad_timestamp", timestamp_problem(event["eventTimestamp"]))
     if not doc["payload"] or doc["payload"].isspace():
         raise NotAnEvent("empty_payload", "doc.payload holds no text")
     return event
 
 
-def parse(data: bytes) -> object:
-    """The value of a JSON text. Raises NotAnEvent if the bytes are not UTF-8 or not JSON."""
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        try:
-            data.decode("utf-8")
-        except UnicodeDecodeError as problem:
-            raise NotAnEvent("not_utf8", f"byte {problem.start} is not valid UTF-8") from error
-        raise NotAnEvent("malformed_json", json_problem(error)) from error
+def check_optional_fields(event: dict, doc: dict) -> None:
+    """Raises NotAnEvent if a field that Spark reads as a structure is one of another type. Null is no value."""
+    metadata, pubsub = doc.get("metadata"), event.get("pubsub")
+    if type(metadata) is dict:
+        tags = metadata.get("otherTags")
+        if type(tags) is list:
+            for tag in tags:
+                if type(tag) is not dict and tag is not None:
+                    raise wrong_type("doc.metadata.otherTags", "an array of objects", tag)
+        elif tags is not None:
+            raise wrong_type("doc.metadata.otherTags", "an array of objects", tags)
+    elif metadata is not None:
+        raise wrong_type("doc.metadata", "an object", metadata)
+    if pubsub is not None and type(pubsub) is not dict:
+        raise wrong_type("pubsub", "an object", pubsub)
+
+
+def wrong_type(where: str, expected: str, value: object) -> NotAnEvent:
+    return NotAnEvent("wrong_type", f"{where}: expected {expected}, found {json_type(value)}")
 
 
 def raise_missing_field(event: dict) -> NoReturn:
@@ -80,24 +81,24 @@ def raise_missing_field(event: dict) -> NoReturn:
         for depth, name in enumerate(path, 1):
             if not isinstance(value, dict):
                 where = ".".join(path[: depth - 1])
-                raise NotAnEvent("wrong_type", f"{where}: expected an object, found {json_type(value)}")
+                raise wrong_type(where, "an object", value)
             if name not in value:
                 raise NotAnEvent("missing_field", ".".join(path[:depth]))
             value = value[name]
         if not isinstance(value, str):
-            raise NotAnEvent("wrong_type", f"{'.'.join(path)}: expected a string, found {json_type(value)}")
+            raise wrong_type(".".join(path), "a string", value)
     empty = "eventId" if not event["eventId"] else "doc.docId"
     raise NotAnEvent("missing_field", f"{empty} is empty")
 
 
 def is_timestamp(text: str) -> bool:
-    """Whether the text is an RFC 3339 date and time with an offset."""
-    match = RFC3339.fullmatch(text)
+    """Whether the text is an RFC 3339 date and time with an offset, and one that Spark and Python hold."""
+    match = TIME_HELD.fullmatch(text)
     if not match:
         return False
-    date, clock, offset = match.groups()
+    day, clock, offset = match.groups()
     try:
-        moment = datetime.fromisoformat(f"{date}T{clock}{offset or ''}")
+        moment = datetime.fromisoformat(f"{day}T{clock}{offset or ''}")
         if offset:
             moment.astimezone(UTC)  # the years 1 and 9999 have no room for every offset
     except (ValueError, OverflowError):
@@ -105,19 +106,12 @@ def is_timestamp(text: str) -> bool:
     return True
 
 
-def label_of(document: dict, column: str) -> str | None:
-    """The label that the event carries in `doc.metadata.<column>`, as training reads it; None if it has none."""
-    doc = document.get("doc")
-    metadata = doc.get("metadata") if isinstance(doc, dict) else None
-    label = metadata.get(column) if isinstance(metadata, dict) else None
-    return label.strip(" ") or None if isinstance(label, str) else None
-
-
-def json_type(value: object) -> str:
-    """What JSON calls the type of a parsed value."""
-    return JSON_TYPES.get(type(value), "a number")
-
-
-def json_problem(error: orjson.JSONDecodeError) -> str:
-    """What is wrong with a text that is not JSON, and where, without any of the text."""
-    return f"{error.msg.split(':')[0]} at character {error.pos}"
+def timestamp_problem(text: str) -> str:
+    """What is wrong with a text that is no timestamp: it is not RFC 3339, or RFC 3339 that Spark cannot hold."""
+    if not TIME.fullmatch(text):
+        return NOT_RFC3339
+    try:
+        date(int(text[:4]) or 4, int(text[5:7]), int(text[8:10]))  # the year 0 is a leap year, and Python has none
+    except ValueError:
+        return NOT_RFC3339
+    return next(told for pattern, told in NOT_HELD.items() if re.search(pattern, text))

@@ -10,8 +10,9 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from brigade.cli import positive
+from brigade.errors import WrongInput
 from brigade.events.event import MAX_EVENT_BYTES
-from brigade.storage import sibling
+from brigade.storage import lies_in, sibling
 
 MIB = 1 << 20
 EPILOG = """All of Beam's own options work too, such as --runner, --project, --region, --temp_location.
@@ -30,12 +31,15 @@ def parse_arguments(argv: list[str] | None) -> tuple[argparse.Namespace, Pipelin
     arguments, rest = parser.parse_known_args(argv)
     check_source(parser, arguments)
     arguments.output_path = arguments.output_path.rstrip("/")
-    dead_letter_path = arguments.dead_letter_path or sibling(arguments.output_path, "dead_letter")
+    try:
+        dead_letter_path = arguments.dead_letter_path or sibling(arguments.output_path, "dead_letter")
+    except WrongInput as problem:
+        parser.error(f"--output_path: {problem}")
     arguments.dead_letter_path = dead_letter_path.rstrip("/")
     for name in ("output_path", "dead_letter_path"):
         if not re.fullmatch(r"gs://[^/]+/.+|(?!\w+://).+", getattr(arguments, name)):
             parser.error(f"--{name}: expected gs://bucket/prefix or a local path, found {getattr(arguments, name)!r}")
-    if f"{arguments.dead_letter_path}/".startswith(f"{arguments.output_path}/"):
+    if lies_in(arguments.dead_letter_path, arguments.output_path):
         parser.error("--dead_letter_path must lie outside --output_path, or dead letters would be read as events")
     if arguments.max_event_bytes * 2 > arguments.max_file_mib * MIB:
         parser.error("--max_file_mib: expected room for two events of --max_event_bytes")

@@ -52,6 +52,8 @@ class Route(beam.DoFn):
             "publishTime": f"{self.clock}.{fraction:06}Z",
             "attributes": dict(message.attributes or {}),
         }
+        if message.ordering_key:
+            about["orderingKey"] = message.ordering_key
         try:
             event = read_event(data, self.max_event_bytes)
             yield f"{self.output_path}/{day}", (micros, landed_line(data, event, about))

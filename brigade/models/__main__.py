@@ -17,20 +17,18 @@ from brigade.models.arguments import parse_arguments
 from brigade.models.commands import decide, list_runs, show_run
 from brigade.models.store import ModelStore
 from brigade.models.wording import about_decision, about_run, table
+from brigade.storage import storage_errors
 
 
 def main(argv: list[str] | None = None) -> int:
     """Carries out a command, prints its result as text or JSON, and returns the exit status."""
     arguments = parse_arguments(argv)
-    from google.api_core.exceptions import GoogleAPIError
-    from google.auth.exceptions import GoogleAuthError
-
     try:
         found, text = carried_out(arguments)
     except BrigadeError as problem:
         print_error(arguments.command, problem)
         return problem.status
-    except (OSError, GoogleAPIError, GoogleAuthError) as error:
+    except storage_errors() as error:
         print_error(arguments.command, f"{arguments.uri}: {type(error).__name__}: {one_line(error)}")
         return 1
     print(json.dumps(found, ensure_ascii=False) if arguments.json else text)

@@ -17,6 +17,8 @@ from brigade.models.manifest import (
     PassedOver,
     change_marker,
     find_manifest,
+    is_future,
+    model_date,
     read_manifest,
     run_folder,
 )
@@ -36,7 +38,8 @@ class Refused(CannotGoOn):
 def list_runs(store: ModelStore) -> list[dict]:
     """Every run, newest first, with its state. Raises Refused if there is none.
 
-    The state is serving, promoted, rejected, withdrawn, damaged, or replaced (by another run of its date).
+    The state is serving, promoted, rejected, withdrawn, damaged, or replaced (by another run of its date), and says
+    "(future)" if the date is later than today, UTC.
     """
     serving = store.latest(store.candidates())
     rows = []
@@ -76,18 +79,35 @@ def run_row(store: ModelStore, serving: ServedModel | None, name: str, run_id: s
 
 
 def row(name: str, run_id: str | None, state: str, reason: str, **figures: object) -> dict:
+    state = f"{state} (future)" if is_future(model_date(name)) else state
     known = {"model": name, "runId": run_id, "state": state, "reason": reason} | figures
     return {column: known.get(column) for column in COLUMNS}
 
 
 def headline_figures(models: Folder, name: str, manifest: Manifest) -> dict[str, float]:
     """A run's accuracy and macro-F1 on its test documents, as far as its metrics have them."""
+    found = figures_of_test(models, name, manifest)
+    return {key: found[key] for key in ("accuracy", "macroF1") if isinstance(found.get(key), float | int)}
+
+
+def tested_classes(models: Folder, name: str, manifest: Manifest) -> set[str]:
+    """The classes that the test documents have: those over which macro-F1 is the mean."""
+    classes = figures_of_test(models, name, manifest).get("classes")
+    found = classes.items() if isinstance(classes, dict) else ()
+    return {key for key, one in found if isinstance(one, dict) and one.get("documents")}
+
+
+def figures_of_test(models: Folder, name: str, manifest: Manifest) -> dict:
+    """The figures of a run's test documents; empty if its metrics are missing or damaged."""
     try:
         content, _ = models.read(f"{run_folder(name, manifest.run_id)}/{METRICS_FILE}", MAX_METRICS_BYTES)
-        found = json.loads(content)["test"]
-        return {key: found[key] for key in ("accuracy", "macroF1") if isinstance(found[key], float | int)}
-    except (FileNotFoundError, TooLarge, ValueError, LookupError, TypeError):
+    except (FileNotFoundError, TooLarge):
         return {}
+    try:
+        found = json.loads(content)["test"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def show_run(store: ModelStore, name: str, run_id: str) -> dict:
@@ -98,16 +118,21 @@ def show_run(store: ModelStore, name: str, run_id: str) -> dict:
             raise Refused(f"expected a model that serves, found none in {store.uri}; name one of `list`")
         name = serving.name
     manifest = find_manifest(store.models, name, run_id)
+    tested = tested_classes(store.models, name, manifest)
+    known, problem = set(tested), None
     try:
         complete_files(store.models, name, manifest)
-        load_verified(store.models, name, manifest)
-        problem = None
+        known |= set(load_verified(store.models, name, manifest).classes)
     except PassedOver as reason:
         problem = str(reason)
     files = [{"name": file, "bytes": size, "sha256": digest} for file, (size, digest) in manifest.files.items()]
     about: dict = {"model": name, "runId": manifest.run_id, "trainedAt": manifest.created_at, "label": manifest.label}
     about |= {"promoted": manifest.promoted, "reason": one_line(manifest.reason)}
-    return about | headline_figures(store.models, name, manifest) | {"files": files, "problem": problem}
+    about |= headline_figures(store.models, name, manifest)
+    if "macroF1" in about and tested:
+        of_all = "" if problem else f" of {len(known)}"
+        about["macroF1Over"] = f"the {len(tested)}{of_all} classes that have test documents"
+    return about | {"files": files, "problem": problem}
 
 
 def decide(store: ModelStore, name: str, run_id: str, promoted: bool, reason: str, force: bool = False) -> dict:

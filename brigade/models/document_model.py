@@ -11,11 +11,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from brigade.models.manifest import DESCRIPTION_FILE, FORMAT_VERSION, WEIGHTS_FILE, ModelFormatError
 from brigade.models.text_features import FeatureParameters, gram_places, grams, hashed_counts, weighted
+
+# What reading code raises for content that it does not expect. A lack of memory, say, is no damage, and is not here.
+MISREAD = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ class DocumentModel:
             )
         except ModelFormatError:
             raise
-        except Exception as error:  # damaged JSON, a missing key and a damaged tensor file all mean the same here
+        except MISREAD as error:  # damaged JSON, a missing key and a damaged tensor file all mean the same here
             raise ModelFormatError(f"{DESCRIPTION_FILE} or {WEIGHTS_FILE} cannot be read: {error!r}") from error
         if len(set(model.classes)) != len(model.classes) or not all(isinstance(one, str) for one in model.classes):
             raise ModelFormatError("expected classes to be different strings")

@@ -7,36 +7,48 @@ after it. So a run that is killed while it writes never serves.
 import hashlib
 import json
 import logging
+from typing import NamedTuple
 
 from brigade.errors import one_line
 from brigade.models.document_model import DocumentModel
 from brigade.models.manifest import (
     CHANGED_FILE,
     MANIFEST_FILE,
+    Manifest,
     PassedOver,
     change_marker,
     find_manifest,
     model_date,
     run_folder,
 )
-from brigade.models.verification import load_verified
+from brigade.models.verification import complete_files, load_verified
 from brigade.storage import Folder
 
 log = logging.getLogger(__name__)
 
 
-def find_champion(models: Folder) -> tuple[str, DocumentModel] | None:
-    """The champion and its name: the newest promoted model that serving would load. None if there is none.
+class Found(NamedTuple):
+    """A verified model, its name and its manifest."""
 
-    A model that cannot be read is passed over with a warning.
+    name: str
+    model: DocumentModel
+    manifest: Manifest
+
+
+def find_champion(models: Folder) -> Found | None:
+    """The champion: the newest promoted model that serving would load. None if there is none.
+
+    A model that is missing or damaged is passed over with a warning. Any other error is raised as it is: a champion
+    that cannot be read for the moment is still the champion.
     """
     for name in sorted((name for name in models.folders() if model_date(name)), reverse=True):
         try:
             manifest = find_manifest(models, name)
             if manifest.promoted:
-                return name, load_verified(models, name, manifest)
-        except Exception as error:  # whatever the reason, such a model cannot serve, and so it is no champion
-            log.warning("passing over %s: %s", name, one_line(error))
+                complete_files(models, name, manifest)
+                return Found(name, load_verified(models, name, manifest), manifest)
+        except PassedOver as reason:
+            log.warning("passing over %s: %s", name, one_line(reason))
     return None
 
 
@@ -63,7 +75,7 @@ def write_run(models: Folder, name: str, run: dict, files: dict[str, bytes]) -> 
 
 
 def is_promoted(models: Folder, name: str) -> bool:
-    """Whether the dated model of that name is there and promoted."""
+    """Whether the dated model of that name is there and promoted. An error of storage is raised as it is."""
     try:
         return find_manifest(models, name).promoted
     except PassedOver:

@@ -24,7 +24,7 @@ MODEL_FORM = f"{MODEL_PREFIX}YYYY-MM-DD"
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")  # of a run or a file: no "/" and not hidden
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MANIFEST_FILE, DESCRIPTION_FILE, WEIGHTS_FILE = "manifest.json", "model.json", "weights.safetensors"
-GOLDEN_FILE, METRICS_FILE = "golden.jsonl", "metrics.json"
+GOLDEN_FILE, METRICS_FILE, DATA_FILE = "golden.jsonl", "metrics.json", "data.json"
 CHANGED_FILE = "changed.json"  # lies beside the models; see `change_marker`
 SERVING_FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, GOLDEN_FILE)
 MANIFEST_KEYS = {
@@ -77,6 +77,11 @@ def model_date(name: str) -> date | None:
         return date.fromisoformat(match[1]) if match else None
     except ValueError:
         return None
+
+
+def is_future(day: date | None) -> bool:
+    """Whether a date is later than today, UTC. A model of such a date serves instead of every newer one."""
+    return day is not None and day > datetime.now(UTC).date()
 
 
 def model_dates(models: Folder, since: date = date.min) -> set[date]:

@@ -26,6 +26,7 @@ from brigade.models.manifest import (
     Manifest,
     PassedOver,
     find_manifest,
+    is_future,
     model_date,
     utc_now,
 )
@@ -229,6 +230,8 @@ class ModelStore:
         self.served, self.problem = found, ""
         if served is None or found.model is not served.model:
             log.info("serving %s, run %s, trained %s", *found.about().values())
+            if is_future(model_date(found.name)):
+                log.warning("%s has a date later than today: until it is withdrawn, no newer model serves", found.name)
 
     def is_withdrawn(self, served: ServedModel, manifest: Manifest) -> bool:
         """Whether somebody withdrew this run. A manifest that is gone or damaged withdraws nothing."""

@@ -11,7 +11,7 @@ import json
 import numpy as np
 
 from brigade.errors import one_line
-from brigade.models.document_model import DocumentModel
+from brigade.models.document_model import MISREAD, DocumentModel
 from brigade.models.manifest import (
     DESCRIPTION_FILE,
     GOLDEN_FILE,
@@ -26,6 +26,7 @@ from brigade.models.manifest import (
 from brigade.storage import FileState, Folder, TooLarge
 
 GOLDEN_TOLERANCE = 1e-6
+MAX_DOCUMENT_BYTES = 64 << 20  # of a JSON file that is read as a whole; parsed, it takes many times its size
 
 
 def complete_files(models: Folder, name: str, manifest: Manifest) -> dict[str, FileState]:
@@ -56,7 +57,7 @@ def load_verified(models: Folder, name: str, manifest: Manifest) -> DocumentMode
         raise
     except ModelFormatError as error:
         raise PassedOver(one_line(error)) from error
-    except Exception as error:  # whatever a file in a wrong format makes the reading code raise
+    except MISREAD as error:
         raise PassedOver(f"cannot be read ({type(error).__name__})") from error
     return model
 
@@ -91,3 +92,17 @@ def check_golden(model: DocumentModel, content: bytes) -> None:
         if not difference <= GOLDEN_TOLERANCE:  # NaN does not agree either
             limit = f"at most {GOLDEN_TOLERANCE:g} is allowed"
             raise PassedOver(f"{GOLDEN_FILE} line {number}: probabilities differ by {difference:.3g}; {limit}")
+
+
+def read_document(models: Folder, name: str, manifest: Manifest, file: str) -> dict:
+    """The JSON object in a run's file. Raises PassedOver unless it is the file of the manifest and of a fair size."""
+    size, _ = manifest.files.get(file, (0, ""))
+    if not 0 < size <= MAX_DOCUMENT_BYTES:
+        raise PassedOver(f"{file}: expected 1 to {MAX_DOCUMENT_BYTES} bytes, found {size}")
+    try:
+        found = json.loads(read_checked(models, name, manifest, file))
+    except (ValueError, RecursionError) as error:
+        raise PassedOver(f"{file} is not JSON ({type(error).__name__})") from error
+    if not isinstance(found, dict):
+        raise PassedOver(f"{file}: expected an object, found {type(found).__name__}")
+    return found

@@ -14,7 +14,7 @@ def table(rows: list[dict]) -> str:
 def about_run(found: dict) -> str:
     """The result of `show`."""
     files = [f"  {one['bytes']:>12,} bytes  {one['name']}" for one in found["files"]]
-    lines = [f"{key:<10} {value}" for key, value in found.items() if key not in ("files", "problem")]
+    lines = [f"{key:<11} {value}" for key, value in found.items() if key not in ("files", "problem")]
     verified = "verified: every file is the manifest's, golden documents agree"
     return "\n".join([*lines, *files, found["problem"] or verified])
 

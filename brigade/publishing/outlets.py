@@ -34,26 +34,30 @@ Paced = TypeVar("Paced")
 
 
 class Outlet(ABC):
-    """Takes messages and counts what becomes of them. `keeps_ledger` tells whether what it takes is really sent."""
+    """Takes messages and counts what becomes of them.
+
+    `keeps_ledger` tells whether what it takes is really done with, `publishes` whether it goes out as a message.
+    """
 
     keeps_ledger: bool
+    publishes = True
 
     def __init__(self, topic: str):
         self.topic, self.reported = topic, time.monotonic()
         self.counts: Counter[str] = Counter()
 
     @abstractmethod
-    def put(self, data: bytes, attributes: dict[str, str], acknowledged: Acknowledged) -> None:
+    def put(self, data: bytes, attributes: dict[str, str], acknowledged: Acknowledged, ordering_key: str) -> None:
         """Takes a message that fits."""
 
     @abstractmethod
     def close(self) -> None:
         """Returns when it is known what has become of every message."""
 
-    def send(self, data: bytes, attributes: dict[str, str], acknowledged: Acknowledged) -> None:
+    def send(self, data: bytes, attributes: dict[str, str], acknowledged: Acknowledged, ordering_key: str = "") -> None:
         """Takes a message, or counts it as too_large."""
-        if self.fits(data, attributes):
-            self.put(data, attributes, acknowledged)
+        if self.fits(data, attributes, ordering_key):
+            self.put(data, attributes, acknowledged, ordering_key)
         else:
             self.counts["too_large"] += 1
             log.warning("beyond Pub/Sub's limits: %d bytes, %d attributes", len(data), len(attributes))
@@ -61,14 +65,16 @@ class Outlet(ABC):
             self.reported = time.monotonic()
             log.info("%d messages published", self.counts["published"])
 
-    def fits(self, data: bytes, attributes: dict[str, str]) -> bool:
+    def fits(self, data: bytes, attributes: dict[str, str], ordering_key: str = "") -> bool:
         """Whether Pub/Sub takes the message. For one that it does not take, it refuses the whole batch."""
         sizes = ((len(name.encode()), len(value.encode())) for name, value in attributes.items())
         if len(attributes) > 100 or any(not 0 < name <= 256 or value > 1024 for name, value in sizes):
             return False
+        if len(ordering_key.encode()) > 1024:
+            return False
         if len(data) < MAX_REQUEST_BYTES // 2:  # attributes within their limits are less than an eighth of a megabyte
             return True
-        message = pubsub_v1.PubsubMessage(data=data, attributes=attributes)
+        message = pubsub_v1.PubsubMessage(data=data, attributes=attributes, ordering_key=ordering_key)
         request = pubsub_v1.PublishRequest(topic=self.topic, messages=[message])
         return pubsub_v1.PublishRequest.pb(request).ByteSize() <= MAX_REQUEST_BYTES
 
@@ -78,13 +84,34 @@ class StandardOutput(Outlet):
 
     keeps_ledger = False
 
-    def put(self, data: bytes, attributes: dict[str, str], acknowledged: Acknowledged) -> None:
+    def put(self, data: bytes, attributes: dict[str, str], acknowledged: Acknowledged, ordering_key: str) -> None:
         # Outside strings JSON takes a line break for a space; inside strings a raw line break is not allowed.
         sys.stdout.buffer.write(data.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n")
         self.counts.update(published=1, bytes=len(data))
 
     def close(self) -> None:
         sys.stdout.buffer.flush()
+
+
+class Nowhere(Outlet):
+    """Takes dead letters that are not to be published again, and counts them as acknowledged."""
+
+    publishes = False
+
+    def __init__(self, keeps_ledger: bool):
+        super().__init__("")
+        self.keeps_ledger = keeps_ledger
+
+    def fits(self, data: bytes, attributes: dict[str, str], ordering_key: str = "") -> bool:
+        return True
+
+    def put(self, data: bytes, attributes: dict[str, str], acknowledged: Acknowledged, ordering_key: str) -> None:
+        if self.keeps_ledger:
+            acknowledged("")
+        self.counts["acknowledged"] += 1
+
+    def close(self) -> None:
+        """Nothing is under way."""
 
 
 class Topic(Outlet):
@@ -114,22 +141,23 @@ class Topic(Outlet):
         except (exceptions.GoogleAPIError, GoogleAuthError) as error:
             raise CannotGoOn(f"{topic} cannot be reached: {one_line(error)}") from error
 
-    def put(self, data: bytes, attributes: dict[str, str], acknowledged: Acknowledged) -> None:
+    def put(self, data: bytes, attributes: dict[str, str], acknowledged: Acknowledged, ordering_key: str) -> None:
         if self.broken:
             raise CannotGoOn(self.broken)
-        future = self.publish(data, attributes)
+        future = self.publish(data, attributes, ordering_key)
         with self.changed:
             self.under_way += 1
         future.add_done_callback(partial(self.done, len(data), acknowledged))
 
-    def publish(self, data: bytes, attributes: dict[str, str]) -> Future:
-        if not RESERVED & attributes.keys():
+    def publish(self, data: bytes, attributes: dict[str, str], ordering_key: str) -> Future:
+        if not ordering_key and not RESERVED & attributes.keys():
             return self.client.publish(self.topic, data, **attributes)
-        # publish() takes attributes as keywords. One that is named like an argument goes through the client beneath.
+        # publish() takes attributes as keywords, and one may be named like an argument. With an ordering key it tries
+        # for ever. So these messages go one after the other through the client beneath, which keeps their order.
         plain: pubsub_v1.PublisherClient = pubsub_v1.PublisherClient(transport=self.client.transport)
         future: Future = Future()
         try:
-            message = pubsub_v1.PubsubMessage(data=data, attributes=attributes)
+            message = pubsub_v1.PubsubMessage(data=data, attributes=attributes, ordering_key=ordering_key)
             future.set_result(plain.publish(topic=self.topic, messages=[message]).message_ids[0])
         except exceptions.GoogleAPIError as error:
             future.set_exception(error)

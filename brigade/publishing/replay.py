@@ -1,6 +1,8 @@
-"""Publishes landing's dead letters again: their original bytes and attributes, once for each messageId and topic.
+"""Publishes landing's dead letters again: their own bytes, attributes and ordering keys, once for each messageId and
+topic.
 
-A ledger in `replayed/`, beside the days, lists what was sent. So a replay that was interrupted can be repeated.
+A ledger in `replayed/`, beside the days, lists what was sent, and what was acknowledged because nobody wants it sent.
+So a replay that was interrupted can be repeated.
 """
 
 import base64
@@ -26,6 +28,7 @@ from brigade.storage import list_files, open_to_read, write_whole
 log = logging.getLogger(__name__)
 
 LEDGER_LINES = 1000  # a part of the ledger is written after so many messages
+SENT, ACKNOWLEDGED = "skipped_already_sent", "skipped_acknowledged"  # how what the ledger knows is counted
 
 
 def replay(
@@ -36,7 +39,7 @@ def replay(
     log.info("%d files of dead letters in %s", len(files), path.rstrip("/"))
     ledger = Ledger(f"{folder or '.'}/replayed", outlet.topic)
 
-    def due() -> Iterator[tuple[str, bytes, dict[str, str]]]:
+    def due() -> Iterator[tuple[str, bytes, dict[str, str], str]]:
         for record in (record for file in files for record in json_objects(file)):
             letter = dead_letter(record)
             if record is None or letter is None:
@@ -44,16 +47,18 @@ def replay(
             elif reason and record.get("reason") != reason:
                 counts.update(read=1, skipped_other_reason=1)
             elif letter[0] in ledger.known:
-                counts.update(read=1, skipped_already_sent=1)
+                counts.update({"read": 1, ledger.known[letter[0]]: 1})
+            elif outlet.publishes and is_data_left_out(letter[1], record.get("reason")):
+                counts.update(read=1, data_left_out=1)
             else:
-                ledger.known.add(letter[0])
+                ledger.known[letter[0]] = SENT if outlet.publishes else ACKNOWLEDGED
                 yield letter
 
     try:
-        for message_id, data, attributes in paced(itertools.islice(due(), limit), rate):
+        for message_id, data, attributes, ordering_key in paced(itertools.islice(due(), limit), rate):
             if outlet.keeps_ledger:
                 ledger.write(LEDGER_LINES if ledger.parts else 1)
-            outlet.send(data, attributes | {"replayOf": message_id}, partial(ledger.add, message_id))
+            outlet.send(data, attributes | {"replayOf": message_id}, partial(ledger.add, message_id), ordering_key)
             counts["read"] += 1
     finally:
         outlet.close()
@@ -78,7 +83,10 @@ def dead_letter_files(path: str) -> tuple[list[str], str]:
 
 
 class Ledger:
-    """The dead letters that were published again on the topic, in files of JSON lines beside them."""
+    """The dead letters that were published again on the topic, or acknowledged, in files of JSON lines beside them.
+
+    What is acknowledged is done with for every topic; it is listed without one.
+    """
 
     def __init__(self, folder: str, topic: str):
         self.folder, self.topic, self.parts = folder, topic, 0
@@ -86,7 +94,10 @@ class Ledger:
         # Written before the first message goes out, so that a folder that cannot be written to is found in time.
         self.lines: deque[dict] = deque([{"run": self.run, "topic": topic}])
         found = (line for file, _ in list_files(folder) for line in json_objects(file))
-        self.known = {line.get("messageId") for line in found if line and line.get("topic") == topic}
+        kinds = {topic: SENT, "": ACKNOWLEDGED}
+        self.known = {
+            line.get("messageId"): kinds[line["topic"]] for line in found if line and line.get("topic") in [*kinds]
+        }
 
     def add(self, message_id: str, replayed_as: str) -> None:
         self.lines.append({"messageId": message_id, "replayedAs": replayed_as, "topic": self.topic})
@@ -114,16 +125,26 @@ def json_objects(file: str) -> Iterator[dict | None]:
         yield None
 
 
-def dead_letter(record: dict | None) -> tuple[str, bytes, dict[str, str]] | None:
-    """The messageId, data and attributes of a dead letter; None if the record does not hold them."""
+def is_data_left_out(data: bytes, reason: object) -> bool:
+    """Whether a dead letter lacks its message's bytes, which did not fit into one message together with the reason."""
+    return not data and reason == "too_large"
+
+
+def dead_letter(record: dict | None) -> tuple[str, bytes, dict[str, str], str] | None:
+    """The messageId, data, attributes and ordering key of a dead letter; None if the record does not hold them.
+
+    The ordering key is empty if the message had none.
+    """
     if record is None:
         return None
     try:
         message_id, attributes = record["messageId"], record.get("attributes") or {}
-        data = base64.b64decode(record["data"], validate=True)
-        texts = [message_id, *attributes, *attributes.values()]
+        ordering_key = record.get("orderingKey") or ""
+        left_out = is_data_left_out(record.get("data") or b"", record.get("reason"))
+        data = b"" if left_out else base64.b64decode(record["data"], validate=True)
+        texts = [message_id, ordering_key, *attributes, *attributes.values()]
         if message_id and all(isinstance(text, str) for text in texts):
-            return message_id, data, attributes
+            return message_id, data, attributes, ordering_key
     except (TypeError, KeyError, ValueError, AttributeError):
         pass
     return None

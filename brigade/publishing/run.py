@@ -9,7 +9,6 @@ import itertools
 import logging
 import tempfile
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,17 +20,22 @@ from google.auth.exceptions import GoogleAuthError
 
 from brigade.errors import BrigadeError
 from brigade.publishing import subscription
+from brigade.publishing.columns import Columns
 from brigade.publishing.documents import Message, generated
+from brigade.publishing.files import Form, documents
 from brigade.publishing.noise import with_noise
-from brigade.publishing.outlets import Outlet, StandardOutput, Topic, paced
+from brigade.publishing.outlets import Nowhere, Outlet, StandardOutput, Topic, paced
 from brigade.publishing.replay import replay
-from brigade.publishing.tables import Columns, check_files, rows
 from brigade.storage import write_whole
 
 log = logging.getLogger(__name__)
 
 # Problems of the surroundings, which are told in one line. Any other exception is a bug.
-EXPECTED = (BrigadeError, KeyboardInterrupt, OSError, EOFError, zlib.error, GoogleAPIError, GoogleAuthError)
+EXPECTED = (BrigadeError, KeyboardInterrupt, OSError, GoogleAPIError, GoogleAuthError)
+
+# What becomes of dead letters that are not published again.
+LETTERS = ["acknowledged", "skipped_already_sent", "skipped_acknowledged", "skipped_other_reason"]
+LETTERS += ["data_left_out", "unreadable"]
 
 Noise = Callable[[Iterable[bytes]], Iterator[tuple[str, bytes]]]
 
@@ -54,7 +58,7 @@ def run(flags: argparse.Namespace) -> Outcome:
     classes: Counter[str] = Counter()
     try:
         messages, noise = documents_to_publish(flags)
-        outlet = StandardOutput(flags.topic or "") if flags.dry_run else Topic(flags.topic)
+        outlet = outlet_of(flags)
         if flags.replay:
             is_subscription = subscription.NAME.fullmatch(flags.replay)
             again = subscription.replay_subscription if is_subscription else replay
@@ -68,17 +72,28 @@ def run(flags: argparse.Namespace) -> Outcome:
     if outlet is None:
         return Outcome(status, None, problem)
     counts.update(outlet.counts)
-    became = ["published", "failed", "too_large"]
-    became += ["skipped_already_sent", "skipped_other_reason", "unreadable"] if flags.replay else ["held_out"]
+    became = ["published", "failed", "too_large", *(LETTERS if flags.replay else ["held_out"])]
     if not status and counts["read"] != sum(counts[name] for name in became):
         log.error("the counts do not add up")
         status = 1
-    if counts["failed"] or counts["too_large"] or counts["unreadable"]:
+    if counts["data_left_out"]:
+        log.warning(
+            "%d dead letters hold no data: their messages were too large to go with them, and are among landing's dead "
+            "letters; --reason=too_large --acknowledge is the end of those here",
+            counts["data_left_out"],
+        )
+    if any(counts[name] for name in ("failed", "too_large", "unreadable", "data_left_out")):
         status = status or 1
     told = ["read", *became] + ([] if flags.replay else ["documents", "copies", "malformed"])
     summary: dict = {"sent" if flags.replay and name == "published" else name: counts[name] for name in told}
     summary |= {"bytes": counts["bytes"], "seconds": round(time.monotonic() - started, 2), "topic": flags.topic}
     return Outcome(status, summary if flags.replay else summary | {"classes": dict(classes.most_common(50))}, problem)
+
+
+def outlet_of(flags: argparse.Namespace) -> Outlet:
+    if flags.acknowledge:
+        return Nowhere(keeps_ledger=not flags.dry_run)
+    return StandardOutput(flags.topic or "") if flags.dry_run else Topic(flags.topic)
 
 
 def documents_to_publish(flags: argparse.Namespace) -> tuple[Iterator[Message], Noise | None]:
@@ -92,9 +107,8 @@ def documents_to_publish(flags: argparse.Namespace) -> tuple[Iterator[Message], 
         return generated(n, seed), partial(with_noise, expected=expected, copies=copies, malformed=malformed, seed=seed)
     text, label = tuple((flags.text or "text").split("+")), flags.label or "label"
     columns = Columns(text, label, label_is_required=flags.label is not None)
-    read = partial(rows, columns=columns, encoding=flags.encoding, delimiter=flags.delimiter)
-    check_files(flags.files, read, flags.encoding)
-    return itertools.islice(itertools.chain.from_iterable(map(read, flags.files)), flags.limit), None
+    form = Form(columns, flags.encoding, flags.delimiter)
+    return itertools.islice(documents(flags.files, form), flags.limit), None
 
 
 def publish(

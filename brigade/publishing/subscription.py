@@ -16,6 +16,7 @@ from google.cloud.pubsub_v1 import SubscriberClient
 
 from brigade.errors import CannotGoOn
 from brigade.publishing.outlets import Outlet, paced
+from brigade.publishing.replay import is_data_left_out
 
 NAME = re.compile(r"projects/[^/]+/subscriptions/[^/]+")
 # The attributes that classification, and Pub/Sub when it gives up a message, add to the original ones.
@@ -27,28 +28,33 @@ QUIET_SECONDS = 10  # a subscription that brings nothing for so long counts as e
 def replay_subscription(
     name: str, reason: str | None, outlet: Outlet, rate: float | None, limit: int | None, counts: Counter
 ) -> None:
-    """Sends each dead letter's original bytes and attributes, and then acknowledges it."""
+    """Sends each dead letter's own bytes, attributes and ordering key, and then acknowledges it.
+
+    An outlet that publishes nothing acknowledges it at once.
+    """
     sent: set[str] = set()
 
-    def due(subscription: "DeadLetterSubscription") -> Iterator[tuple[str, str, bytes, dict[str, str]]]:
+    def due(subscription: "DeadLetterSubscription") -> Iterator[tuple[str, str, bytes, dict[str, str], str]]:
         for message in subscription.letters():
             told = dict(message.attributes)
             origin = told.get("originalMessageId") or message.message_id
-            if told.get("replayOf") in sent:  # sent by this run and refused again: it would go round and round
+            if (
+                outlet.publishes and told.get("replayOf") in sent
+            ):  # sent by this run and refused again: it would go round and round
                 counts.update(read=1, skipped_already_sent=1)
             elif reason and told.get("reason") != reason:
                 counts.update(read=1, skipped_other_reason=1)
-            elif not message.data and told.get("reason") == "too_large":  # its bytes were left out
-                counts.update(read=1, unreadable=1)
+            elif outlet.publishes and is_data_left_out(message.data, told.get("reason")):
+                counts.update(read=1, data_left_out=1)
             else:
                 sent.add(origin)
                 kept = {key: value for key, value in told.items() if not DEAD_LETTER_ATTRIBUTES.fullmatch(key)}
-                yield message.message_id, origin, message.data, kept
+                yield message.message_id, origin, message.data, kept, message.ordering_key
 
     with DeadLetterSubscription(name) as subscription:
         try:
-            for message_id, origin, data, attributes in paced(itertools.islice(due(subscription), limit), rate):
-                outlet.send(data, attributes | {"replayOf": origin}, partial(subscription.published, message_id))
+            for message_id, origin, data, attributes, key in paced(itertools.islice(due(subscription), limit), rate):
+                outlet.send(data, attributes | {"replayOf": origin}, partial(subscription.published, message_id), key)
                 counts["read"] += 1
         finally:
             outlet.close()
@@ -101,7 +107,7 @@ class DeadLetterSubscription:
             raise CannotGoOn(f"{self.name} does not exist; see: gcloud pubsub subscriptions list") from None
 
     def published(self, message_id: str, _: str) -> None:
-        """Notes that the topic has taken the message. Called in threads of the publishing client's."""
+        """Notes that the outlet has taken the message. Called in threads of the publishing client's."""
         self.taken.append(message_id)
 
     def settle(self) -> None:

@@ -1,166 +1,132 @@
-"""Reads documents from files: tables (CSV, TSV) and JSON lines, packed or not, here, in a bucket or on standard input.
+"""Reads documents from tables (CSV, TSV): rows with the names of the header.
 
-A row becomes an event. A line that is an event already goes out byte for byte. A file that does not fit is refused
-before the first message is sent; only standard input cannot be read twice.
+A row must have the header's number of fields, and a quoted field an end. csv finds most quotes that nobody closed, but
+not one that a later quote closes by chance, so that all rows between become one text: that is looked for here.
 """
 
 import csv
-import io
-import itertools
-import logging
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import BinaryIO, cast
-
-import orjson
-from google.api_core import exceptions
+from collections.abc import Iterable, Iterator
 
 from brigade.errors import WrongInput
-from brigade.publishing.documents import Message, event
-from brigade.storage import open_to_read
+from brigade.publishing.columns import Columns
+from brigade.publishing.sources import named
 
-log = logging.getLogger(__name__)
-
-JSON_LINES = (".jsonl", ".ndjson", ".json")
-MAX_FIELD = 2**31 - 1  # csv's default, 131,072 characters, is less than a long document
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Where a row has its text (several columns are joined by a space) and its label."""
-
-    text: tuple[str, ...]
-    label: str
-    label_is_required: bool
-    warnings: set[str] = field(default_factory=set)
-
-    def warn(self, warning: str) -> None:
-        """Logs a warning once: the head of a file is read twice, and many of its lines may have the same fault."""
-        if warning not in self.warnings:
-            self.warnings.add(warning)
-            log.warning(warning)
-
-    def check(self, source: str, found: Iterable[str]) -> None:
-        """Raises WrongInput if the columns found lack the text, or a label that was asked for."""
-        found = list(found)
-        shown = ", ".join(name[:40] for name in found[:20])
-        if missing := [name for name in self.text if name not in found]:
-            raise WrongInput(
-                f"{source}: expected the text in column {'+'.join(self.text)}, found columns {shown} "
-                f"(no {', '.join(missing)}); name the right ones with --text=COLUMN or --text=COLUMN+COLUMN"
-            )
-        if self.label not in found:
-            problem = f"{source}: expected the label in column {self.label}, found columns {shown}"
-            if self.label_is_required:
-                raise WrongInput(f"{problem}; name the right one with --label=COLUMN")
-            self.warn(f"{problem}; publishing without labels (--label=COLUMN names another column)")
-
-    def event(self, row: dict, position: str) -> Message:
-        text = " ".join(part for part in (as_text(row.get(name)) for name in self.text) if part)
-        return event(text, as_text(row.get(self.label)).strip() or None, position)
-
-
-def rows(source: str, columns: Columns, encoding: str, delimiter: str | None) -> Iterator[Message]:
-    """The documents of a CSV, TSV or JSON-lines file. Raises WrongInput."""
-    csv.field_size_limit(MAX_FIELD)
-    kind = os.path.splitext(source.removesuffix(".gz"))[1].lower()
-    with open_source(source) as stream:
-        lines = text_lines(stream, source, encoding)
-        first = next(lines, None)
-        if first is None:
-            log.warning("%s is empty", source)
-            return
-        lines = itertools.chain([first], lines)
-        if kind in JSON_LINES or kind not in (".csv", ".tsv") and first.lstrip().startswith("{"):
-            yield from json_rows(lines, source, columns)
-        else:
-            delimiter = delimiter or ("\t" if kind == ".tsv" else guess_delimiter(first, columns))
-            yield from table_rows(lines, source, columns, delimiter)
-
-
-def check_files(files: list[str], read: Callable[[str], Iterator[Message]], encoding: str) -> None:
-    """Raises WrongInput for everything that can be found wrong before the first message is sent."""
-    for source in files:
-        if source == "-":
-            continue
-        try:
-            with open_source(source) as stream:
-                for _ in text_lines(stream, source, encoding):
-                    pass
-        except (FileNotFoundError, IsADirectoryError, exceptions.NotFound):
-            raise WrongInput(f"{source}: there is no such file") from None
-        next(read(source), None)
-
-
-def open_source(source: str) -> BinaryIO:
-    """Opens a file, or standard input for `-`."""
-    return cast(BinaryIO, io.BufferedReader(sys.stdin.buffer)) if source == "-" else open_to_read(source)
-
-
-def text_lines(stream: BinaryIO, source: str, encoding: str) -> Iterator[str]:
-    """The lines with their line ends. Raises WrongInput at the first that is not in the encoding."""
-    wide = "\n".encode(encoding) != b"\n"  # UTF-16, for example, does not end a line with the byte \n
-    lines: Iterable = io.TextIOWrapper(stream, encoding, newline="\n") if wide else stream
-    number, place = 1, "after line" if wide else "line"  # TextIOWrapper decodes some lines ahead
-    try:
-        for number, line in enumerate(lines, 1):
-            text = line if wide else line.decode(encoding)
-            yield text.removeprefix("\ufeff") if number == 1 else text
-    except UnicodeDecodeError as error:
-        problem = f"{source}: {place} {number} is not {encoding} ({error.reason})"
-        raise WrongInput(f"{problem}; try --encoding=latin-1") from None
+MAX_FIELD = 100_000_000  # ten times what Pub/Sub takes: so far a quote is read that nobody closed
+MAX_KEPT = 10_000  # labels and places that are remembered of a table, however large it is
+SURELY_ROWS = 10  # so many lines that all look like rows are rows, whatever their labels
 
 
 def guess_delimiter(header: str, columns: Columns) -> str:
     def fit(delimiter: str) -> tuple[bool, int]:
-        found = next(csv.reader([header], delimiter=delimiter))
+        try:
+            found = next(csv.reader([header], delimiter=delimiter))
+        except csv.Error:  # the reader of the table tells it, with its line
+            return False, 0
         return set(columns.text) <= set(found), len(found)
 
     return max(",;\t|", key=fit)
 
 
-def table_rows(lines: Iterable[str], source: str, columns: Columns, delimiter: str) -> Iterator[Message]:
-    reader = csv.DictReader(lines, delimiter=delimiter)
+def table_rows(
+    lines: Iterable[str], source: str, columns: Columns, delimiter: str, plain_quotes: bool
+) -> Iterator[tuple[dict, str]]:
+    """The rows, each with its place. Raises WrongInput. Plain quotes are characters like any other."""
+    header: list[str] = []
+    rows = 0
+    for start, taken, row in split(lines, named(source), delimiter, plain_quotes):
+        if not row or len(row) < (len(header) or 2) and not "".join(row).strip():
+            continue  # an empty line
+        if not header:
+            columns.check(named(source), row)
+            header, swallowed = row, SwallowedRows(named(source), row, columns, delimiter)
+            continue
+        if len(row) != len(header):
+            expected = f"expected {len(header)} fields, as the header has, found {len(row)}"
+            hint = "are quotes missing around a field, or is --delimiter=CHARACTER another one?"
+            raise WrongInput(f"{named(source)}: line {start}: {expected}; {hint}")
+        swallowed.look(row, start, taken)
+        rows += 1
+        yield dict(zip(header, row, strict=True)), f"{os.path.basename(source)} {rows}"
+    if not rows:
+        raise WrongInput(f"{named(source)}: expected rows below the header, found none")
+    swallowed.end()
+
+
+def split(
+    lines: Iterable[str], name: str, delimiter: str, plain_quotes: bool
+) -> Iterator[tuple[int, list[str], list[str]]]:
+    """For each row the number of its first line, its lines, and its fields. Raises WrongInput."""
+    csv.field_size_limit(MAX_FIELD)
+    taken: list[str] = []
+
+    def noted() -> Iterator[str]:
+        for line in lines:
+            taken.append(line)
+            yield line
+
+    reader = csv.reader(
+        noted(),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if plain_quotes else csv.QUOTE_MINIMAL,
+        strict=True,
+    )
     try:
-        header: Sequence[str] = reader.fieldnames or ()
-        columns.check(source, header)
-        for number, row in enumerate(reader, 1):
-            if None in row:
-                columns.warn(f"{source}: fields beyond the header's are left out (is a text not quoted?)")
-            yield columns.event(row, f"{os.path.basename(source)} {number}")
+        for row in reader:
+            yield reader.line_num - len(taken) + 1, taken.copy(), row
+            taken.clear()
     except csv.Error as error:
-        raise WrongInput(f"{source}: line {reader.line_num}: {error}") from None
+        start, end = reader.line_num - len(taken) + 1, reader.line_num
+        place = f"line {start}" if end == start else f"the row of lines {start} to {end}"
+        problem = f"a quote is not closed, or a quote in a quoted field is not written twice ({error})"
+        if "new-line" in str(error):
+            problem = "a carriage return (CR) stands inside; expected lines that end with LF or CRLF"
+        raise WrongInput(f"{name}: {place}: {problem}") from None
 
 
-def json_rows(lines: Iterable[str], source: str, columns: Columns) -> Iterator[Message]:
-    checked = False
-    for number, line in enumerate(lines, 1):
-        data = line.removesuffix("\n").removesuffix("\r").encode("utf-8")
-        try:
-            row = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            if number == 1 and data.strip() in (b"[", b"{"):
-                raise WrongInput(f"{source}: expected a JSON object in each line, found one over many") from None
-            row = None
-        if not isinstance(row, dict):
-            if data.strip():  # Pub/Sub takes no empty message
-                yield Message(data)
-        elif "eventId" in row and "doc" in row:
-            doc = row["doc"] if isinstance(row["doc"], dict) else {}
-            metadata = doc.get("metadata")
-            label = as_text(metadata.get("superTag01")) if isinstance(metadata, dict) else ""
-            yield Message(data, as_text(doc.get("payload")), label or None)
+class SwallowedRows:
+    """Finds rows that an open quote has made one text.
+
+    Each line of such a text is a row by itself: it has the header's number of fields, and a label that other rows have
+    as well. The lines of an honest text are not like that, and neither are a poem's.
+    """
+
+    def __init__(self, name: str, header: list[str], columns: Columns, delimiter: str):
+        self.name, self.width, self.columns, self.delimiter = name, len(header), columns, delimiter
+        self.label = header.index(columns.label) if columns.label in header else None
+        self.labels: set[str] = set()
+        self.waiting: list[tuple[int, int, set[str]]] = []  # rows whose lines have labels that no row has had yet
+
+    def look(self, row: list[str], start: int, lines: list[str]) -> None:
+        """Takes a row and its lines. Raises WrongInput if they are rows themselves."""
+        if self.label is not None and len(self.labels) < MAX_KEPT:
+            self.labels.add(row[self.label].strip())
+        if len(lines) == 1 or self.width == 1:
+            return
+        if any(line.count(self.delimiter) != self.width - 1 for line in lines):
+            return
+        if len(lines) >= SURELY_ROWS:
+            self.tell(start, len(lines))
+        elif self.label is not None:
+            labels = {line.split(self.delimiter)[self.label].strip(' "\r\n') for line in lines}
+            if self.are_known(labels):
+                self.tell(start, len(lines))
+            elif len(self.waiting) < MAX_KEPT:
+                self.waiting.append((start, len(lines), labels))
+
+    def end(self) -> None:
+        """Looks again at what had unknown labels. Raises WrongInput."""
+        for start, lines, labels in self.waiting:
+            if self.are_known(labels):
+                self.tell(start, lines)
+
+    def are_known(self, labels: set[str]) -> bool:
+        return labels <= self.labels - {""}
+
+    def tell(self, start: int, lines: int) -> None:
+        problem = f"lines {start} to {start + lines - 1} are one row, each line of which looks like a row"
+        problem = f"{self.name}: {problem}; is a quote in line {start} not closed?"
+        if lines == 2 and self.delimiter != "\t":  # a text of two lines may look so by chance
+            self.columns.warn(problem)
         else:
-            if not checked:
-                columns.check(source, row)
-                checked = True
-            yield columns.event(row, f"{os.path.basename(source)} {number}")
-
-
-def as_text(value: object) -> str:
-    """A field as text: a JSON number or object as JSON writes it; empty if it is missing or null."""
-    if value is None or isinstance(value, str):
-        return value or ""
-    return orjson.dumps(value).decode("utf-8")
+            raise WrongInput(f"{problem} If it is meant so, publish the table as JSON lines")

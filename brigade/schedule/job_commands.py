@@ -4,11 +4,10 @@ import argparse
 import logging
 import os
 
-from google.cloud import scheduler_v1
-
 from brigade.schedule import workflow_client
 from brigade.schedule.job import (
     build_job,
+    connect,
     create_or_update,
     direct_target,
     pause_or_resume,
@@ -16,6 +15,7 @@ from brigade.schedule.job import (
     trigger_target,
 )
 from brigade.schedule.job_arguments import MONTHLY, WEEKLY
+from brigade.schedule.refusals import asking
 
 log = logging.getLogger("create_job")
 
@@ -26,15 +26,15 @@ DIRECT_MEANS = (
 )
 
 
-def carry_out(client: scheduler_v1.CloudSchedulerClient, name: str, arguments: argparse.Namespace) -> dict:
-    """Does to the job of that name what the arguments say. Returns what was done.
-
-    Raises TemplateError, and the errors of Google's clients.
-    """
-    if arguments.pause or arguments.resume:
-        return pause_or_resume(client, name, arguments.pause)
-    if arguments.run:
-        return run_now(client, name)
+def carry_out(name: str, arguments: argparse.Namespace) -> dict:
+    """Does to the job of that name what the arguments say. Returns what was done. Raises TemplateError and Refusal."""
+    place = f"--project={arguments.project} --region={arguments.region}"
+    with asking("Cloud Scheduler", name, f"create it with: python scheduler/create_job.py {place} --trigger_url=URL"):
+        client = connect(arguments.api_endpoint)
+        if arguments.pause or arguments.resume:
+            return pause_or_resume(client, name, arguments.pause)
+        if arguments.run:
+            return run_now(client, name)
     if arguments.direct:
         log.warning(DIRECT_MEANS)
         dataproc = workflow_client.connect(arguments.direct, os.environ.get("DATAPROC_API_ENDPOINT", "").strip())
@@ -44,7 +44,9 @@ def carry_out(client: scheduler_v1.CloudSchedulerClient, name: str, arguments: a
         target = trigger_target(arguments.trigger_url, arguments.service_account)
     schedule = arguments.schedule or (MONTHLY if arguments.direct else WEEKLY)
     job = build_job(name, schedule, arguments.time_zone, arguments.retries, arguments.deadline_seconds, target)
-    done = create_or_update(client, job, arguments.dry_run)
+    location = name.partition("/jobs/")[0]
+    with asking("Cloud Scheduler", location, f"see: gcloud scheduler locations list --project={arguments.project}"):
+        done = create_or_update(client, job, arguments.dry_run)
     for path, (before, after) in done["changes"].items():
         log.info("%s: %r → %r", path, before, after)
     about = {"dryRun": arguments.dry_run, "schedule": schedule, "timeZone": arguments.time_zone, "uri": target["uri"]}

@@ -11,17 +11,19 @@ from datetime import UTC, datetime, time
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
-from brigade.errors import WrongInput, one_line
+from brigade.errors import BrigadeError, one_line
 from brigade.models.manifest import model_dates
 from brigade.schedule.decision import decide, request_id
 from brigade.schedule.periods import next_period_starts, period_of
+from brigade.schedule.refusals import Refusal, asking
 from brigade.schedule.settings import Environment
-from brigade.schedule.workflow_client import CALL_SECONDS, RETRY, connect, get_template, running_workflow
+from brigade.schedule.workflow_client import connect, get_template, running_workflow, start_workflow
 from brigade.storage import folder_at
 
 log = logging.getLogger("scheduler")  # alarms look for this name
 
-SERVICE_ERRORS = (GoogleAPIError, GoogleAuthError, OSError)  # OSError: no network, no project, no such folder
+# OSError: no network, no project, no such folder
+SERVICE_ERRORS = (Refusal, GoogleAPIError, GoogleAuthError, OSError)
 
 
 def run(environment: Environment, now: datetime, dry_run: bool = False, force: bool = False) -> dict:
@@ -36,7 +38,11 @@ def run(environment: Environment, now: datetime, dry_run: bool = False, force: b
     # In this order: a workflow that ends in between has left its model before the models are listed.
     operation = running_workflow(client, template)
     since = period_of(now.astimezone(UTC).date(), anchor).start  # older models do not matter and need no look
-    decision = decide(now, anchor, model_dates(folder_at(environment.models_uri), since), operation, force)
+    bucket = environment.models_uri.removeprefix("gs://").partition("/")[0]
+    hint = f"create its bucket with: gcloud storage buckets create gs://{bucket}"
+    with asking("Cloud Storage", environment.models_uri, hint):
+        models = model_dates(folder_at(environment.models_uri), since)
+    decision = decide(now, anchor, models, operation, force)
     parameters: dict[str, str] = {}
     if decision.start:
         version, parameters = get_template(client, template)
@@ -44,10 +50,7 @@ def run(environment: Environment, now: datetime, dry_run: bool = False, force: b
             parameters["DATE"] = f"{decision.day}"
         if not dry_run:
             # The version is that of the values. A repeated call has the same request id, so it may be retried.
-            request = {"name": template, "version": version, "parameters": parameters}
-            request["request_id"] = request_id(decision)
-            started = client.instantiate_workflow_template(request, retry=RETRY, timeout=CALL_SECONDS)
-            operation = started.operation.name
+            operation = start_workflow(client, template, version, parameters, request_id(decision))
     answer = decision.about() | {
         "dryRun": dry_run,
         "nextDue": f"{next_period_starts(now, anchor, 1)[0]}",
@@ -81,5 +84,5 @@ def preview(environment: Environment, now: datetime, count: int) -> dict:
 
 
 def failure(error: Exception) -> str:
-    """An error in one line; one of a service begins with its type."""
-    return one_line(error) if isinstance(error, WrongInput) else f"{type(error).__name__}: {one_line(error)}"
+    """An error in one line; one that is not told in this project's words begins with its type."""
+    return one_line(error) if isinstance(error, BrigadeError) else f"{type(error).__name__}: {one_line(error)}"

@@ -3,8 +3,9 @@
 import argparse
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
+from brigade.models.manifest import is_future
 from brigade.schedule.settings import LAST_YEAR
 from brigade.schedule.trigger import moment_of
 
@@ -18,8 +19,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--dry_run", action="store_true", help="only print the decision; start nothing")
     parser.add_argument(
-        "--now", type=moment_argument, metavar="TIME", help="decide as at 2026-01-12T02:00:00Z; default: now"
-    )
+        "--now", type=moment_argument, metavar="TIME",
+        help="decide as at 2026-01-12T02:00:00Z; default: now; a day after today only with --dry_run or --next",
+    )  # fmt: skip
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--force", action="store_true", help="whatever the period has, but never beside another one")
     what.add_argument(
@@ -27,7 +29,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="only print the next N days on which a training is due (default: 5), and what today's call would do; "
         "needs SCHEDULE_ANCHOR, and MODELS_URI for today",
     )  # fmt: skip
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    only_looks = arguments.dry_run or arguments.next
+    if arguments.now and not only_looks and is_future(arguments.now.astimezone(UTC).date()):
+        parser.error(f"--now: expected today, UTC, or earlier, found {arguments.now:%Y-%m-%d}; try --dry_run or --next")
+    return arguments
 
 
 def moment_argument(text: str) -> datetime:

@@ -1,6 +1,7 @@
-"""What the trigger and the Cloud Scheduler job ask Dataproc: which workflow runs, and a template's parameters."""
+"""What the trigger and the Cloud Scheduler job ask Dataproc: which workflow runs, a template's parameters, a start."""
 
 import re
+from contextlib import AbstractContextManager
 from typing import Any
 
 from google.api_core.retry import Retry
@@ -8,10 +9,11 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud.dataproc_v1 import WorkflowTemplate, WorkflowTemplateServiceClient
 
 from brigade.errors import WrongInput
+from brigade.schedule.refusals import asking
 
 CALL_SECONDS = 30  # for each of the trigger's three calls; Cloud Scheduler gives up after three minutes
 RETRY = Retry(timeout=CALL_SECONDS)
-TEMPLATE = re.compile(r"projects/[^/\s]+/regions/([a-z0-9-]+)/workflowTemplates/([A-Za-z0-9_-]+)")
+TEMPLATE = re.compile(r"projects/([^/\s]+)/regions/([a-z0-9-]+)/workflowTemplates/([A-Za-z0-9_-]+)")
 TEMPLATE_FORM = "projects/P/regions/R/workflowTemplates/T"
 FIELD_PATH_PART = re.compile(r"""\.?([^.\[\]]+)|\[['"]?([^\]'"]+)['"]?\]""")
 
@@ -30,20 +32,29 @@ def connect(template: str, endpoint: str = "") -> WorkflowTemplateServiceClient:
         options: dict = {"transport": "rest", "credentials": AnonymousCredentials()}
     else:
         options = {}
-        region = TEMPLATE.sub(r"\1", template)
+        region = TEMPLATE.sub(r"\2", template)
         endpoint = endpoint or f"{region}-dataproc.googleapis.com:443"
-    return WorkflowTemplateServiceClient(client_options={"api_endpoint": endpoint}, **options)
+    with asking_for(template):
+        return WorkflowTemplateServiceClient(client_options={"api_endpoint": endpoint}, **options)
+
+
+def asking_for(template: str) -> AbstractContextManager[None]:
+    """Raises Refusal for what Dataproc answers instead of what is asked of the template."""
+    command = "gcloud dataproc workflow-templates import"
+    hint = rf"import it with: {command} \3 --source=workflow_template.yaml --region=\2 --project=\1"
+    return asking("Dataproc", template, TEMPLATE.sub(hint, template))
 
 
 def running_workflow(client: WorkflowTemplateServiceClient, template: str) -> str | None:
-    """The operation of a workflow of the template that runs; None if none runs.
+    """The operation of a workflow of the template that runs; None if none runs. Raises Refusal.
 
     The filter: https://cloud.google.com/dataproc/docs/concepts/workflows/debugging
     """
     region, _, name = template.partition("/workflowTemplates/")
     request = {"name": f"{region}/operations", "filter": f"labels.goog-dataproc-workflow-template-id={name}"}
     while True:
-        page = client.list_operations(request, retry=RETRY, timeout=CALL_SECONDS)
+        with asking_for(template):
+            page = client.list_operations(request, retry=RETRY, timeout=CALL_SECONDS)
         for operation in page.operations:
             if not operation.done:
                 return operation.name
@@ -53,13 +64,25 @@ def running_workflow(client: WorkflowTemplateServiceClient, template: str) -> st
 
 
 def get_template(client: WorkflowTemplateServiceClient, template: str) -> tuple[int, dict[str, str]]:
-    """The template's version, and the value of each of its parameters in the template. Raises TemplateError.
+    """The template's version, and the value of each of its parameters in the template.
 
+    Raises TemplateError and Refusal.
     Dataproc has no defaults and wants a value for each parameter. The template itself is the one place that has them.
     """
-    found = client.get_workflow_template({"name": template}, retry=RETRY, timeout=CALL_SECONDS)
+    with asking_for(template):
+        found = client.get_workflow_template({"name": template}, retry=RETRY, timeout=CALL_SECONDS)
     content = WorkflowTemplate.to_dict(found, preserving_proto_field_name=False)
     return found.version, {one.name: value_at(content, one.fields[0]) for one in found.parameters}
+
+
+def start_workflow(
+    client: WorkflowTemplateServiceClient, template: str, version: int, parameters: dict[str, str], request_id: str
+) -> str:
+    """Starts a workflow of that version of the template, or finds the running one of that request id; returns its
+    operation. Raises Refusal."""
+    request = {"name": template, "version": version, "parameters": parameters, "request_id": request_id}
+    with asking_for(template):
+        return client.instantiate_workflow_template(request, retry=RETRY, timeout=CALL_SECONDS).operation.name
 
 
 def value_at(template: dict, path: str) -> str:

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from brigade.events.event import NotAnEvent, label_of, read_event
+from brigade.events.event import NotAnEvent, read_event
+from brigade.events.labels import label_of
 from brigade.events.members import with_member
 from brigade.models.store import ModelStore, NoModel, ServedModel
 from brigade.serving.logs import LogEntry
@@ -20,6 +21,7 @@ from brigade.serving.settings import Environment
 
 MAX_BODY_BYTES = 10_000_000  # of a prediction request
 MAX_PUSH_BYTES = 20 << 20  # Pub/Sub's largest message, 10 MB, as base64 with its attributes
+MODEL = "a model"
 MAX_LABELS = 20  # in a log line
 
 
@@ -44,7 +46,8 @@ def about_service(store: ModelStore, path: str, entry: LogEntry) -> dict:
 def predictions(store: ModelStore, body: bytes, headers: Mapping[str, str], entry: LogEntry) -> dict:
     """The answer to a prediction request. Raises Refused: 4xx for a wrong request, 503 without a model."""
     check_charset(headers.get("Content-Type", ""))
-    instances, explain = read_instances(unpacked(body, headers.get("Content-Encoding", ""), MAX_BODY_BYTES))
+    body = unpacked(body, headers.get("Content-Encoding", ""), MAX_BODY_BYTES)
+    instances, explain = read_instances(body)
     texts = [instance_text(f"instances[{index}]", instance) for index, instance in enumerate(instances)]
     entry.step("read")
     served = serving(store, entry)
@@ -80,7 +83,8 @@ def classified(
     result = with_member(message.data, event, "classification", prediction | run)
     entry.step("predict")
     own = {"eventId": event["eventId"], "label": prediction["label"], "model": served.name}
-    publish("RESULT_TOPIC", environment.result_topic, result, own, {})
+    publish("RESULT_TOPIC", environment.result_topic, result, own, {}, message.ordering_key)
+    entry.found("RESULT_TOPIC")
     entry.step("publish")
     entry.message = "classified"
     entry.fields["eventId"] = event["eventId"][:MAX_ID]
@@ -96,7 +100,8 @@ def dead_letter(environment: Environment, message: Message, problem: NotAnEvent,
     # With our attributes the largest messages are too large for Pub/Sub. They go without data, which landing keeps.
     data = message.data if len(message.data) <= MAX_DEAD_LETTER_BYTES else b""
     own = reason | {"originalMessageId": message.id}
-    publish("DEAD_LETTER_TOPIC", environment.dead_letter_topic, data, own, message.attributes)
+    publish("DEAD_LETTER_TOPIC", environment.dead_letter_topic, data, own, message.attributes, message.ordering_key)
+    entry.found("DEAD_LETTER_TOPIC")
     entry.step("publish")
     return {"status": "dead letter", "reason": problem.reason}
 
@@ -106,7 +111,8 @@ def serving(store: ModelStore, entry: LogEntry) -> ServedModel:
     try:
         served = store.current()
     except NoModel as problem:
-        raise Refused(str(problem), 503) from problem
+        raise Refused(str(problem), 503, MODEL) from problem
+    entry.found(MODEL)
     entry.fields |= {"model": served.name, "runId": served.manifest.run_id}
     if (days := served.age_days(datetime.now(UTC))) is not None:
         entry.fields["modelAgeDays"] = days  # an alarm reads it: five weeks without a new model

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import orjson
 from werkzeug.http import parse_options_header
 
-from brigade.events.event import json_problem, json_type
+from brigade.events.json_text import json_problem, json_type
 from brigade.serving.requests import Refused, unpacked
 
 MAX_DEAD_LETTER_BYTES = 9_900_000  # Pub/Sub takes 10 MB a request, and attributes are added
@@ -36,6 +36,7 @@ class Message:
     id: str
     data: bytes
     attributes: dict[str, str]
+    ordering_key: str = ""
 
 
 def read_message(body: bytes, headers: Mapping[str, str], limit: int) -> Message:
@@ -47,7 +48,8 @@ def read_message(body: bytes, headers: Mapping[str, str], limit: int) -> Message
     if parse_options_header(headers.get("content-type", ""))[0] == BATCH:
         raise Refused(f"Content-Type: expected one CloudEvent a request, found {BATCH}", 415)
     if any(name.startswith(METADATA) for name in headers):
-        return Message(headers.get(f"{METADATA}message-id", "")[:MAX_ID], body, attributes_of(headers))
+        message_id, key = (headers.get(f"{METADATA}{name}", "") for name in ("message-id", "ordering-key"))
+        return Message(message_id[:MAX_ID], body, attributes_of(headers), key)
     body = unpacked(body, headers.get("content-encoding", ""), limit)
     pushed, problem = None, ""
     try:
@@ -108,7 +110,9 @@ def enveloped(pushed: object, event_id: str) -> Message:
         raise Refused("message.data: expected base64, found something else") from error
     ids = (message.get("messageId"), message.get("message_id"), own_id)
     message_id = next((one for one in ids if isinstance(one, str) and one), "")
-    return Message(message_id[:MAX_ID], content, attributes)
+    keys = (message.get("orderingKey"), message.get("ordering_key"))
+    ordering_key = next((one for one in keys if isinstance(one, str)), "")
+    return Message(message_id[:MAX_ID], content, attributes, ordering_key)
 
 
 def attributes_to_publish(own: dict[str, str], original: dict[str, str]) -> dict[str, str]:

@@ -14,7 +14,9 @@ import orjson
 from werkzeug.http import parse_options_header
 
 from brigade.errors import BrigadeError, one_line
-from brigade.events.event import json_problem, json_type
+from brigade.events.event import NotAnEvent, check_event, json_type
+from brigade.events.json_text import parse
+from brigade.events.rules import MAX_EVENT_BYTES, MAX_LEVELS
 from brigade.serving.logs import LogEntry
 
 MAX_INSTANCES = 1000
@@ -24,11 +26,14 @@ MEMBERS = ("instances", "parameters", "explain")  # of a prediction request
 
 
 class Refused(BrigadeError):
-    """A request that is not answered as asked. The message says what was expected and found."""
+    """A request that is not answered as asked. The message says what was expected and found.
 
-    def __init__(self, message: str, http_status: int = 400):
+    missing: what every such request lacks until it is there again, such as a model.
+    """
+
+    def __init__(self, message: str, http_status: int = 400, missing: str = ""):
         super().__init__(message)
-        self.http_status = http_status
+        self.http_status, self.missing = http_status, missing
 
 
 def answer(
@@ -50,13 +55,13 @@ def answer(
         if request.method in ("GET", "HEAD"):
             content = get(request.path, entry)
         elif request.method == "POST":
-            content = post(body, request.headers, entry)
+            content = post(body, dict(request.headers), entry)
         else:
             headers["Allow"] = "GET, HEAD, POST"
             raise Refused(f"expected GET or POST, found {one_line(request.method)[:20]}", 405)
     except Refused as problem:
         status = problem.http_status
-        content = entry.failed(problem, status)
+        content = entry.failed(problem, status, problem.missing)
     except Exception as error:  # a bug ends this request and not the process
         status, content = 500, {"error": "an error of this service; its log says more"}
         entry.severity = logging.ERROR
@@ -122,10 +127,9 @@ def read_instances(body: bytes) -> tuple[list, bool]:
     Vertex AI's form has `explain` in `parameters`.
     """
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        found = json_problem(error)
-        raise Refused(f'expected a JSON object {{"instances": […]}}, found no JSON: {found}') from error
+        document = parse(body, MAX_LEVELS + 2)  # those of an event, and two around it
+    except NotAnEvent as problem:
+        raise Refused(f'expected a JSON object {{"instances": […]}}, found no JSON: {problem.detail}') from problem
     if not isinstance(document, dict):
         raise Refused(f'expected an object {{"instances": […]}}, found {json_type(document)}')
     if "instances" not in document:
@@ -159,9 +163,15 @@ def is_explained(document: dict) -> bool:
 
 
 def instance_text(where: str, instance: object) -> str:
-    """The text of an event or of {"payload": text}. Raises Refused; its message starts with `where`."""
+    """The text of an event, of {"doc": {"payload": text}} or of {"payload": text}. Raises Refused; its message starts
+    with `where`.
+
+    What has an eventId is an event, and has to be one that landing would take too.
+    """
     if not isinstance(instance, dict):
         raise Refused(f"{where}: expected an object, found {json_type(instance)}")
+    if "eventId" in instance:
+        return event_text(where, instance)
     if "doc" in instance:
         where, instance = f"{where}.doc", instance["doc"]
         if not isinstance(instance, dict):
@@ -173,3 +183,14 @@ def instance_text(where: str, instance: object) -> str:
     if not instance["payload"].strip():
         raise Refused(f"{where}.payload: expected a text, found an empty one")
     return instance["payload"]
+
+
+def event_text(where: str, event: dict) -> str:
+    """The text of an event. Raises Refused with the reason that landing has for what is not one."""
+    try:
+        text = check_event(event)["doc"]["payload"]
+        if len(text) > MAX_EVENT_BYTES:
+            raise NotAnEvent("too_large", f"expected at most {MAX_EVENT_BYTES} bytes, found more")
+    except NotAnEvent as problem:
+        raise Refused(f"{where}: expected an event, found {problem}") from problem
+    return text

@@ -10,17 +10,20 @@ from brigade.serving.requests import Refused
 PUBLISH_SECONDS = 30.0
 
 
-def publish(setting: str, topic: str | None, data: bytes, own: dict[str, str], original: dict[str, str]) -> None:
+def publish(
+    setting: str, topic: str | None, data: bytes, own: dict[str, str], original: dict[str, str], ordering_key: str
+) -> None:
     """Publishes a message and waits for the acknowledgement. Raises Refused.
 
     setting: the variable that names the topic. own, original: attributes; own ones win.
     """
     if topic is None:
-        raise Refused(f"{setting}: expected projects/P/topics/T or a topic's name, found ''", 500)
+        raise Refused(f"{setting}: expected projects/P/topics/T or a topic's name, found ''", 500, setting)
     try:
-        publisher()(topic=topic, messages=[{"data": data, "attributes": attributes_to_publish(own, original)}])
+        message = {"data": data, "attributes": attributes_to_publish(own, original), "ordering_key": ordering_key}
+        publisher()(topic=topic, messages=[message])
     except Exception as error:  # whatever the reason, Pub/Sub has to bring the message again
-        raise Refused(f"cannot publish to {topic}: {type(error).__name__}: {one_line(error)}", 503) from error
+        raise Refused(f"cannot publish to {topic}: {type(error).__name__}: {one_line(error)}", 503, setting) from error
 
 
 @functools.cache

@@ -4,6 +4,8 @@ import argparse
 import re
 from datetime import date
 
+from brigade.cli import add_summary, path
+from brigade.models.manifest import is_future
 from brigade.storage import folder_at
 from brigade.training.gate import TOLERANCE
 from brigade.training.mixing import DOCUMENTS_A_PARTITION
@@ -21,6 +23,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         arguments.date = date.fromisoformat(arguments.date) if arguments.date != "today" else None
     except ValueError:
         parser.error(f"--date: expected YYYY-MM-DD or today, found {arguments.date!r}")
+    if is_future(arguments.date):
+        parser.error(f"--date: expected today, UTC, or an earlier date, found {arguments.date}, which is later")
     if arguments.hash_bits is not None and not 10 <= arguments.hash_bits <= 24:
         parser.error(f"--hash_bits: expected 10 to 24, found {arguments.hash_bits}")
     for name, (low, high) in BOUNDS.items():
@@ -45,21 +49,31 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "input_path", metavar="INPUT",
+        "input_path", type=path, metavar="INPUT",
         help="landed JSON lines (converted first), their parquet, or a model's data.json: the same model once more",
     )  # fmt: skip
-    parser.add_argument("output_path", metavar="OUTPUT", help="the folder of the dated models, gs:// or local")
+    parser.add_argument(
+        "output_path", type=path, metavar="OUTPUT", help="the folder of the dated models, gs:// or local"
+    )
     parser.add_argument("--label_column", help="what to learn (default: superTag01)")
     parser.add_argument(
-        "--test", metavar="PATH", help="a fixed test set, JSON or parquet (default: a tenth of the input, by text)"
+        "--test",
+        type=path,
+        metavar="PATH",
+        help="a fixed test set, JSON or parquet (default: a tenth of the input, by its words)",
     )
-    parser.add_argument("--date", default="today", help="YYYY-MM-DD in the model's name, or today, UTC (the default)")
     parser.add_argument(
-        "--parquet_path", metavar="PATH", help="where converted JSON goes (default: parquet beside INPUT)"
+        "--date", default="today", help="YYYY-MM-DD in the model's name, not later than today, UTC (the default)"
     )
     parser.add_argument(
-        "--split", choices=["random", "time"], help="time: the newest documents test, not random ones (default: random)"
+        "--parquet_path", type=path, metavar="PATH", help="where converted JSON goes (default: parquet beside INPUT)"
     )
+    parser.add_argument(
+        "--split",
+        choices=["random", "time"],
+        help="time: the newest documents test, by eventTimestamp (default: random)",
+    )
+    add_summary(parser)
     gate = parser.add_argument_group("the gate")
     gate.add_argument(
         "--tolerance", type=float, default=TOLERANCE, metavar="X",

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from brigade.conversion.input_files import holds_files
+from brigade.spark import literally
 from brigade.training.errors import TrainingError
 
 CODE = ("conversion", "events", "models/document_model.py", "models/text_features.py", "spark.py", "training")
@@ -53,12 +54,12 @@ def events_of_version(spark: SparkSession, version: dict) -> DataFrame:
             f"{other[0]}; a backup or the bucket's object versions may still have them"
         )
     frame = spark.read.option("mergeSchema", "true").option("basePath", version["parquet"])
-    return frame.parquet(*wanted)
+    return frame.parquet(*map(literally, wanted))
 
 
 def binary_files(spark: SparkSession, path: str) -> DataFrame:
     """All files below a path: `path`, `length`, `content`."""
-    return spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
+    return spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(literally(path))
 
 
 def code_version() -> str:

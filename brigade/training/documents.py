@@ -1,22 +1,31 @@
 """Events → labelled documents, each in one part: train, validation or test.
 
-Documents with the same text are always in the same part, so no test document was seen in training. A document without
-a label is `unlabelled`; one that a fixed test set holds too is `repeated`. Neither is learned.
+Documents with the same words are always in the same part, see `splits`. A document without a label is `unlabelled`; one
+that a fixed test set holds too is `repeated`. Neither is learned.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
+import mmh3
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StringType
 
+from brigade.events.labels import alike, clean_label
+from brigade.models.text_features import FeatureParameters, words_of
+from brigade.spark import caching
 from brigade.training.errors import TrainingError
 from brigade.training.options import Options
+from brigade.training.splits import MAX_CLASSES, split
 
+SPLIT_RULE = 2  # what decides a document's part, see `part_documents`; data.json has it. Another rule, another number
 MIN_DOCUMENTS = 20
-MAX_CLASSES = 5000
+MOST_SHOWN = 20  # labels in a message
+FRACTIONS = {"test": 0.1, "validation": 0.1, "train": 0.8}
+FRACTIONS_BESIDE_A_TEST_SET = {"validation": 0.1, "train": 0.9}
 
 
 @dataclass(frozen=True)
@@ -33,86 +42,85 @@ class Parts:
 
     @property
     def learned(self) -> Counter:
-        """How many documents the final model learns, by label: the parts train and validation."""
-        return self.tally["train"] + self.tally["validation"]
+        """How many documents the final model learns, by label: of the parts train and validation, if train has it."""
+        both = self.tally["train"] + self.tally["validation"]
+        return Counter({label: count for label, count in both.items() if label in self.tally["train"]})
+
+    @property
+    def left_out(self) -> Counter:
+        """How many documents there are of the labels that the model does not learn: train has none of them."""
+        return left_out(self.tally)
+
+    @property
+    def alike(self) -> list[list[str]]:
+        """Labels that differ by case, width or blanks alone, together."""
+        return alike(labels_in(self.tally))
 
 
-def count_documents(events: DataFrame, label_column: str) -> tuple[int, int]:
-    """The number of events, and of those with a value in the label's column."""
-    label = F.col(label_column) if label_column in events.columns else F.lit(None)
-    total, labelled = events.agg(F.count(F.lit(1)), F.count(label)).collect()[0]
-    return total, labelled
+def parted(events: DataFrame, held_out: DataFrame | None, options: Options) -> Parts:
+    """The documents of the events in their parts. The caller unpersists them. held_out: a fixed test set's events."""
+    with caching() as cache:
+        documents = part_documents(events, held_out, options, cache).persist(StorageLevel.MEMORY_AND_DISK)
+        return Parts(documents, tally(documents))
 
 
-def parted(events: DataFrame, held_out: DataFrame | None, options: Options, many: bool) -> Parts:
-    """The documents of the events in their parts. The caller unpersists them.
+@F.udf(returnType=LongType(), useArrow=False)
+def words_hash(text: str) -> int:
+    """A hash of the words that a model sees in a text. The same in every release: an earlier run's parts rest on it."""
+    return mmh3.hash64(" ".join(words_of(text, FeatureParameters())))[0]
 
-    held_out: a fixed test set's events, or None. many: see `split`.
-    """
-    documents = part_documents(events, held_out, options, many).persist(StorageLevel.MEMORY_AND_DISK)
-    parts = Parts(documents, tally(documents))
-    if many and not all(parts.tally.get(name) for name in ("train", "validation", "test")):  # few texts, often repeated
-        documents.unpersist()
-        return parted(events, held_out, options, many=False)
-    return parts
+
+label_in = F.udf(clean_label, StringType(), useArrow=False)
 
 
 def labelled_documents(events: DataFrame, label_column: str, seed: int = 0) -> DataFrame:
-    """Events → `payload`, `label` (null if there is none), `eventId`, `time`, and `place`, a hash of the text."""
+    """Events → `payload`, `label` (null if there is none), `eventId`, `time`, `published`, `words`, `place`.
+
+    time: the event's own, or when it was published. published: that alone, or null. words: a hash of the text's words,
+    so near copies share it; case, blanks and line breaks do not count. place: a hash of that and of the seed.
+    """
     if label_column not in events.columns:
         raise TrainingError(f"expected a label column, found no {label_column} among {', '.join(events.columns)}")
     if "payload" not in events.columns:
         raise TrainingError(f"expected the texts in a column payload, found {', '.join(events.columns)}")
-    label = F.trim(F.col(label_column).cast("string"))
-    times = [F.col(name) for name in ("publishTime", "eventTimestamp") if name in events.columns]
-    return events.select(
+    times = [F.col(name) for name in ("eventTimestamp", "publishTime") if name in events.columns]
+    documents = events.select(
         F.coalesce("payload", F.lit("")).alias("payload"),
-        F.when(label != "", label).alias("label"),
+        label_in(F.col(label_column).cast("string")).alias("label"),
         "eventId",
         F.coalesce(*times, F.lit(None).cast("timestamp")).cast("timestamp").alias("time"),
-        F.xxhash64(F.coalesce("payload", F.lit("")), F.lit(seed)).alias("place"),
+        (F.col("publishTime") if "publishTime" in events.columns else F.lit(None)).cast("timestamp").alias("published"),
+        words_hash(F.coalesce("payload", F.lit(""))).alias("words"),
     )
+    return documents.withColumn("place", F.xxhash64("words", F.lit(seed)))
 
 
-def part_documents(events: DataFrame, held_out: DataFrame | None, options: Options, many: bool = False) -> DataFrame:
-    """Documents with their `part`. A document of `events` whose text or eventId a fixed test set has is `repeated`."""
-    documents = labelled_documents(events, options.label_column, options.seed)
+def part_documents(
+    events: DataFrame,
+    held_out: DataFrame | None,
+    options: Options,
+    cache: Callable[[DataFrame], DataFrame] = lambda documents: documents,
+) -> DataFrame:
+    """Documents with their `part`. A document of `events` whose words or eventId a fixed test set has is `repeated`.
+
+    The same events and options give the same parts, whenever it is called: which documents an earlier run learned
+    follows from its data.json, if its `splitRule` is SPLIT_RULE. cache: keeps the documents for the several times that
+    they are read.
+    """
+    documents = cache(labelled_documents(events, options.label_column, options.seed))
     labelled = documents.where("label IS NOT NULL")
     nowhere = documents.where("label IS NULL").withColumn("part", F.lit("unlabelled"))
     if held_out is None:
-        return split(labelled, {"test": 0.1, "validation": 0.1, "train": 0.8}, options.split, many).unionByName(nowhere)
+        return split(labelled, FRACTIONS, options.split, options.seed).unionByName(nowhere)
     test = labelled_documents(held_out, options.label_column, options.seed).where("label IS NOT NULL")
-    known = [test.select(F.col(name).alias(f"test_{name}")).distinct() for name in ("place", "eventId")]
-    for name, frame in zip(("place", "eventId"), known, strict=True):
+    known = [test.select(F.col(name).alias(f"test_{name}")).distinct() for name in ("words", "eventId")]
+    for name, frame in zip(("words", "eventId"), known, strict=True):
         labelled = labelled.join(frame, F.col(name) == F.col(f"test_{name}"), "left")
-    repeated = F.col("test_place").isNotNull() | F.col("test_eventId").isNotNull()
-    own = labelled.where(~repeated).drop("test_place", "test_eventId")
-    again = labelled.where(repeated).drop("test_place", "test_eventId").withColumn("part", F.lit("repeated"))
-    parts = split(own, {"validation": 0.1, "train": 0.9}, options.split, many).unionByName(again).unionByName(nowhere)
+    repeated = F.col("test_words").isNotNull() | F.col("test_eventId").isNotNull()
+    own = labelled.where(~repeated).drop("test_words", "test_eventId")
+    again = labelled.where(repeated).drop("test_words", "test_eventId").withColumn("part", F.lit("repeated"))
+    parts = split(own, FRACTIONS_BESIDE_A_TEST_SET, options.split, options.seed).unionByName(again).unionByName(nowhere)
     return parts.unionByName(test.withColumn("part", F.lit("test")))
-
-
-def split(documents: DataFrame, fractions: dict[str, float], by: str = "random", many: bool = False) -> DataFrame:
-    """Documents with their `part`; each part has about its fraction of them. Equal texts share a part.
-
-    by: "random" cuts at quantiles of the texts' hashes, so that even few documents fill every part. "time" cuts at
-    quantiles of the time at which a text first appeared; the newest texts are in the part that is named first.
-    many: there are so many documents that their hashes are evenly spread, and the quantiles need not be computed.
-    """
-    if by == "time":
-        first = F.min("time").over(Window.partitionBy("place"))
-        documents = documents.withColumn("order", -F.coalesce(F.unix_micros(first), F.lit(0)).cast("double"))
-    else:
-        documents = documents.withColumn("order", F.col("place").cast("double"))
-    names, bounds = list(fractions), np.cumsum(list(fractions.values()))[:-1].tolist()
-    if by == "random" and many:
-        cuts = [(bound - 0.5) * 2.0**64 for bound in bounds]  # hashes are spread evenly over -2**63 … 2**63
-    else:
-        cuts = documents.stat.approxQuantile("order", bounds, 0.0005)
-    part = F.lit(names[-1])
-    for name, cut in reversed(list(zip(names, cuts, strict=False))):
-        part = F.when(F.col("order") <= cut, name).otherwise(part)
-    return documents.withColumn("part", part).drop("order")
 
 
 def tally(documents: DataFrame) -> dict[str, Counter]:
@@ -124,11 +132,28 @@ def tally(documents: DataFrame) -> dict[str, Counter]:
     return found
 
 
+def labels_in(tally: dict[str, Counter]) -> Counter:
+    """How many documents there are of each label."""
+    return sum((tally.get(name, Counter()) for name in ("train", "validation", "test", "repeated")), Counter())
+
+
+def left_out(tally: dict[str, Counter]) -> Counter:
+    """How many documents there are of each label that no document in train has."""
+    trained = tally.get("train", Counter())
+    return Counter({label: count for label, count in labels_in(tally).items() if label not in trained})
+
+
+def some(labels: Counter) -> str:
+    """Labels with their documents, as text for people: the commonest ones, and how many more there are."""
+    shown = [f"{label!r} ({count})" for label, count in labels.most_common(MOST_SHOWN)]
+    return ", ".join(shown) + (f" and {len(labels) - MOST_SHOWN} more" if len(labels) > MOST_SHOWN else "")
+
+
 def check_enough(parts: dict[str, Counter], total: int, label_column: str) -> None:
     """Raises TrainingError if the tally shows too little, or too much, to learn. `total`: documents of the input."""
     if total == 0:
         raise TrainingError("expected documents, found none")
-    labels = sum((parts.get(name, Counter()) for name in ("train", "validation", "test", "repeated")), Counter())
+    labels = labels_in(parts)
     if not labels:
         raise TrainingError(f"expected labels in {label_column}, found none on any of {total} documents")
     if len(labels) == 1:
@@ -139,10 +164,19 @@ def check_enough(parts: dict[str, Counter], total: int, label_column: str) -> No
         )
     if labels.total() < MIN_DOCUMENTS:
         raise TrainingError(f"expected at least {MIN_DOCUMENTS} labelled documents, found {labels.total()}")
-    for name in ("train", "validation", "test"):
+    few = f"expected several documents of a class, found hardly any in {label_column}; is it an id?"
+    for name, use in {"train": "train", "validation": "validate", "test": "test"}.items():
+        if not parts.get(name) and len(labels) > labels.total() / 2:
+            raise TrainingError(few)
         if not parts.get(name):
-            raise TrainingError(f"expected documents to {name} with, found none among {total}; are they all the same?")
-    if not parts["train"].keys() & parts["validation"].keys():
-        raise TrainingError(f"expected several documents of a class, found hardly any in {label_column}; is it an id?")
+            raise TrainingError(
+                f"expected documents to {use} with, found none among {total}: those with the same words share a part; "
+                "are they all the same? are the texts empty?"
+            )
     if len(parts["train"]) < 2:
-        raise TrainingError(f"expected at least two classes to train with, found only {next(iter(parts['train']))!r}")
+        raise TrainingError(
+            f"expected at least two classes to train with, found only {next(iter(parts['train']))!r}; none of these "
+            f"is in the training part: {some(left_out(parts))}"
+        )
+    if not parts["train"].keys() & parts["validation"].keys():
+        raise TrainingError(few)

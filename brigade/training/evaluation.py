@@ -63,6 +63,8 @@ class Evaluation:
 
 def evaluate(documents: RDD, model: DocumentModel) -> Evaluation:
     """Evaluates a model on documents (rows of `payload`, `label`) with the code that serving uses."""
+    if not documents.getNumPartitions():  # Spark has found out that there are none
+        return Evaluation()
     shared = documents.context.broadcast(model)
     found = documents.mapPartitions(lambda rows: evaluate_rows(rows, shared.value)).treeReduce(lambda a, b: a + b)
     shared.destroy()
@@ -82,13 +84,21 @@ def evaluate_rows(rows: Iterable, model: DocumentModel) -> Iterator[Evaluation]:
 
 
 def evaluate_matrices(matrices: Iterable[Matrix], model: DocumentModel) -> Iterator[Evaluation]:
-    """Evaluates a model on the matrices of one partition; counts the pairs alone, which is all that selection needs."""
+    """Evaluates a model on the matrices of one partition, see `evaluate_scores`."""
     found = Evaluation()
     for matrix in matrices:
-        guesses = scores_of(matrix, model).argmax(axis=1)
-        for label, predicted in zip(matrix.classes.tolist(), guesses.tolist(), strict=True):
-            found.pairs[model.classes[label], model.classes[predicted]] += 1
+        found += evaluate_scores(scores_of(matrix, model), matrix.classes, model.classes)
     yield found
+
+
+def evaluate_scores(scores: np.ndarray, classes: np.ndarray, names: list[str]) -> Evaluation:
+    """The evaluation of scores [n, C] of documents of these classes [n]: the pairs alone, all that selection needs.
+
+    names: of the C classes.
+    """
+    guesses = scores.argmax(axis=1).tolist()
+    pairs = zip(classes.tolist(), guesses, strict=True)
+    return Evaluation(Counter((names[label], names[guess]) for label, guess in pairs))
 
 
 def majority(evaluation: Evaluation, trained: dict[str, int]) -> Evaluation:
@@ -106,20 +116,23 @@ def majority(evaluation: Evaluation, trained: dict[str, int]) -> Evaluation:
     return found
 
 
-def per_class(evaluation: Evaluation) -> dict[str, dict]:
-    """Precision, recall, F1 and documents of each class that is the label or the prediction of a document."""
+def per_class(evaluation: Evaluation, classes: Iterable[str] = ()) -> dict[str, dict]:
+    """Precision, recall, F1 and documents of each class that is the label or the prediction of a document.
+
+    classes: others that are to be listed too, with 0 documents.
+    """
     support: Counter = Counter()
     predicted: Counter = Counter()
     for (label, guess), count in evaluation.pairs.items():
         support[label] += count
         predicted[guess] += count
     found = {}
-    for name in sorted({*support, *predicted}):
+    for name in sorted({*support, *predicted, *classes}):
         right = evaluation.pairs[name, name]
         found[name] = {
             "precision": right / predicted[name] if predicted[name] else 0.0,
             "recall": right / support[name] if support[name] else 0.0,
-            "f1": 2 * right / (support[name] + predicted[name]),
+            "f1": 2 * right / max(support[name] + predicted[name], 1),
             "documents": support[name],
         }
     return found
@@ -131,8 +144,11 @@ def macro_f1(evaluation: Evaluation) -> float:
     return sum(found) / len(found)
 
 
-def metrics(evaluation: Evaluation) -> dict:
-    """All figures of an evaluation: overall, by class, the confusions (most frequent first), and the calibration."""
+def metrics(evaluation: Evaluation, known: Iterable[str] = ()) -> dict:
+    """All figures of an evaluation: overall, by class, the confusions (most frequent first), and the calibration.
+
+    known: the model's classes, which are listed even if no document has them.
+    """
     bins = [
         {"documents": int(count), "accuracy": round(right / count, 4), "confidence": round(total / count, 4)}
         for count, right, total in evaluation.bins
@@ -140,7 +156,7 @@ def metrics(evaluation: Evaluation) -> dict:
     ]
     gaps = [abs(right - total) for _, right, total in evaluation.bins]
     classes = {
-        name: {key: round(value, 4) for key, value in one.items()} for name, one in per_class(evaluation).items()
+        name: {key: round(value, 4) for key, value in one.items()} for name, one in per_class(evaluation, known).items()
     }
     pairs = sorted(evaluation.pairs.items(), key=lambda pair: (-pair[1], pair[0]))
     return {
@@ -153,6 +169,12 @@ def metrics(evaluation: Evaluation) -> dict:
         "confusions": [[*pair, count] for pair, count in pairs if pair[0] != pair[1]][:1000],
         "calibration": bins,
     }
+
+
+def over_classes(classes: dict[str, dict]) -> str:
+    """What a macro-F1 is the mean over, in words. classes: see `per_class`."""
+    tested = sum(1 for one in classes.values() if one["documents"])
+    return f"the {tested} of {len(classes)} classes that have test documents"
 
 
 def headlines(evaluation: Evaluation) -> dict:

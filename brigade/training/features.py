@@ -1,7 +1,7 @@
 """Documents → blocks of counted words and pairs → sparse matrices of weighted features.
 
 Words are counted once, with the functions that serving uses; every candidate then weighs the same counts its own way.
-Each block holds documents of one part only, so validation stays apart from training.
+Each block holds documents of one fold only, so validation stays apart from training.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 BLOCK_ROWS = 2000  # documents that a worker holds as one matrix
+ENOUGH_PLACES = 100_000  # words and pairs however rare are kept while a model has fewer places
 
 
 @dataclass
@@ -39,14 +40,18 @@ class Counts:
 
 @dataclass
 class Block:
-    """Some documents of one partition: their classes (int32 [n]), whether they are for validation, their grams.
+    """Some documents of one partition: their classes (int32 [n]), their fold, their grams.
 
-    grams: the counts of words alone, and of words and pairs.
+    fold: 0 for the validation part. grams: the counts of words alone, and of words and pairs.
     """
 
     classes: np.ndarray
-    validation: bool
+    fold: int
     grams: list[Counts]
+
+    @property
+    def validation(self) -> bool:
+        return self.fold == 0
 
 
 @dataclass
@@ -81,25 +86,23 @@ class Matrix:
 
 
 def count_features(rows: Iterable, parameters: FeatureParameters, index: dict[str, int]) -> Iterator[Block]:
-    """Rows (payload, label, part) → blocks of up to BLOCK_ROWS documents of one part. index: label → class."""
-    waiting: dict[bool, tuple[list, list]] = {False: ([], []), True: ([], [])}
+    """Rows (payload, label, fold) → blocks of up to BLOCK_ROWS documents of one fold. index: label → class."""
+    waiting: dict[int, tuple[list, list]] = {}
 
-    def block(validation: bool) -> Block:
-        classes, grams = waiting[validation]
-        waiting[validation] = ([], [])
+    def block(fold: int) -> Block:
+        classes, grams = waiting.pop(fold)
         longest = range(1, parameters.ngrams + 1)
         counted = [Counts.of([np.concatenate(one[:ngrams]) for one in grams]) for ngrams in longest]
-        return Block(np.asarray(classes, np.int32), validation, counted)
+        return Block(np.asarray(classes, np.int32), fold, counted)
 
     for row in rows:
-        classes, grams = waiting[row.part == "validation"]
+        classes, grams = waiting.setdefault(row.fold, ([], []))
         classes.append(index[row.label])
         grams.append(gram_places(row.payload, parameters))
         if len(classes) == BLOCK_ROWS:
-            yield block(row.part == "validation")
-    for validation, (classes, _) in list(waiting.items()):
-        if classes:
-            yield block(validation)
+            yield block(row.fold)
+    for fold in sorted(waiting):
+        yield block(fold)
 
 
 def document_frequencies(blocks: Iterable[Block], parameters: FeatureParameters) -> Iterator[list[Frequencies]]:
@@ -116,14 +119,16 @@ def document_frequencies(blocks: Iterable[Block], parameters: FeatureParameters)
 def used_places(frequencies: Frequencies, ngrams: int, most: int) -> np.ndarray:
     """The places that a model keeps, ascending, int32.
 
-    These are the places of words that occur in two documents and of pairs that occur in three: rarer ones teach next
-    to nothing. Below 100 documents all are kept. If there are more than `most`, the most frequent ones are kept.
+    These are the places of words that occur in two documents and of pairs that occur in three. Rarer ones teach little
+    where there are many others, and much where there are not: the most frequent of them are kept too, up to
+    ENOUGH_PLACES in all. At most `most` are kept, the most frequent ones.
     """
-    few = frequencies.documents < 100
-    counted = frequencies.places[ngrams - 1]
-    found = np.flatnonzero((counted >= (1 if few else 3)) | (frequencies.places[0] >= (1 if few else 2)))
+    words, counted = frequencies.places[0], frequencies.places[ngrams - 1]
+    common = np.maximum(counted, np.where(words, words + 1, 0))  # a word counts like a pair of one document more
+    found = np.flatnonzero(common)
+    most = min(most, max(ENOUGH_PLACES, int(np.count_nonzero(common >= 3))))
     if len(found) > most:
-        found = np.sort(found[np.argsort(-counted[found], kind="stable")[:most]])
+        found = np.sort(found[np.argsort(-common[found], kind="stable")[:most]])
     return found.astype(np.int32)
 
 
@@ -139,6 +144,19 @@ def weigh(block: Block, model: DocumentModel) -> Matrix:
     starts = np.concatenate([[0], np.cumsum(known)])[counts.starts].astype(np.int32)
     values = weighted(starts, columns, counts.counts[known], model.idf)
     return Matrix(starts, columns.astype(np.int32), values, block.classes, block.validation)
+
+
+def joined(matrices: list[Matrix]) -> Matrix:
+    """The matrices' documents as one matrix."""
+    ends = np.cumsum([0, *(one.starts[-1] for one in matrices)])
+    starts = [one.starts[1:] + end for one, end in zip(matrices, ends, strict=False)]
+    return Matrix(
+        np.concatenate([[0], *starts]).astype(np.int32),
+        np.concatenate([one.columns for one in matrices]),
+        np.concatenate([one.values for one in matrices]),
+        np.concatenate([one.classes for one in matrices]),
+        False,
+    )
 
 
 def scores_of(matrix: Matrix, model: DocumentModel) -> np.ndarray:

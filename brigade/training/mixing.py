@@ -26,6 +26,7 @@ KEPT_BLOCKS = 16  # a worker keeps up to so many blocks of a partition for furth
 MAX_WEIGHTS = 1 << 25  # of one model: 128 MiB as float32
 DOCUMENTS_A_PARTITION = 2500  # at least: averaged weights that saw fewer are worse than weights that saw all
 EPOCHS = 4  # of each round, in each partition: sending the weights around costs more than an epoch
+NO_WORDS = "expected documents with words, found none; are the texts empty?"
 FIXED_POINT = 2.0**24  # weights are added up as whole numbers, so that the order of adding changes nothing
 
 
@@ -133,6 +134,37 @@ def rounds_alone(
     yield progress
 
 
+def plan_of(
+    frequencies: Frequencies, classes: list[str], features: FeatureParameters, settings: Settings
+) -> DocumentModel:
+    """A model without weights: its places and their inverse document frequencies for these settings."""
+    counted = frequencies.places[settings.ngrams - 1]
+    places = used_places(frequencies, settings.ngrams, MAX_WEIGHTS // len(classes))
+    idf = inverse_frequencies(counted[places], frequencies.documents, settings.idf_power)
+    parameters = replace(features, ngrams=settings.ngrams)
+    nothing = np.zeros((0, len(classes)), np.float32)
+    return DocumentModel(classes, parameters, places, idf, nothing, np.zeros(len(classes), np.float32))
+
+
+def beginning(plan: DocumentModel) -> Progress:
+    """The progress before the first round."""
+    rows = 1 if len(plan.classes) == 2 else len(plan.classes)
+    nothing = np.zeros((rows, len(plan.places)), np.float32), np.zeros(rows, np.float32), np.ones((), np.float32)
+    return Progress(Weights(*nothing))
+
+
+def averaged(plan: DocumentModel, progress: Progress) -> DocumentModel:
+    """The plan with the average of the rounds (without the first) as its weights, not calibrated."""
+    found, count = progress.weights, 1
+    if progress.sums is not None:
+        found, count = progress.sums, progress.summed
+    coefficients, intercepts = found.coefficients / count, found.intercepts / count
+    if len(coefficients) == 1:  # two classes: one row has the second class's scores; the first's are the opposite
+        coefficients, intercepts = np.vstack([-coefficients, coefficients]), np.hstack([-intercepts, intercepts])
+    weights = np.ascontiguousarray(coefficients.T, np.float32)
+    return replace(plan, weights=weights, intercept=intercepts.astype(np.float32))
+
+
 @dataclass
 class Prepared:
     """All documents' features for some ngrams and idf_power: a model without weights, and the cached matrices.
@@ -148,14 +180,9 @@ class Prepared:
     def of(
         cls, blocks: RDD, frequencies: Frequencies, classes: list[str], features: FeatureParameters, settings: Settings
     ) -> "Prepared":
-        counted = frequencies.places[settings.ngrams - 1]
-        places = used_places(frequencies, settings.ngrams, MAX_WEIGHTS // len(classes))
-        if not len(places):
-            raise TrainingError("expected words that occur in more than one document, found none; are the texts empty?")
-        idf = inverse_frequencies(counted[places], frequencies.documents, settings.idf_power)
-        parameters = replace(features, ngrams=settings.ngrams)
-        nothing = np.zeros((0, len(classes)), np.float32)
-        plan = DocumentModel(classes, parameters, places, idf, nothing, np.zeros(len(classes), np.float32))
+        plan = plan_of(frequencies, classes, features, settings)
+        if not len(plan.places):
+            raise TrainingError(NO_WORDS)
         shared = blocks.context.broadcast(plan)
         matrices = blocks.map(lambda block: weigh(block, shared.value)).persist(CACHE)
         return cls(plan, matrices, frequencies.documents)
@@ -169,10 +196,7 @@ class Trainer:
         self.plan, self.matrices, self.documents = prepared.plan, prepared.matrices, prepared.documents
         self.own = self.matrices.filter(lambda matrix: not matrix.validation)
         self.validation = self.matrices.filter(lambda matrix: matrix.validation)
-        classes, features = len(self.plan.classes), len(self.plan.places)
-        rows = 1 if classes == 2 else classes
-        nothing = np.zeros((rows, features), np.float32), np.zeros(rows, np.float32), np.ones((), np.float32)
-        self.progress = Progress(Weights(*nothing))
+        self.progress = beginning(self.plan)
 
     def advance(self, rounds: int) -> None:
         """Runs so many rounds more: one Spark job a round, or one job in all for few documents in one partition."""
@@ -212,15 +236,8 @@ class Trainer:
         self.average_from_here()
 
     def model(self) -> DocumentModel:
-        """The average of the rounds (without the first), not calibrated."""
-        found, count = self.progress.weights, 1
-        if self.progress.sums is not None:
-            found, count = self.progress.sums, self.progress.summed
-        coefficients, intercepts = found.coefficients / count, found.intercepts / count
-        if len(coefficients) == 1:  # two classes: one row has the second class's scores; the first's are the opposite
-            coefficients, intercepts = np.vstack([-coefficients, coefficients]), np.hstack([-intercepts, intercepts])
-        weights = np.ascontiguousarray(coefficients.T, np.float32)
-        return replace(self.plan, weights=weights, intercept=intercepts.astype(np.float32))
+        """The average of the rounds so far, not calibrated."""
+        return averaged(self.plan, self.progress)
 
     def validate(self) -> Evaluation:
         """Evaluates the model on the validation documents."""

@@ -12,10 +12,12 @@ from functools import cached_property
 from pathlib import Path
 
 from brigade.models.manifest import FORMAT_VERSION
+from brigade.training.cautions import cautions
+from brigade.training.comparison import Comparison
 from brigade.training.data_version import code_version
 from brigade.training.documents import Parts
-from brigade.training.evaluation import Evaluation, headlines, macro_f1, majority, metrics
-from brigade.training.gate import Champion
+from brigade.training.evaluation import Evaluation, headlines, macro_f1, majority, metrics, over_classes
+from brigade.training.gate import keeps_serving
 from brigade.training.options import Options
 from brigade.training.report import report
 from brigade.training.selection import Fitted
@@ -25,9 +27,9 @@ from brigade.training.selection import Fitted
 class Outcome:
     """A trained model and how well it does.
 
-    total: the documents of the input. options: as they were used. test, champion: the new model and the serving one
-    (None if no model serves), evaluated on the same documents. golden: the texts of golden.jsonl. words: by class, see
-    `learned_words`.
+    total: the documents of the input. options: as they were used. test: the new model, evaluated on all test documents.
+    comparison: with the serving model; None if no model serves. golden: the texts of golden.jsonl. words: by class,
+    see `learned_words`.
     """
 
     total: int
@@ -35,7 +37,7 @@ class Outcome:
     options: Options
     fitted: Fitted
     test: Evaluation
-    champion: Champion | None
+    comparison: Comparison | None
     golden: list[str]
     words: dict[str, list[str]]
 
@@ -45,14 +47,31 @@ class Outcome:
         trials, validation = self.fitted.trials, self.fitted.validation
         documents = {"total": self.total, "trained": self.parts.learned.total(), "unlabelled": 0, "repeated": 0}
         return {
-            "test": metrics(self.test),
+            "test": self.tested,
+            "warnings": cautions(self.tested["classes"], self.parts.learned),
             "majority": headlines(majority(self.test, self.parts.learned)),
-            "champion": self.champion.about() if self.champion else None,
+            "champion": self.comparison.champion if self.comparison else None,
+            "comparison": self.comparison.about() if self.comparison else None,
             "chosen": self.chosen,
             "candidates": [one.about() for one in trials],
-            "validation": {"accuracy": round(validation.accuracy, 4), "macroF1": round(macro_f1(validation), 4)},
+            "validation": {
+                "accuracy": round(validation.accuracy, 4),
+                "macroF1": round(macro_f1(validation), 4),
+                "documents": validation.documents,
+            },
             "documents": documents | self.parts.counts,
+            "leftOut": dict(self.parts.left_out.most_common()),
+            "alike": self.parts.alike,
         }
+
+    @property
+    def champion_name(self) -> str | None:
+        return self.comparison.champion["name"] if self.comparison else None
+
+    @cached_property
+    def tested(self) -> dict:
+        """The figures of the test documents, with every class of the model."""
+        return metrics(self.test, self.fitted.model.classes)
 
     @property
     def chosen(self) -> dict:
@@ -91,21 +110,30 @@ def save_files(folder: Path, name: str, run: dict, outcome: Outcome, data: dict)
 
 def summary_of(path: str, run: dict, outcome: Outcome) -> dict:
     """The run in a few figures, for the summary that the program prints. path: of the dated model's folder."""
-    test, documents = outcome.figures["test"], outcome.figures["documents"]
+    test, documents, comparison = (outcome.figures[name] for name in ("test", "documents", "comparison"))
+    name, champion = path.rpartition("/")[2], outcome.champion_name
+    serves = run["promoted"] and not keeps_serving(champion, name)
     return {
-        "model": path.rpartition("/")[2],
+        "model": name,
         "runId": run["runId"],
         "path": path,
-        "promoted": run["promoted"],
+        "promoted": serves,
         "reason": run["reason"],
+        "serving": name if serves else champion,
         "accuracy": test["accuracy"],
         "macroF1": test["macroF1"],
+        "macroF1Over": over_classes(test["classes"]),
         "expectedCalibrationError": test["expectedCalibrationError"],
         "documents": documents["total"],
         "trained_on": documents["train"],
         "validated_on": documents["validation"],
         "tested_on": documents["test"],
+        "neither_learned": comparison and comparison["neitherLearned"],
+        "compared": comparison and comparison["on"],
         "unlabelled": documents["unlabelled"],
         "repeated": documents["repeated"],
         "classes": len(outcome.fitted.model.classes),
+        "warnings": outcome.figures["warnings"],
+        "left_out": outcome.figures["leftOut"],
+        "alike": outcome.figures["alike"],
     }

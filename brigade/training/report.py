@@ -7,7 +7,8 @@ from importlib import resources
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from brigade.training.evaluation import Evaluation
+from brigade.training.evaluation import Evaluation, over_classes
+from brigade.training.gate import keeps_serving
 from brigade.training.pictures import MOST_LABELS, calibration_picture, confusion_picture
 
 RETRAIN = "spark-submit --py-files=build/brigade.zip train_ml_model.py data.json OUTPUT"
@@ -28,7 +29,11 @@ def report(name: str, run: dict, figures: dict, test: Evaluation, words: dict[st
         figures=figures,
         own=own,
         cards=cards(figures),
+        serves=run["promoted"] and not keeps_serving((figures["champion"] or {}).get("name"), name),
+        over=over_classes(own["classes"]),
+        compared=compared(name, figures["comparison"]),
         classes=list(own["classes"].items())[:MOST_CLASSES],
+        left_out=list(figures["leftOut"].items())[:MOST_CLASSES],
         percent=f"{100 * own['accuracy']:.1f}".replace(".", ","),
         confusion_matrix=confusion_picture(test),
         most_labels=MOST_LABELS,
@@ -49,6 +54,15 @@ def page_template() -> Template:
     return environment.from_string(resources.files(__package__).joinpath("report.html.j2").read_text("utf-8"))
 
 
+def compared(name: str, comparison: dict | None) -> list[tuple[str, str]]:
+    """The rows of the comparison with the serving model: (model, macro-F1)."""
+    if comparison is None:
+        return []
+    champion = comparison["championMacroF1"]
+    own = (name, f"{comparison['macroF1']:.4f}")
+    return [own, (comparison["champion"], "unknown" if champion is None else f"{champion:.4f}")]
+
+
 def cards(figures: dict) -> list[tuple[str, str, str]]:
     """The figures at the top of the page: (title, value, what to compare it with)."""
     own, champion, majority = figures["test"], figures["champion"], figures["majority"]
@@ -59,6 +73,6 @@ def cards(figures: dict) -> list[tuple[str, str, str]]:
         ("calibration error", f"{own['expectedCalibrationError']:.3f}", "0 is perfect"),
         ("test documents", f"{own['documents']:,}", f"{figures['documents']['trained']:,} trained on"),
     ]
-    if champion:
+    if champion and "macroF1" in champion:
         found.insert(2, ("serving model", f"{champion['macroF1']:.4f}", f"macro-F1 of {champion['name']}"))
     return found

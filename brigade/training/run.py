@@ -16,15 +16,18 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from brigade.errors import one_line
 from brigade.models.document_model import DocumentModel
 from brigade.models.folder import write_run
 from brigade.models.manifest import MODEL_PREFIX
 from brigade.spark import ROWS_A_TASK, settings
-from brigade.storage import Folder, folder_at
-from brigade.training.documents import Parts, check_enough, count_documents, parted
+from brigade.storage import folder_at, storage_errors
+from brigade.training.champion import read_champion
+from brigade.training.comparison import compare
+from brigade.training.documents import MOST_SHOWN, Parts, check_enough, parted, some
 from brigade.training.errors import TrainingError
 from brigade.training.evaluation import evaluate, macro_f1
-from brigade.training.gate import TOLERANCE, decide_promotion, evaluate_champion
+from brigade.training.gate import TOLERANCE, judge, keeps_serving
 from brigade.training.mixing import DOCUMENTS_A_PARTITION
 from brigade.training.options import Options
 from brigade.training.outcome import Outcome, describe_run, save_files, summary_of
@@ -35,7 +38,6 @@ from brigade.training.words import learned_words
 
 log = logging.getLogger("train_ml_model")
 
-MANY_DOCUMENTS = 10_000  # with so many a random split has its fractions within a few per cent, see `split`
 GOLDEN_DOCUMENTS = 20
 SAMPLED_FOR_WORDS = 2000  # documents, about, in which the words behind the weights are looked up
 COMMONEST_CLASSES = 50  # whose words are looked up
@@ -59,48 +61,70 @@ def train(
     """
     started, tracked = datetime.now(UTC), is_tracked()
     models, name = folder_at(output_path), f"{MODEL_PREFIX}{day or started.date()}"
-    sources = read_sources(spark, input_path.rstrip("/"), test_path, parquet_path)
-    outcome = learn_and_test(spark, sources, models, Options(**sources.options | options))
-    promoted, reason = judge(outcome, tolerance, force)
+    read_champion(models, output_path)  # before the long work: without it there is no gate
+    sources = read_sources(spark, input_path.rstrip("/"), output_path, test_path, parquet_path)
+    outcome = learn_and_test(spark, sources, output_path, Options(**sources.options | options))
+    promoted, reason = decided(name, outcome, tolerance, force)
     data = sources.version(spark, outcome.options)
     run = describe_run(started, promoted, reason, outcome.options)
     with tempfile.TemporaryDirectory() as scratch:
         files = Path(scratch)
         save_files(files, name, run, outcome, data)
-        write_run(models, name, run, {path.name: path.read_bytes() for path in sorted(files.iterdir())})
+        try:
+            write_run(models, name, run, {path.name: path.read_bytes() for path in sorted(files.iterdir())})
+        except storage_errors() as error:
+            raise TrainingError(
+                f"expected to write the model to {output_path}, found {type(error).__name__}: {one_line(error)}; no "
+                "new model serves"
+            ) from error
         if tracked:
             track_if_possible(name, run, outcome, files)
     return summary_of(f"{output_path.rstrip('/')}/{name}", run, outcome)
 
 
-def learn_and_test(spark: SparkSession, sources: Sources, models: Folder, options: Options) -> Outcome:
-    """Fits a model to the documents and tests it, beside the champion, on documents that it has not learned."""
+def learn_and_test(spark: SparkSession, sources: Sources, output_path: str, options: Options) -> Outcome:
+    """Fits a model to the documents, tests it on documents that it has not learned, and compares it with the champion.
+
+    output_path: the folder of the dated models, in which the champion is looked for after the training.
+    """
     events, cores = sources.learned.events, spark.sparkContext.defaultParallelism
     held_out = sources.held_out.events if sources.held_out else None
-    total, labelled = count_documents(events, options.label_column)
+    total = events.count()
     with (
         settings(spark, {"spark.sql.shuffle.partitions": str(max(cores, total // ROWS_A_TASK))}),
-        cached(parted(events, held_out, options, many=labelled >= MANY_DOCUMENTS)) as parts,
+        cached(parted(events, held_out, options)) as parts,
     ):
         check_enough(parts.tally, total, options.label_column)
         if sum(parts.counts.values()) - (parts.counts["test"] if held_out is not None else 0) != total:
             raise TrainingError(f"the parts {parts.counts} do not add up to {total} documents")
         log.info("%d documents in %d classes: %s", total, len(parts.learned), parts.counts)
+        warn_about_labels(parts)
         partitions = min(options.partitions or cores, max(1, parts.learned.total() // DOCUMENTS_A_PARTITION))
         own = parts.documents.where("part IN ('train', 'validation')")
         fitted = fit(own, sorted(parts.tally["train"]), partitions, options)
         test = parts.documents.where("part = 'test'").select("payload", "label", "place", "eventId")
-        held = test.repartition(cores, "place").rdd
+        tested = evaluate(test.repartition(cores, "place").rdd, fitted.model)
+        champion = read_champion(folder_at(output_path), output_path)
         return Outcome(
             total=total,
             parts=parts,
             options=replace(options, partitions=partitions),
             fitted=fitted,
-            test=evaluate(held, fitted.model),
-            champion=evaluate_champion(models, held),
+            test=tested,
+            comparison=compare(spark, champion, parts.documents, fitted.model, tested) if champion else None,
             golden=golden_texts(test),
             words=words_of_classes(own, fitted.model, parts, cores),
         )
+
+
+def warn_about_labels(parts: Parts) -> None:
+    """Logs which labels are not learned, and which look alike."""
+    if parts.left_out:
+        log.warning("not learned, because no document in train has it: %s", some(parts.left_out))
+    if parts.alike:
+        groups = [" and ".join(map(repr, group)) for group in parts.alike[:MOST_SHOWN]]
+        more = f" and {len(parts.alike) - MOST_SHOWN} more" if len(parts.alike) > MOST_SHOWN else ""
+        log.warning("classes of their own, though case, width or blanks alone differ: %s%s", "; ".join(groups), more)
 
 
 @contextmanager
@@ -125,12 +149,21 @@ def words_of_classes(documents: DataFrame, model: DocumentModel, parts: Parts, c
     return learned_words(documents.where(sampled).select("payload").coalesce(cores).rdd, model, commonest)
 
 
-def judge(outcome: Outcome, tolerance: float, force: str | None) -> tuple[bool, str]:
-    """Whether the new model is promoted, and why; see `decide_promotion`."""
-    own, champion = macro_f1(outcome.test), outcome.champion
-    log.info("accuracy %.4f, macro-F1 %.4f on %d test documents", outcome.test.accuracy, own, outcome.test.documents)
-    promoted, reason = decide_promotion(own, macro_f1(champion.test) if champion else None, tolerance, force)
-    log.log(logging.INFO if promoted else logging.WARNING, "%s %s", "promoted:" if promoted else "rejected:", reason)
+def decided(name: str, outcome: Outcome, tolerance: float, force: str | None) -> tuple[bool, str]:
+    """Whether the new model is promoted, and why; see `judge`. The reason says too if another one goes on serving."""
+    own, test = macro_f1(outcome.test), outcome.test
+    log.info("accuracy %.4f, macro-F1 %.4f on %d test documents", test.accuracy, own, test.documents)
+    for warning in outcome.figures["warnings"]:
+        log.warning("%s", warning)
+    promoted, reason = judge(own, outcome.comparison, tolerance, force)
+    champion = outcome.champion_name
+    if promoted and keeps_serving(champion, name):
+        reason += f"; but {champion} goes on serving, since its date is later: withdraw it to let this one serve"
+        log.warning("passed the gate: %s", reason)
+    else:
+        log.log(
+            logging.INFO if promoted else logging.WARNING, "%s %s", "promoted:" if promoted else "rejected:", reason
+        )
     return promoted, reason
 
 

@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 
+from brigade.conversion.folder import place_of
 from brigade.conversion.input_files import holds_files
 from brigade.conversion.run import json_into_parquet
 from brigade.conversion.table import read_parquet
-from brigade.storage import open_to_read, sibling
+from brigade.storage import check_apart, open_to_read, sibling
 from brigade.training.data_version import data_version, events_of_version
+from brigade.training.documents import SPLIT_RULE
 from brigade.training.errors import TrainingError
 from brigade.training.options import Options
 
@@ -38,22 +40,35 @@ class Sources:
     options: dict = field(default_factory=dict)
 
     def version(self, spark: SparkSession, options: Options) -> dict:
-        """The content of data.json: the files that were read, with checksums, and the options of the run."""
-        version = data_version(spark, self.learned.events, self.learned.parquet_path) | {"options": asdict(options)}
+        """The content of data.json: the files that were read, with checksums, the run's options, the split's rule."""
+        version = data_version(spark, self.learned.events, self.learned.parquet_path)
+        version |= {"options": asdict(options), "splitRule": SPLIT_RULE}
         test = self.held_out
         return version | {"test": data_version(spark, test.events, test.parquet_path) if test else None}
 
 
-def read_sources(spark: SparkSession, input_path: str, test_path: str | None, parquet_path: str | None) -> Sources:
-    """The sources that the paths name. parquet_path: where converted JSON goes; None: beside the input."""
+def read_sources(
+    spark: SparkSession, input_path: str, output_path: str, test_path: str | None, parquet_path: str | None
+) -> Sources:
+    """The sources that the paths name. parquet_path: where converted JSON goes; None: beside the input.
+
+    Raises WrongInput if one of the places is, or lies in, another: `output_path` is where the models go.
+    """
     if input_path.endswith("data.json"):
         return sources_of_model(spark, input_path)
-    parquet_path = (parquet_path or sibling(input_path, "parquet")).rstrip("/")
+    parquet_path = place_of(spark, parquet_path or sibling(input_path, "parquet"))
+    input_path = place_of(spark, input_path)
+    places = {"input": input_path, "output": place_of(spark, output_path)}
+    if test_path:
+        test_path = places["test"] = place_of(spark, test_path)
+        if not holds_files(spark, input_path, ".parquet"):
+            places["parquet"] = parquet_path  # the input's is written there
+    check_apart(places)
     learned = load_events(spark, input_path, parquet_path)
     if not test_path:
         return Sources(learned)
     quarantine_path = sibling(parquet_path, "quarantine_test")  # the input's own stays as it is
-    return Sources(learned, load_events(spark, test_path.rstrip("/"), f"{parquet_path}_test", quarantine_path))
+    return Sources(learned, load_events(spark, test_path, f"{parquet_path}_test", quarantine_path))
 
 
 def load_events(spark: SparkSession, path: str, parquet_path: str, quarantine_path: str | None = None) -> Source:

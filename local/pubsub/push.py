@@ -1,7 +1,8 @@
 """Push delivery: one thread a push subscription hands messages to senders, whose number follows from the answers.
 
-A push is acknowledged by the statuses that the service takes. After a refusal the subscription waits, from a tenth of
-a second to a minute, doubling each time; with a retry policy each message waits by itself instead.
+A push is acknowledged by the statuses that the service takes. After a refusal the whole subscription waits, from a
+tenth of a second to a minute: twice as long each time, while a message that is taken halves it. With a retry policy
+each message waits by itself as well. Source: https://cloud.google.com/pubsub/docs/push, "Push backoff".
 """
 
 import base64
@@ -47,7 +48,7 @@ class _Push:
         self.broker, self.pool, self.subscription = pusher.broker, pusher.pool, subscription
         self.window = FIRST_WINDOW
         self.holder = Holder()
-        self.refusals = 0  # in a row
+        self.refusals = 0  # more than messages taken
         self.not_before = 0.0
 
     def run(self) -> None:
@@ -86,21 +87,25 @@ class _Push:
         except (urllib3.exceptions.HTTPError, ValueError):  # no answer, or attributes that are no header
             taken = False
         with self.broker.lock:
-            self.learn(taken, alone=not config.HasField("retry_policy"))
+            self.learn(taken)
             if taken:
                 self.subscription.acknowledge([received.ack_id])
             else:
                 self.subscription.modify(received.ack_id, 0)
             self.broker.changed.notify_all()
 
-    def learn(self, taken: bool, alone: bool) -> None:
-        """Widens the window after an answer that acknowledges, narrows it and waits after any other."""
+    def learn(self, taken: bool) -> None:
+        """Widens the window after an answer that acknowledges, narrows it and waits after any other.
+
+        One message that is taken does not end the waiting: among those that all wait for a model some are poison, which
+        the function takes.
+        """
         if taken:
-            self.refusals = 0
+            self.refusals = max(self.refusals - 1, 0)
             self.window = min(self.window + 1, LARGEST_WINDOW)
             return
         self.window = max(self.window // 2, 1)
-        if alone and time.monotonic() >= self.not_before:  # those under way at a refusal count as one
+        if time.monotonic() >= self.not_before:  # those under way at a refusal count as one
             self.not_before = time.monotonic() + min(LEAST_BACK_OFF * 2**self.refusals, MOST_BACK_OFF)
             self.refusals = min(self.refusals + 1, 20)
 

@@ -22,8 +22,16 @@ SCRIPT = str(ROOT / "spark_sql.py")
 class Run:
     """A run of CONVERT on a folder with a Python and a Spark of its own; ends with the `with` block."""
 
-    def __init__(self, folder: Path, *program: str, master: str = "local[2]", settings: dict[str, str] | None = None):
-        """`program` is what Python runs: a script, or -c and a text, and arguments before those of CONVERT."""
+    def __init__(
+        self,
+        folder: Path,
+        *program: str,
+        arguments: list[str] | None = None,
+        master: str = "local[2]",
+        settings: dict[str, str] | None = None,
+    ):
+        """`program` is what Python runs: a script, or -c and a text, and arguments before those of CONVERT, which are
+        the folder's input and parquet unless others are given."""
         settings = {
             "spark.ui.enabled": "false",
             "spark.sql.shuffle.partitions": "2",
@@ -39,7 +47,8 @@ class Run:
             "PYTHONPATH": str(ROOT),
             "SPARK_LOCAL_IP": "127.0.0.1",
         }
-        command = [sys.executable, *(program or [SCRIPT]), f"{folder}/input", f"{folder}/parquet"]
+        arguments = arguments or [f"{folder}/input", f"{folder}/parquet"]
+        command = [sys.executable, *(program or [SCRIPT]), *arguments]
         with tempfile.NamedTemporaryFile(dir=folder.parent, suffix=".log", delete=False) as log:
             self.process = guard.start(command, env=environment, stdout=subprocess.PIPE, stderr=log, cwd=folder.parent)
         self.log = Path(log.name)

@@ -18,9 +18,13 @@ def test_the_last_published_of_an_event_wins(spark):
         ("c", "2019-04-03 00:00:01", None, "f3", 0, 9),
         ("d", None, None, "f1", 0, None),
         ("d", None, None, "f1", 0, 10),
+        *(("e", "2019-04-03 00:00:01", str(number), "f1", 0, 20 + number) for number in (10, 9, 12, 8, 11)),
+        ("f", "2019-04-03 00:00:01", "9" * 30, "f2", 0, 40),
+        ("f", "2019-04-03 00:00:01", "1" + "0" * 30, "f1", 0, 41),
+        ("f", "2019-04-03 00:00:01", "0" * 9 + "8" * 30, "f2", 0, 42),
     ]
     names = "eventId string, publishTime string, messageId string, file string, hash long, id long"
     frame = spark.createDataFrame(seen, names)
     rows = number_copies(frame.withColumn("publishTime", F.col("publishTime").cast("timestamp"))).collect()
-    assert {row.eventId: row.id for row in rows if row.copy == 1} == {"a": 2, "b": 6, "c": 8, "d": 10}
+    assert {row.eventId: row.id for row in rows if row.copy == 1} == {"a": 2, "b": 6, "c": 8, "d": 10, "e": 32, "f": 41}
     assert sorted(row.copy for row in rows if row.eventId == "b") == [1, 2, 3]

@@ -36,7 +36,7 @@ def test_runs_one_after_another_give_what_one_run_would(spark, tmp_path):
     written(landed / "a.jsonl", line("e2", published=first))  # its quarantined line is gone too
     assert convert(spark, tmp_path)["rows"] == 5
     rows, bad = state(spark, tmp_path)
-    assert [row.eventId for row in rows] == ["e1", "e2", "e3", "e4", "e5"] and bad == [("malformed_json", "null")]
+    assert [row.eventId for row in rows] == ["e1", "e2", "e3", "e4", "e5"] and bad == [("not_an_object", "null")]
     assert len({path.parent for path in (tmp_path / "parquet").glob("_conversion/manifest-*")}) == 1
 
 

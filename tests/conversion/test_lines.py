@@ -88,6 +88,9 @@ def test_a_time_with_any_offset_and_precision_is_read_in_utc(rows):
 PUBLISHED = {
     line(published="2019-04-03T23:59:59Z"): ("2019-04-03", "2019-04-03 23:59:59"),
     line(published="2019-04-03T23:59:59-03:00"): ("2019-04-04", "2019-04-04 02:59:59"),
+    line(pubsub={"messageId": "17", "publishTime": "2019-04-03T01:00:00Z", "orderingKey": "k"}): (
+        *("2019-04-03", "2019-04-03 01:00:00"),
+    ),
     line(): ("2019-04-02", None),
     line(published="2020-01-01"): ("2019-04-02", None),
     line(published="soon"): ("2019-04-02", None),
@@ -117,22 +120,28 @@ BAD_TIMES = """2019-04-02 2019 21:55:57Z 2019-04-02T21:55:57 2019-04-02T21:55:57
     2019-04-02T24:00:00Z 0000-01-01T00:00:00Z 0001-01-01T00:00:00+03:00 9999-12-31T23:59:59-03:00 yesterday"""
 NO_EVENT = {
     "malformed_json": [
-        *("plain text", "17", '"text"', "null", line()[:-1], line()[: len(line()) // 2]),
-        *(f"[{line()}]", f"[{line('e1')}, {line('e2')}]"),
+        *(
+            "plain text",
+            line()[:-1],
+            line()[: len(line()) // 2],
+            line()[:-1] + "x",
+            line().replace("texto", "a\t") + " ",
+        ),
         *(line("e1") + line("e2"), line("e1") + ", " + line("e2"), line() + "}", line() + " and more"),
         *(line() + "], x", line() + ', {"_end_of_line": ""}', line() + ' "}', "{'eventId': 'single quotes'}", "NaN"),
     ],
+    "not_an_object": ["17", '"text"', "null", f"[{line()}]", f"[{line('e1')}, {line('e2')}]"],
     "wrong_type": [
         line().replace('"doc": {', '"doc": "text", "was": {'),
         *(line(doc={"metadata": "text"}), line(doc={"metadata": [TAGS]}), line(pubsub="text")),
         *(line(doc={"metadata": {"otherTags": tags}}) for tags in ({"tagName": "a"}, ["a"])),
         *(line(doc={"payload": value}) for value in ({"a": "b"}, ["a"], 7, -1.5, 1e300, True, {}, [])),
-        *(line(eventId=7), line(doc={"docId": False})),
+        *(line(eventId=7), line(doc={"docId": False}), line(eventId=None), line(doc={"payload": None})),
     ],
     "missing_field": [
         *("{}", without("eventId"), without("eventTimestamp"), without("doc")),
         *(without("doc", "docId"), without("doc", "payload"), line().replace("eventId", "eventid")),
-        *(line(eventId=""), "{ }", line(eventId=None), line(doc={"docId": ""}), line(doc={"payload": None})),
+        *(line(eventId=""), "{ }", line(doc={"docId": ""})),
     ],
     "bad_timestamp": [line(eventTimestamp=text) for text in ["", "2019-04-02T21:55:57Z\n", *BAD_TIMES.split()]],
     "empty_payload": [line(doc={"payload": text}) for text in ("", " \t\n\u00a0\u2003\u3000\x1c\x85")],
@@ -159,7 +168,6 @@ LANDS = [
     BASE + ', "eventId": "the last of two", "eventSource": null}',
     BASE + ', "doc": {"docId": "d2", "payload": "of the last of two"}}',
     BASE + ', "pubsub": {"messageId": "1", "publishTime": "2001-01-01T00:00:00Z", "attributes": {"a": "b"}}}',
-    BASE + ', "pubsub": "landed before, in some other form"}',
     BASE + ', "EVENTID": "another field", "payload": "another field"}',
     line(doc={"metadata": {"superTag01": 7, "superTag02": {"a": [1, True]}, "otherTags": None}}),
     line(doc={"metadata": None, "docId": " "}, eventSource=5, eventVersion=1.0, eventType=None),

@@ -16,7 +16,7 @@ def test_what_is_no_event_is_quarantined_with_its_file_and_reason(converted):
     lines = quarantined(Path(converted["quarantine"]))
     assert {(Path(one["file"]).name, one["reason"], one["line"]) for one in lines} == {
         ("landed.jsonl", "malformed_json", "{broken"),
-        ("raw.json", "malformed_json", f"[{line('in an array')}]"),
+        ("raw.json", "not_an_object", f"[{line('in an array')}]"),
         ("raw.json", "bad_timestamp", line("no day", eventTimestamp="today")),
     }
 

@@ -8,6 +8,8 @@ import pytest
 
 import spark_sql
 from brigade.conversion.errors import ConversionError
+from brigade.conversion.lines import parse_lines
+from brigade.conversion.query import rows_of_query
 from brigade.conversion.schema import QUERY
 from brigade.conversion.table import read_parquet
 from tests.conftest import ROOT
@@ -45,6 +47,42 @@ def test_a_column_that_is_added_later_reads_together_with_older_days(spark, tmp_
     convert(spark, tmp_path, query=query)
     rows = read_parquet(spark, f"{tmp_path}/parquet").collect()
     assert {row.eventId: row.kind for row in rows} == {"e1": None, "e2": None, "e3": "new"}
+
+
+LITERALS = [  # SQL, and what it yields
+    ("concat('a/*', eventSource, '*/b')", "a/*doc.contract*/b"),
+    ("'-- no comment'", "-- no comment"),
+    ('"/* none \\" either */"', '/* none " either */'),
+    (r"'it\'s -- one'", "it's -- one"),
+    (r"'\'/*'", "'/*"),
+    (r"r'\' /* a comment ' */", "\\"),
+    ("'a;b'", "a;b"),
+    ("/* one /* in */ another */ 'x' -- 'y'\n", "x"),
+    ("'select' -- the end \\\n 'still the comment'\n", "select"),
+]
+
+
+@pytest.mark.parametrize("sql, value", LITERALS)
+def test_a_literal_is_never_taken_for_a_comment_nor_a_comment_for_sql(spark, sql, value):
+    events = parse_lines(spark.createDataFrame([(line(), "file")], "value STRING, file STRING"))
+    row = rows_of_query(events, f"SELECT {sql} AS text, eventId, 'x' AS dt FROM events").first()
+    assert (row.text, row.eventId, row._line) == (value, "e1", line())
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "-- SELECT DISTINCT\n/* nested /* SELECT */ -- */ select eventId, 'x' AS dt FROM events; -- the end",
+        "/* a ' quote */ SELECT /*+ COALESCE(1) */ /*+ REPARTITION(2) */ eventId, 'x' AS dt FROM events ;;\n",
+        "\ufeffSELECT `eventId`, 'x' AS dt, eventType AS `-- odd /* name` FROM events",
+        "SELECT\teventId,'x'dt FROM events",
+    ],
+)
+def test_comments_hints_and_odd_names_may_stand_anywhere(spark, tmp_path, query):
+    (tmp_path / "own.sql").write_text(query, "utf-8")
+    events = parse_lines(spark.createDataFrame([(line(), "file")], "value STRING, file STRING"))
+    row = rows_of_query(events, spark_sql.read_text(f"{tmp_path}/own.sql")).first()
+    assert (row._line, row.eventId, row.dt) == (line(), "e1", "x")
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def test_every_option_that_takes_a_value_is_a_parameter(options):
     """A parameter always comes as --name=value, which a flag such as --compress does not take."""
     flags = {name for name, action in options.items() if action.nargs == 0}
     assert set(PARAMETERS) == set(options) - flags | BEAMS_OWN
-    assert flags == {"compress"}
+    assert flags == {"compress", "without_topic"}
     beams = argparse.ArgumentParser()
     WorkerOptions._add_argparse_args(beams)
     assert {f"--{name}" for name in BEAMS_OWN} <= set(beams._option_string_actions)

@@ -4,7 +4,7 @@ programs understand their arguments."""
 import re
 import sys
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import yaml
@@ -26,13 +26,17 @@ LARGER = re.sub(
     TEXT.replace("        numInstances: 0\n", ""),
     flags=re.M,
 )
+TOMORROW = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
 # A value for each parameter that is not the template's own, and some that the parameter's validation refuses.
 OTHER = {
     "INPUT": ("gs://other-in/landed", ["/local/path", "gs://", "s3://bucket/input"]),
     "PARQUET": ("gs://other-in/table/", ["parquet"]),
     "QUARANTINE": ("gs://other-in/bad/", ["quarantine"]),
     "OUTPUT": ("gs://other-out/models/", ["gs:/other-out"]),
-    "DATE": ("2026-02-02", ["yesterday", "2026-2-2", ""]),
+    "DATE": (
+        "2026-02-02",
+        ["yesterday", "2026-2-2", "", "2126-01-01", "2026-13-01", "2026-01-32", TOMORROW, "2062-01-01"],
+    ),
     "LABEL": ("superTag02", ["--force", "a b", ""]),
     "SPLIT": ("time", ["newest", ""]),
     "TOLERANCE": ("0.02", ["1.5", "-1", "", "1%"]),
@@ -67,7 +71,7 @@ def arguments(message) -> dict:
 
 
 def test_the_template_is_one_that_dataproc_takes():
-    workflow_templates.validate(parsed())
+    workflow_templates.validate_complete(parsed())
 
 
 def test_a_misspelt_field_is_noticed():
@@ -130,7 +134,7 @@ def test_of_a_cluster_s_configuration_a_parameter_reaches_the_number_of_machines
     path = "placement.managedCluster.config.workerConfig.numInstances"
     message = parsed()
     message.parameters.add(name="WORKERS", fields=[path])
-    workflow_templates.validate(message)
+    workflow_templates.validate_complete(message)
     own = workflow_templates.own_values(message)
     assert own["WORKERS"] == "0"
     changed = workflow_templates.with_parameters(message, own | {"WORKERS": "3"})

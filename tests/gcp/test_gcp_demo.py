@@ -50,8 +50,6 @@ def gcloud_and_terraform():
 @pytest.fixture
 def services(gcloud_and_terraform, tmp_path, monkeypatch):
     """What gcp-up and gcp-landing leave, on this machine; Terraform's state has nothing but the outputs."""
-    from google.cloud import pubsub
-
     for name in [name for name in os.environ if name.startswith("TF_")]:
         monkeypatch.delenv(name)
     own = {"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r"}
@@ -72,8 +70,6 @@ def services(gcloud_and_terraform, tmp_path, monkeypatch):
         more = {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "own.json"), "CHECKPOINT_DISABLE": "1"}
         more["CLOUDSDK_CONFIG"] = str(tmp_path / "gcloud")
         os.environ.update(more)
-        with pubsub.SubscriberClient() as subscriber:
-            subscriber.create_subscription(name=CLASSIFIED, topic=RESULT_TOPIC, ack_deadline_seconds=10)
         terraform = commands.Terraform(PROJECT)
         terraform.prepare()
         terraform.run("apply", "-auto-approve", "-input=false")

@@ -3,13 +3,16 @@
 import base64
 import json
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
+from apache_beam.io.gcp.pubsub import PubsubMessage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from brigade.landing.route import Route
 from tests.events.examples import event
+from tests.events.wild_events import MUTATIONS, mutated
 from tests.landing.landed import files, land, lines, message
 
 
@@ -34,37 +37,14 @@ def test_events_and_dead_letters_land_in_the_folder_of_their_day_of_publication(
     }
 
 
-VALUES_IN_JSON = (b'""', b"0", b"null", b"[]", b"{}", b'" "', b"true", b"1e999", b'"2019-13-01T00:00:00Z"')
-PIECES = (b'"', b"{", b"}", b",", b"\\", b"\n", b"\x00", b"\xed\xa0\x80", b"\\ud800", b"[" * 2000, b'"pubsub": {}, ')
-PLACE = st.floats(0, 1)
-MUTATIONS = st.one_of(
-    st.tuples(st.just("set"), PLACE, st.integers(0, 255).map(lambda byte: bytes([byte]))),
-    st.tuples(st.just("cut"), PLACE, st.sampled_from((1, 1, 1, 10, 1000))),
-    st.tuples(st.just("put"), PLACE, st.sampled_from(PIECES) | st.binary(max_size=8)),
-    st.tuples(st.just("repeat"), PLACE, st.integers(1, 40)),
-    st.tuples(st.just("rename"), st.sampled_from((b"eventId", b"payload", b"docId", b"eventTimestamp", b"doc")), PLACE),
-    st.tuples(st.just("value"), st.sampled_from((b'"texto teste"', b'"2019-04-02T21:55:57Z"', b'"event-1"')), PLACE),
-)
-
-
-def mutated(data: bytes, mutations: list[tuple]) -> bytes:
-    """The bytes after small changes: flipped, cut, repeated, swapped for JSON's own characters."""
-    for kind, what, how in mutations:
-        if kind == "rename":
-            data = data.replace(what, what.upper(), 1)
-        elif kind == "value":
-            data = data.replace(what, VALUES_IN_JSON[int(how * (len(VALUES_IN_JSON) - 1))], 1)
-        else:
-            at = int(what * len(data))
-            if kind == "set":
-                data = data[:at] + how + data[at + 1 :]
-            elif kind == "cut":
-                data = data[:at] + data[at + how :]
-            elif kind == "put":
-                data = data[:at] + how + data[at:]
-            else:
-                data = data[: at + how] + data[at:]
-    return data
+@pytest.mark.parametrize("data, kind", [(event(1), "input"), (b"no event", "dead_letter")])
+def test_the_ordering_key_of_a_message_is_kept(tmp_path, data, kind):
+    """An event has it in `pubsub`, a dead letter at its top; a message without one has none."""
+    with_key = PubsubMessage(data, {}, "id-1", datetime(2026, 11, 1, tzinfo=UTC), "customer-7")
+    land([with_key, message(2, data)], tmp_path)
+    found = [line.get("pubsub", line) for line in lines(tmp_path, kind)]
+    assert {one["messageId"]: one.get("orderingKey") for one in found} == {"id-1": "customer-7", "id-2": None}
+    assert sum("orderingKey" in one for one in found) == 1
 
 
 @pytest.mark.long

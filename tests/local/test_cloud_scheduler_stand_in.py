@@ -188,6 +188,15 @@ def test_a_schedule_follows_its_time_zone_over_a_change_of_the_clocks(scheduler,
     assert [f"{time:%m-%d %H:%M}" for time in fired(target)] == ["03-23 01:00", "03-30 00:00", "04-06 00:00"]
 
 
+def test_an_hourly_job_fires_in_every_hour_of_the_day_on_which_the_clocks_go_back(target):
+    start, hour = datetime.datetime(2026, 10, 24, 22, 0, tzinfo=datetime.UTC), datetime.timedelta(hours=1)
+    scheduler = CloudScheduler(standing_at=start)
+    with served(scheduler) as client:
+        client.create_job(parent=PARENT, job=job(target.uri, schedule="0 * * * *", time_zone="Europe/Berlin"))
+        scheduler.turn_to(start + 25 * hour)
+    assert fired(target) == [start + number * hour for number in range(1, 26)]
+
+
 def test_a_failed_attempt_is_retried_at_growing_intervals_with_the_same_time_of_the_schedule(scheduler, turned, target):
     target.answer = 503
     retries = {"retry_count": 5, "min_backoff_duration": "10s", "max_backoff_duration": "300s", "max_doublings": 2}

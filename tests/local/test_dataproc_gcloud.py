@@ -67,6 +67,31 @@ def test_a_template_is_instantiated_with_its_parameters_and_waited_for(dataproc,
     assert "no value for parameter MARKER: every parameter needs one" in messages
 
 
+def test_an_empty_template_is_created_filled_emptied_and_refused_only_when_it_is_started(dataproc):
+    def template(command: str, *args: str, status: int = 0):
+        return dataproc("workflow-templates", *command.split(), *args, status=status)
+
+    template("create brigade-filled", "--labels=app=brigade")
+    assert "placement is missing" in template("instantiate brigade-filled", status=1)[1]
+    template("set-managed-cluster brigade-filled", "--single-node")
+    assert "jobs is empty" in template("instantiate brigade-filled", status=1)[1]
+    add = ["add-job pyspark gs://ml_code/step.py", "--workflow-template=brigade-filled"]
+    template(*add, "--step-id=convert", "--", "convert")
+    template(*add, "--step-id=train", "--start-after=convert", "--", "train")
+    template("set-dag-timeout brigade-filled", "--dag-timeout=1h")
+    filled = template("describe brigade-filled")[0]
+    assert [job["stepId"] for job in filled["jobs"]] == ["convert", "train"]
+    assert filled["placement"]["managedCluster"]["clusterName"] == "brigade-filled"
+    assert (filled["labels"], filled["dagTimeout"], filled["version"]) == ({"app": "brigade"}, "3600s", 5)
+    assert "unknown convert" in template("remove-job brigade-filled", "--step-id=convert", status=1)[1]
+    template("remove-job brigade-filled", "--step-id=train")
+    template("remove-job brigade-filled", "--step-id=convert")
+    template("set-cluster-selector brigade-filled", "--cluster-labels=env=test")
+    emptied = template("describe brigade-filled")[0]
+    assert emptied["placement"] == {"clusterSelector": {"clusterLabels": {"env": "test"}}} and "jobs" not in emptied
+    assert "jobs is empty" in template("instantiate brigade-filled", status=1)[1]
+
+
 def test_a_workflow_from_a_file_that_fails_says_in_which_step(dataproc, cloud, file):
     body = template(jobs=[step("failing", "fail", "-", "-")], parameters=[])
     asked = ["workflow-templates", "instantiate-from-file", f"--file={file(body)}"]

@@ -242,9 +242,9 @@ def parameter(*fields: str, name: str = "INPUT") -> dict:
             bad(jobs=[{"stepId": "convert", "sparkSqlJob": {"queryFileUri": "gs://a/b.sql"}}]),
             "expected pysparkJob",
         ),
-        (bad(jobs=[]), "jobs is empty"),
         (bad(dagTimeout="599s"), "dagTimeout is 599s"),
-        (bad(placement={}), "placement is missing"),
+        (bad(placement={"managedCluster": {}}), "managedCluster.clusterName is missing"),
+        (bad(placement={"clusterSelector": {}}), "clusterSelector.clusterLabels is missing"),
         (bad(parameters=[parameter(ARGUMENT, name="input")]), "parameter name 'input'"),
         (bad(parameters=[parameter(ARGUMENT, "jobs[convert].pysparkJob.args[0]")]), "one is allowed"),
         (bad(parameters=[parameter("jobs['convert'].pysparkJob.args[9]")]), r"no \[9\] among 3"),
@@ -262,6 +262,25 @@ def test_a_template_that_dataproc_would_refuse_is_refused(control_plane, body, e
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["status"]) == (400, 400, "INVALID_ARGUMENT")
     assert re.search(expected, error["message"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        ({"placement": {}, "jobs": []}, "placement is missing"),
+        ({"placement": {}}, "placement is missing"),
+        ({"jobs": []}, "jobs is empty"),
+    ],
+)
+def test_an_unfinished_template_is_kept_and_its_start_is_refused(templates, changes, missing):
+    body = message(bad(id=f"unfinished-{uuid.uuid4().hex[:8]}", **changes))
+    name = templates.create_workflow_template(parent=PARENT, template=body).name
+    kept = templates.get_workflow_template(name=name)
+    assert (kept.placement, kept.jobs) == (body.placement, body.jobs)
+    with pytest.raises(BadRequest, match=missing):
+        templates.instantiate_workflow_template(name=name)
+    with pytest.raises(BadRequest, match=missing):
+        templates.instantiate_inline_workflow_template(parent=PARENT, template=body)
 
 
 def test_parameters_have_to_be_known_complete_and_short(templates):

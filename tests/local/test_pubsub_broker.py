@@ -1,12 +1,14 @@
 """What takes hours or days in the broker, with a clock that the test sets; and an oracle for all that may happen."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 from google.pubsub_v1.types import pubsub
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from local.pubsub import push
 from local.pubsub.broker import FORGET_SECONDS, Broker
 from local.pubsub.errors import Refused
 
@@ -70,6 +72,25 @@ def test_an_acknowledged_message_is_kept_for_the_retention_and_no_longer():
     wait(broker, clock, 301 + FORGET_SECONDS)
     broker.seek(SUBSCRIPTION, start)
     assert texts(pull(broker)) == [b"new"]
+
+
+@pytest.mark.parametrize("every", [0, 4, 10])
+@pytest.mark.parametrize("policy", [{}, {"retry_policy": {"minimum_backoff": {"seconds": 10}}}])
+def test_an_endpoint_that_refuses_is_asked_ever_more_seldom_although_it_takes_one_of_so_many(
+    monkeypatch, policy, every
+):
+    """As the function does while there is no model, which takes only what can never be classified."""
+    broker, clock = broker_with(push_config={"push_endpoint": "http://127.0.0.1:9/"}, **policy)
+    monkeypatch.setattr(push, "time", SimpleNamespace(monotonic=clock))
+    pushes = push._Push(push.Pusher(broker), broker.subscriptions[SUBSCRIPTION])
+    end, sent = clock.now + 240, 0
+    while clock.now < end:
+        sent += 1
+        pushes.learn(bool(every) and sent % every == 0)
+        clock.now = max(clock.now, pushes.not_before)
+    assert sent < 60
+    pushes.learn(True)
+    assert pushes.not_before <= clock.now, "what is taken again is not waited for"
 
 
 def test_a_topic_keeps_its_messages_for_its_retention_and_no_longer():

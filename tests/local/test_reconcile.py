@@ -194,6 +194,22 @@ def test_a_bucket_that_does_not_exist_is_one_line_and_status_1(storage_emulator,
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_one_that_waits_ends_when_the_last_message_is_there(folders, run, monkeypatch):
+    folders.land(event(1))
+    looks = iter([lambda: folders.land(event(2), name="b.jsonl"), lambda: folders.bury(letter(3)), lambda: None])
+    monkeypatch.setattr(reconcile.time, "sleep", lambda seconds: next(looks)())
+    status, numbers, said = run(folders, "--published=3", "--wait=1000")
+    assert (status, numbers["landed"], numbers["dead_lettered"]) == (0, 2, 1) and "2 of 3 messages are there" in said
+    assert next(looks)  # it has looked three times, and slept between
+
+
+def test_one_that_waits_gives_up_when_nothing_comes(folders, run):
+    folders.land(event(1))
+    status, numbers, said = run(folders, "--published=2", "--wait=0.1")
+    assert (status, numbers["found"]) == (1, 1) and "1 missing" in said
+    assert run(folders, "--published=0", "--wait=1000")[0] == 1  # more than were published: no wait helps
+
+
 @pytest.mark.parametrize(
     "flags, words",
     [
@@ -202,6 +218,8 @@ def test_a_bucket_that_does_not_exist_is_one_line_and_status_1(storage_emulator,
         (["--output_path=x", "--published=1", "--published_file=y"], "found both"),
         (["--output_path=x", "--published_file=/nowhere/y"], "expected summaries of publisher.py"),
         (["--output_path=x", f"--published_file={__file__}"], "expected summaries of publisher.py"),
+        (["--output_path=x", "--wait=3"], "--wait goes with --published or --published_file"),
+        (["--output_path=x", "--published=1", "--wait=0"], "expected a number above 0, found 0"),
         (["--output_path=x", "--publish=1"], "--publish=1"),
         (["--output_path=s3://bucket/x"], "expected gs://bucket/prefix or a folder"),
         (["--output_path=x", "--dead_letter_path=x/dead"], "must lie outside"),

@@ -1,9 +1,36 @@
-"""What a Spark job leaves in the buckets, beside what it writes through the storage API."""
+"""What a Spark job leaves in the buckets, beside what it writes through the storage API, and why it has failed."""
 
 import time
 
+import pytest
+
 from brigade.storage import folder_at
-from local.spark_jobs import spark_environment, sync_bucket
+from local.spark_jobs import last_error, last_words, spark_environment, sync_bucket
+
+FULL = """Traceback (most recent call last):
+  File "/code/spark_sql.py", line 93, in <module>
+    sys.exit(main())
+py4j.protocol.Py4JJavaError: An error occurred while calling o227.toRdd.
+: org.apache.spark.SparkException: Job aborted due to stage failure
+\tat org.apache.spark.scheduler.DAGScheduler.failJobAndIndependentStages(DAGScheduler.scala:2)
+Caused by: java.io.IOException: No space left on device
+\tat java.base/java.io.FileOutputStream.writeBytes(Native Method)
+\t... 1 more
+"""
+NOISE = "26/11/28 07:00:00 ERROR Utils: Exception while deleting\njava.io.IOException: Failed to delete: /tmp/spark\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "cause"),
+    [
+        (FULL, "Caused by: java.io.IOException: No space left on device"),
+        (f"{FULL}spark_sql.py: no space left on device\n{NOISE}", "spark_sql.py: no space left on device"),
+        ("usage: spark_sql.py [-h]\nspark_sql.py: error: found nothing\n", "spark_sql.py: error: found nothing"),
+    ],
+)
+def test_the_one_line_that_people_see_of_a_failed_job_is_its_cause(tmp_path, output, cause):
+    (log := tmp_path / "job.log").write_text(output)
+    assert (last_words(output), last_error(log, 1)) == (cause, cause)
 
 
 def test_what_a_job_wrote_through_the_storage_api_stays_as_it_is(cloud, storage_emulator, tmp_path, monkeypatch):

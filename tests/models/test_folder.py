@@ -86,7 +86,7 @@ def test_the_champion_is_the_newest_promoted_model_that_can_be_read(files, place
     models.write("doc-classification-model-2026-04-27/runs/r1/model.json", files["model.json"])
     models.write("doc-classification-model-latest/manifest.json", b"no model's name")
     with caplog.at_level(logging.WARNING):
-        name, model = find_champion(models)
+        name, model, _ = find_champion(models)
     assert (name, model.classes) == (MODEL, ["oil", "ship"])
     passed = sorted(record.getMessage().split(":")[0] for record in caplog.records)
     assert passed == [f"passing over doc-classification-model-{day}" for day in ("2026-03-30", "2026-04-27")]

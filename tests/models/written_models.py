@@ -18,12 +18,12 @@ OLD, MIDDLE, NEW = (f"doc-classification-model-{day}" for day in ("2026-01-05", 
 TEXTS = ["some words", "Oil prices rose on Monday", "texto teste"]
 
 
-def tiny_model(classes: int = 3, hash_bits: int = 8, seed: int = 0) -> DocumentModel:
+def tiny_model(classes: int = 3, hash_bits: int = 8, seed: int = 0, name: str = "class-{}") -> DocumentModel:
     """A model with random weights, the same ones for the same seed."""
     random = np.random.default_rng(seed)
     parameters = FeatureParameters(hash_bits=hash_bits)
     return DocumentModel(
-        classes=[f"class-{index}" for index in range(classes)],
+        classes=[name.format(index) for index in range(classes)],
         parameters=parameters,
         places=np.arange(parameters.size, dtype=np.int32),
         idf=random.uniform(1, 5, parameters.size).astype(np.float32),
@@ -36,9 +36,10 @@ def tiny_model(classes: int = 3, hash_bits: int = 8, seed: int = 0) -> DocumentM
 def write_model(root: Path, name: str, run_id: str = "run-1", seed: int = 0, **changes) -> dict:
     """Writes a whole model as training does, the manifest last, and returns its manifest.
 
-    changes: other values for the manifest's keys; `golden`, what to add to the golden probabilities; `metrics`.
+    changes: other values for the manifest's keys; `golden`, what to add to the golden probabilities; `metrics`;
+    `class_name`, a format of the classes' names.
     """
-    model = tiny_model(seed=seed)
+    model = tiny_model(seed=seed, name=changes.pop("class_name", "class-{}"))
     shift = changes.pop("golden", 0)
     folder = root / name / "runs" / run_id
     folder.mkdir(parents=True)

@@ -16,6 +16,19 @@ EVENT = b'{"eventId":"e1",  "eventTimestamp":"2019-04-02T21:55:57Z","doc":{"docI
 wild_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
+class Pipe(io.RawIOBase):
+    """Standard input that cannot be read twice."""
+
+    def __init__(self, content: bytes):
+        self.content = io.BytesIO(content)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        return self.content.readinto(buffer)
+
+
 def run(*flags, stdin=b""):
     """main(flags) with its own streams: status, the lines of standard output, standard error, the summary."""
     before = sys.stdin, sys.stdout, sys.stderr

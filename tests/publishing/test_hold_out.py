@@ -10,7 +10,9 @@ from tests.publishing.door import payloads, run, wild_text, write
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(texts=st.lists(st.sampled_from("abcdefghij") | wild_text, max_size=40), fraction=st.floats(0.05, 0.95))
+@given(
+    texts=st.lists(st.sampled_from("abcdefghij") | wild_text, min_size=1, max_size=40), fraction=st.floats(0.05, 0.95)
+)
 def test_a_held_out_text_is_never_published_and_nothing_is_lost(folder, texts, fraction):
     rows = b"".join(orjson.dumps({"text": text, "label": "x"}) + b"\n" for text in texts)
     held_file = folder / "held" / "out.jsonl"

@@ -14,7 +14,9 @@ from tests.publishing.door import EVENT, run, write
 OWN_NAMES = {"topic": "t", "data": "d", "retry": "r"}  # attributes named as the client's own arguments
 
 
-def letter(message_id: str, data: bytes, reason: str = "bad_timestamp", attributes: dict | None = None) -> bytes:
+def letter(
+    message_id: str, data: bytes, reason: str = "bad_timestamp", attributes: dict | None = None, **more
+) -> bytes:
     record = {
         "reason": reason,
         "detail": "",
@@ -22,7 +24,7 @@ def letter(message_id: str, data: bytes, reason: str = "bad_timestamp", attribut
         "publishTime": "2025-01-01T00:00:00Z",
         "attributes": attributes or {},
         "data": base64.b64encode(data).decode(),
-    }
+    } | more
     return orjson.dumps(record) + b"\n"
 
 
@@ -53,6 +55,20 @@ def test_replay_sends_the_original_bytes_and_attributes_once_for_each_message(de
     assert done.status == 1  # one line could not be read
 
 
+def test_a_replayed_message_has_its_ordering_key_again_and_keeps_its_place(folder, topic):
+    letters = [letter(f"{n}", b"%d" % n, orderingKey="ab"[n % 2]) for n in range(20)]
+    letters += [letter("20", b"20"), letter("21", b"21", attributes=OWN_NAMES, orderingKey="a")]
+    odd = letter("22", b"", orderingKey=7) + letter("23", b"", orderingKey="k" * 1025)
+    path = write(folder, "a.jsonl", b"".join(letters) + odd)
+    done = run(f"--replay={path}", f"--topic={topic.path}")
+    assert [done.summary[name] for name in ("read", "sent", "unreadable", "too_large")] == [24, 22, 1, 1]
+    pulled = sorted(topic.pull(22), key=lambda message: int(message.message_id))
+    keys = {message.ordering_key for message in pulled}
+    found = {key: [message.data for message in pulled if message.ordering_key == key] for key in keys}
+    evens, odds = ([b"%d" % n for n in range(first, 20, 2)] for first in (0, 1))
+    assert found == {"a": [*evens, b"21"], "b": odds, "": [b"20"]}
+
+
 def test_a_second_replay_skips_what_the_ledger_knows_whichever_part_is_asked_for(dead, topic, pubsub):
     one_day = run(f"--replay={dead}/dt=2025-01-02", f"--topic={topic.path}")
     assert (one_day.status, one_day.summary["sent"]) == (0, 3)
@@ -74,6 +90,35 @@ def test_replay_can_be_restricted_tried_and_shown_first(dead, topic):
     assert (some.summary["sent"], some.summary["skipped_other_reason"]) == (1, 4)
     assert run(f"--replay={dead}", "--limit=1", f"--topic={topic.path}").summary["sent"] == 1
     assert run(f"--replay={dead}", "--limit=9", f"--topic={topic.path}").summary["sent"] == 2
+
+
+def test_letters_without_data_are_told_as_such_and_acknowledged_by_their_reason(folder, topic, pubsub):
+    letters = [letter(str(number), EVENT) for number in range(2)]
+    bare = [{name: value for name, value in orjson.loads(letters[0]).items() if name != "data"} for _ in range(3)]
+    about = ({"messageId": "5", "data": None}, {"messageId": "6", "data": ""}, {"messageId": "7"})
+    lines = [orjson.dumps(one | {"reason": "too_large"} | more) + b"\n" for one, more in zip(bare, about, strict=True)]
+    lines += [letter("8", b"x" * 100, "too_large"), orjson.dumps(bare[0] | {"messageId": "9"}) + b"\n"]
+    write(folder, "a.jsonl", b"".join(letters + lines))
+
+    def replay(*flags):
+        done = run(f"--replay={folder}", *flags)
+        told = ("sent", "acknowledged", "skipped_already_sent", "skipped_acknowledged", "data_left_out", "unreadable")
+        rest = sum(done.summary[name] for name in ("skipped_other_reason", "failed", "too_large"))
+        counts = [done.summary[name] for name in told]
+        assert sum(counts) + rest == done.summary["read"] == 7
+        return done.status, counts
+
+    end = ["--reason=too_large", "--acknowledge"]
+    assert replay("--dry_run") == (1, [3, 0, 0, 0, 3, 1])
+    assert replay("--reason=bad_timestamp", f"--topic={topic.path}") == (1, [2, 0, 0, 0, 0, 1])
+    assert replay(*end, "--dry_run") == (1, [0, 4, 0, 0, 0, 1])
+    assert not any(b"acknowledged" in path.read_bytes() for path in (folder / "replayed").iterdir())
+    assert replay(*end) == (1, [0, 4, 0, 0, 0, 1])
+    assert replay(*end) == (1, [0, 0, 0, 4, 0, 1])
+    assert replay(f"--topic={topic.path}") == (1, [0, 0, 2, 4, 0, 1])
+    elsewhere = pubsub.topic("topic-" + uuid.uuid4().hex[:8])
+    assert replay(f"--topic={elsewhere}") == (1, [2, 0, 0, 4, 0, 1])
+    assert len(topic.pull(3, timeout=1)) == 2
 
 
 def test_a_damaged_file_of_dead_letters_is_counted_and_the_others_are_replayed(dead, topic):

@@ -6,6 +6,7 @@ import uuid
 from types import SimpleNamespace
 
 import pytest
+from google.pubsub_v1 import PublisherClient
 
 from brigade.publishing import subscription
 from brigade.publishing.outlets import Topic
@@ -46,7 +47,8 @@ def replay(dead, *flags):
 
 
 def adds_up(summary: dict) -> bool:
-    parts = ("sent", "skipped_already_sent", "skipped_other_reason", "unreadable", "failed", "too_large")
+    parts = ("sent", "acknowledged", "skipped_already_sent", "skipped_acknowledged", "skipped_other_reason")
+    parts += ("data_left_out", "unreadable", "failed", "too_large")
     return summary["read"] == sum(summary[part] for part in parts)
 
 
@@ -64,6 +66,14 @@ def test_what_the_function_wrote_goes_out_with_its_original_bytes_and_attributes
     for name, message in found.items():
         assert dict(message.attributes) == messages[name][1] | {"replayOf": name}
     assert dead.left(1, timeout=12) == []  # longer than the deadline after which it would come again
+
+
+def test_an_ordering_key_goes_out_again(dead, pubsub):
+    letter = {"data": EVENT, "attributes": {"originalMessageId": "1"}, "ordering_key": "customer-7"}
+    PublisherClient.publish(pubsub.publisher, topic=dead.topic, messages=[letter])
+    assert replay(dead).status == 0
+    (message,) = dead.published(1)
+    assert (message.data, message.ordering_key) == (EVENT, "customer-7")
 
 
 def test_what_pubsub_gave_up_goes_out_without_what_pubsub_wrote_on_it(dead):
@@ -102,11 +112,42 @@ def test_limit_leaves_the_rest(dead):
     assert len(gone) == 2 and len(left) == 3 and not gone & left
 
 
-def test_a_letter_whose_bytes_were_left_out_stays_and_is_told(dead):
+def test_a_letter_whose_bytes_were_left_out_stays_and_is_told(dead, caplog):
     dead.put(b"", reason="too_large", detail="expected at most", originalMessageId="1")
     done = replay(dead)
-    assert (done.status, done.summary["unreadable"], done.summary["sent"]) == (1, 1, 0) and adds_up(done.summary)
+    told = [done.summary[name] for name in ("data_left_out", "unreadable", "sent")]
+    assert (done.status, told) == (1, [1, 0, 0]) and adds_up(done.summary)
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert line.startswith("1 dead letters hold no data") and "--reason=too_large --acknowledge" in line
     assert len(dead.left(1)) == 1
+
+
+def acknowledge(dead, *flags):
+    return run(f"--replay={dead.subscription}", "--reason=too_large", "--acknowledge", *flags)
+
+
+def test_letters_of_a_reason_are_acknowledged_and_nothing_is_published(dead):
+    dead.put(b"", reason="too_large", detail="d", originalMessageId="1")
+    dead.put(b"x" * 5_000, reason="too_large", detail="d", originalMessageId="2")
+    dead.put(b"x" * 5_000, reason="too_large", detail="d", originalMessageId="3", replayOf="2")
+    dead.put(b"full", reason="too_large", **{f"attribute{number}": "v" for number in range(99)})
+    dead.put(EVENT, reason="bad_timestamp", detail="d", originalMessageId="4")
+    dead.put(EVENT, **FORWARDED)  # given up by Pub/Sub, for no reason
+    shown, done = acknowledge(dead, "--dry_run"), acknowledge(dead)
+    for one in (shown, done):
+        told = [one.summary[name] for name in ("read", "acknowledged", "skipped_other_reason", "sent")]
+        assert (one.status, told) == (0, [6, 4, 2, 0]) and adds_up(one.summary)
+    assert shown.lines == []
+    assert [message.data for message in dead.left(3, timeout=3)] == [EVENT, EVENT]  # nothing waits that never goes
+    assert dead.published(1, timeout=0.5) == []
+
+
+def test_a_limit_bounds_what_is_acknowledged(dead):
+    for number in range(3):
+        dead.put(b"", reason="too_large", detail="d", originalMessageId=str(number))
+    done = acknowledge(dead, "--limit=1", f"--topic={dead.documents}")
+    assert done.summary["acknowledged"] == 1 and adds_up(done.summary)
+    assert len(dead.left(3, timeout=3)) == 2
 
 
 def test_a_message_that_is_no_event_this_time_either_goes_out_once(dead, pubsub):

@@ -11,8 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from brigade.events.labels import clean_label
 from tests.conftest import real_data
-from tests.publishing.door import EVENT, TABLE, payloads, run, wild_text, write
+from tests.publishing.door import EVENT, TABLE, Pipe, payloads, run, wild_text, write
+
+wild_cell = wild_text.filter(lambda text: "\0" not in text)
 
 
 def test_a_table_becomes_the_contracts_events(folder):
@@ -47,7 +50,7 @@ def test_the_same_table_again_gives_the_same_ids_and_each_row_its_own(folder):
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(st.tuples(wild_text, wild_text), min_size=1, max_size=6), delimiter=st.sampled_from(",;\t|"))
+@given(rows=st.lists(st.tuples(wild_cell, wild_cell), min_size=1, max_size=6), delimiter=st.sampled_from(",;\t|"))
 def test_whatever_stands_in_a_table_comes_out_as_it_went_in(folder, rows, delimiter):
     with open(folder / "wild.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter=delimiter).writerows([("label", "text"), *rows])
@@ -55,7 +58,7 @@ def test_whatever_stands_in_a_table_comes_out_as_it_went_in(folder, rows, delimi
     assert done.status == 0, done.error
     assert payloads(done.lines) == [text for _, text in rows]
     labels = [orjson.loads(line)["doc"]["metadata"].get("superTag01") for line in done.lines]
-    assert labels == [label.strip() or None for label, _ in rows]
+    assert labels == [clean_label(label) for label, _ in rows]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -144,7 +147,7 @@ def test_a_file_of_another_encoding_is_refused_by_its_line_before_anything_is_se
 
 
 def test_standard_input_of_another_encoding_is_reported_at_the_point(folder):
-    done = run("-", "--dry_run", stdin=b"text,label\na,x\ncaf\xe9,x\n")
+    done = run("-", "--dry_run", stdin=Pipe(b"text,label\na,x\ncaf\xe9,x\n"))
     assert done.status == 2 and "line 3 is not utf-8" in done.error
     assert payloads(done.lines) == ["a"] and done.summary["published"] == 1
 
@@ -167,3 +170,13 @@ def test_real_briefs_keep_their_title_when_they_have_no_body():
 def test_a_real_file_without_a_header_is_refused():
     done = run(real_data("ag_news/test.csv"), "--dry_run")
     assert done.status == 2 and "expected the text in column text, found columns 3, " in done.error
+
+
+def test_the_publisher_counts_classes_by_the_labels_that_training_reads(folder):
+    rows = [{"text": f"text {n}", "label": label} for n, label in enumerate(["1", 1, " 1\u00a0", True, None, "", "  "])]
+    own = orjson.loads(EVENT)
+    rows += [own | {"doc": own["doc"] | {"metadata": {"superTag01": label}}} for label in (1, "1\t", {}, None)]
+    done = run(write(folder, "rows.jsonl", b"\n".join(map(orjson.dumps, rows))), "--dry_run")
+    assert done.summary["classes"] == {"1": 5, "true": 1}
+    labels = [orjson.loads(line)["doc"]["metadata"].get("superTag01") for line in done.lines]
+    assert labels == ["1", "1", "1", "true", None, None, None, 1, "1\t", {}, None]  # an event goes out as it came

@@ -15,6 +15,13 @@ REGION = "projects/brigade-test/regions/us-central1"
 TEMPLATE = f"{REGION}/workflowTemplates/retrain"
 
 
+# The command that imports it.
+IMPORT = (
+    "gcloud dataproc workflow-templates import retrain --source=workflow_template.yaml --region=us-central1"
+    " --project=brigade-test"
+)
+
+
 CONTENT = {
     "id": "retrain",
     "labels": {"team": "documents"},

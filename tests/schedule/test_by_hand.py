@@ -1,12 +1,13 @@
 """The trigger by hand: a run, and the days on which a training is due."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from brigade.schedule import retraining
 from scheduler.main import main
-from tests.schedule.dataproc_server import TEMPLATE
+from tests.schedule.dataproc_server import IMPORT, TEMPLATE
 from tests.schedule.dated_models import write_manifest
 
 
@@ -30,7 +31,9 @@ def test_by_hand_a_wrong_setting_is_status_2_a_refusal_1(models, dataproc, monke
     assert main(["--now=2026-01-12T02:00:00Z"]) == 1
     monkeypatch.setenv("SCHEDULE_ANCHOR", "2026-01-06")
     assert main(["--dry_run"]) == 2
-    assert "Not found" in caplog.text and "2026-01-06, a Tuesday" in caplog.text
+    missing, wrong = [record.getMessage() for record in caplog.records if record.name == "scheduler"]
+    assert missing == f"{TEMPLATE} does not exist; import it with: {IMPORT}"
+    assert "2026-01-06, a Tuesday" in wrong
     assert capsys.readouterr().out == ""
 
 
@@ -126,3 +129,14 @@ def test_wrong_arguments_are_status_2_and_say_what_was_expected(flags, message, 
         main(flags)
     assert refusal.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_by_hand_nothing_is_started_for_a_day_that_is_yet_to_come(models, dataproc, capsys):
+    later = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}T02:00:00Z"
+    for flags in ([], ["--force"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*flags, f"--now={later}"])
+        assert ended.value.code == 2
+        assert f"--now: expected today, UTC, or earlier, found {later[:10]}" in capsys.readouterr().err
+    assert main(["--dry_run", f"--now={later}"]) == main(["--next=1", f"--now={later}"]) == 0
+    assert dataproc.operations() == []

@@ -195,7 +195,8 @@ def test_direct_needs_a_template_that_is_there(client, server, monkeypatch, caps
     monkeypatch.setenv("DATAPROC_API_ENDPOINT", server)
     flags = [f"--direct={TEMPLATE}-other", f"--service_account={ACCOUNT}", f"--api_endpoint={server}"]
     assert main([*FLAGS, *flags]) == 1
-    assert "NotFound: 404" in caplog.text and capsys.readouterr().out == ""
+    assert f"{TEMPLATE}-other does not exist; import it with: gcloud dataproc workflow-" in caplog.text
+    assert capsys.readouterr().out == ""
     assert list(client.list_jobs(parent=PARENT)) == []
 
 
@@ -204,7 +205,7 @@ def test_a_job_that_is_not_there_is_status_1_and_one_line(client, server, flags,
     assert main([*FLAGS, f"--api_endpoint={server}", *flags]) == 1
     assert capsys.readouterr().out == ""
     (line,) = [record.getMessage() for record in caplog.records if record.name == "create_job"]
-    assert line.startswith(f"{NAME}: NotFound: 404") and "\n" not in line
+    assert line.startswith(f"{NAME} does not exist; create it with: python scheduler/create_job.py --project=")
 
 
 def test_a_refusal_is_status_1_and_says_why(client, server, capsys, caplog):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from brigade.schedule.trigger import moment_of
-from tests.schedule.dataproc_server import TEMPLATE
+from tests.schedule.dataproc_server import IMPORT, TEMPLATE
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_without_the_template_the_call_fails_so_that_it_comes_again(at, dataproc
     dataproc.client.delete_workflow_template(name=TEMPLATE)
     answer = at("2026-01-12T02:00:00Z")
     assert answer.status_code == 503
-    assert answer.json["error"].startswith("NotFound: 404 ")
+    assert answer.json["error"] == f"{TEMPLATE} does not exist; import it with: {IMPORT}"
 
 
 def test_while_dataproc_is_unavailable_it_is_asked_again(at, dataproc):
@@ -112,8 +112,8 @@ def test_a_refusal_is_one_line(at, dataproc):
     dataproc.answers = [({"error": {"code": 403, "message": "no\npermission", "status": "PERMISSION_DENIED"}}, 403)]
     answer = at("2026-01-12T02:00:00Z")
     assert answer.status_code == 503
-    assert answer.json["error"].startswith("Forbidden: 403")
-    assert "\n" not in answer.json["error"]
+    expected = f"Dataproc does not let this account use {TEMPLATE}: no permission; SECURITY.md says who may do what"
+    assert answer.json["error"] == expected
 
 
 def test_each_call_is_one_line_of_json_with_the_decision(at, dataproc, capsys):

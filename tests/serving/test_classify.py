@@ -85,7 +85,7 @@ def test_ids_of_spaces_are_ids_as_in_landing(pushed):
 
 
 def test_a_message_is_classified_anew_however_deeply_it_is_nested(pushed):
-    deep = b'"deep": ' + b"[" * 1000 + b"]" * 1000 + b"}"
+    deep = b'"deep": ' + b"[" * 999 + b"]" * 999 + b"}"
     assert pushed.push(having(classification=1)[:-1] + b", " + deep).status_code == 200
     data = pushed.result().data
     assert orjson.loads(data)["classification"]["label"] and data.count(b'"classification"') == 1

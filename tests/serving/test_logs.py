@@ -8,7 +8,7 @@ import pytest
 
 from brigade.serving.logs import JsonLines
 from tests.models.written_models import OLD, tiny_model, write_model
-from tests.serving.pushed_messages import EVENT, having
+from tests.serving.pushed_messages import EVENT, Pushed, having
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -90,9 +90,37 @@ def test_a_label_is_read_from_where_the_model_learned_it(serve, tmp_path, entrie
     write_model(tmp_path, OLD, seed=1, label="superTag02")
     client = serve("predict")
     label = tiny_model(seed=1).predict("texto teste")["label"]
-    for metadata in ({"superTag02": label}, {"superTag01": label}, {"superTag02": 7}, None):
+    for metadata in ({"superTag02": label}, {"superTag01": label}, {"superTag02": [label]}, None):
         client.post("/", json={"instances": [{"doc": {"payload": "texto teste", "metadata": metadata}}]})
     assert [entry.get("agrees") for entry in entries()] == [True, None, None, None]
+
+
+@pytest.mark.parametrize(
+    "value, agrees",
+    [
+        *[("{}.5", True), ('"{}.5"', True), ('" {}.5\u00a0"', True), ('"\u200b{}.5"', True), ("{}.50", True)],
+        *[('"{}.50"', False), ("{}", False), ("true", False), ('""', None), ("[{}.5]", None), ("null", None)],
+    ],
+)
+def test_a_label_agrees_with_the_class_that_training_made_of_it(serve, tmp_path, entries, value, agrees):
+    write_model(tmp_path, OLD, seed=1, class_name="{}.5")
+    client = serve("predict")
+    number = tiny_model(seed=1, name="{}").predict("texto teste")["label"]
+    instance = b'{"doc": {"payload": "texto teste", "metadata": {"superTag01": %s}}}' % value.format(number).encode()
+    assert client.post("/", data=b'{"instances": [%s]}' % instance).status_code == 200
+    client.post("/", data=b'{"instances": [%s, %s]}' % (instance, instance))
+    assert entries()[0].get("agrees") is agrees
+    assert (entries()[1]["labelled"], entries()[1]["agreed"]) == (2 * (agrees is not None), 2 * (agrees or False))
+
+
+@pytest.mark.parametrize("value", ["{}", "{}.0"])
+def test_a_message_with_a_number_for_a_label_agrees_too(serve, pubsub, tmp_path, entries, value):
+    write_model(tmp_path, OLD, seed=1, class_name=value)
+    pushed = Pushed(serve, pubsub)
+    predicted = tiny_model(seed=1, name=value).predict(EVENT["doc"]["payload"])["label"]
+    metadata = json.dumps(EVENT | {"doc": EVENT["doc"] | {"metadata": {"superTag01": "LABEL"}}})
+    assert pushed.push(metadata.replace('"LABEL"', predicted).encode()).status_code == 200
+    assert entries()[-1]["agrees"] is True
 
 
 def test_a_classified_message_is_one_line(pushed, entries):

@@ -35,6 +35,15 @@ def test_a_push_an_eventarc_delivery_and_a_structured_event_say_the_same(pushed)
     assert labels == {tiny_model(seed=1).predict("texto teste")["label"]}
 
 
+@pytest.mark.parametrize("name", ["orderingKey", "ordering_key"])
+def test_the_ordering_key_of_a_message_goes_on_with_its_result_and_with_its_dead_letter(pushed, name):
+    for data, published in ((having(), pushed.result), (b"no event", pushed.dead_letter)):
+        body = envelope(data, {})
+        body["message"][name] = "customer-7"
+        assert pushed.client.post("/", json=body).status_code == 200
+        assert published().ordering_key == "customer-7"
+
+
 def test_a_message_that_is_delivered_twice_gives_the_same_answer_twice(pushed):
     for _ in range(2):
         assert pushed.push(having()).status_code == 200

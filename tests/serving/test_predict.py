@@ -87,9 +87,10 @@ def test_without_a_model_predict_answers_503_and_says_where_it_looked(serve, tmp
         (b'{"instances": [{"payload": 1}]}', "instances[0].payload: expected a string, found a number"),
         (b'{"instances": [{"payload": " "}]}', "instances[0].payload: expected a text, found an empty one"),
         (b'{"instances": [{"doc": null}]}', "instances[0].doc: expected an object, found null"),
+        (b'{"instances": [{"doc": {}}]}', 'instances[0].doc: expected the key "payload", found none'),
         (
-            b'{"instances": [{"doc": {"docId": "1"}}]}',
-            'instances[0].doc: expected the key "payload", found none',
+            b'{"instances": [{"eventId": "1", "eventTimestamp": "2019-04-02T21:55:57Z", "doc": {"docId": "1"}}]}',
+            "instances[0]: expected an event, found missing_field: doc.payload",
         ),
         (b'{"instances": [' + b"1," * 1000 + b"1]}", "instances: expected at most 1000, found 1001"),
     ],

@@ -265,17 +265,6 @@ def test_who_waits_for_an_answer_waits_as_long_as_it_may_take():
     assert JOB.get("attempt_deadline") == f"{trigger}s"
 
 
-def test_the_subscription_by_hand_is_terraform_s():
-    (command,) = re.findall(r"gcloud pubsub subscriptions create .*", re.sub(r"\\\n\s*", "", BY_HAND))
-    landing = VALUES.instances("google_pubsub_subscription.landing")[None]
-    words_ = shlex.split(command)
-    assert landing.get("name") in words_ and f"--topic={landing.get('topic')}" in words_
-    assert f"--ack-deadline={landing.get('ack_deadline_seconds')}" in words_
-    days = int(landing.get("message_retention_duration").removesuffix("s")) // 86400
-    assert f"--message-retention-duration={days}d" in words_
-    assert ("--retain-acked-messages" in words_) == landing.get("retain_acked_messages")
-
-
 # ------------------------------------------------------------------------------------------- workflow template
 
 

@@ -15,8 +15,8 @@ from tests.training.made_up_documents import INDEX, LABELS
 FEATURES = FeatureParameters(hash_bits=12, ngrams=1)
 
 
-def blocks_of(rows: list[tuple[str, str]], parameters: FeatureParameters = FEATURES, part="train") -> list[Block]:
-    return list(count_features((Row(payload=a, label=b, part=part) for a, b in rows), parameters, INDEX))
+def blocks_of(rows: list[tuple[str, str]], parameters: FeatureParameters = FEATURES, fold: int = 1) -> list[Block]:
+    return list(count_features((Row(payload=a, label=b, fold=fold) for a, b in rows), parameters, INDEX))
 
 
 def tf_idf_by_hand(rows: list[str]) -> tuple[csr_matrix, np.ndarray]:
@@ -39,7 +39,7 @@ def matrix_of(rows: list[tuple[str, str]], labels: list[str], width: int = 300) 
 
 def trainer_of(spark, partitions: list[list[tuple[str, str]]], held=(), classes=LABELS, **settings) -> Trainer:
     """A trainer on partitions of just these rows, and one more of `held` for validation."""
-    blocks = [blocks_of(rows) for rows in partitions] + [blocks_of(held, part="validation")] * bool(held)
+    blocks = [blocks_of(rows) for rows in partitions] + [blocks_of(held, fold=0)] * bool(held)
     (frequencies,) = document_frequencies([block for part in blocks for block in part], FEATURES)
     lying = spark.sparkContext.parallelize(blocks, len(blocks)).flatMap(lambda part: part)
     settings = Settings(**{"ngrams": 1, "idf_power": 1.0} | settings)

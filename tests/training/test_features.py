@@ -31,16 +31,17 @@ def rows_of(counts: Counts) -> list[tuple[list, list]]:
 
 @pytest.mark.parametrize("hash_bits", [4, 12])  # with few places words and pairs share them
 @pytest.mark.parametrize("block_rows", [1, 7, 1000])
-def test_blocks_hold_each_documents_counts_and_keep_validation_apart(monkeypatch, block_rows, hash_bits):
+def test_blocks_hold_each_documents_counts_and_keep_folds_apart(monkeypatch, block_rows, hash_bits):
     monkeypatch.setattr("brigade.training.features.BLOCK_ROWS", block_rows)
     both = FeatureParameters(hash_bits=hash_bits)
     data = [*texts(30), ("", "oil"), ("? !", "ship"), ("oil oil oil oil", "oil")]
-    parts = ["validation" if number % 4 == 1 else "train" for number in range(len(data))]
-    given = (Row(payload=text, label=label, part=part) for (text, label), part in zip(data, parts, strict=True))
+    folds = [number % 4 for number in range(len(data))]
+    given = (Row(payload=text, label=label, fold=fold) for (text, label), fold in zip(data, folds, strict=True))
     blocks = list(count_features(given, both, INDEX))
-    for validation, name in ((False, "train"), (True, "validation")):
-        own = [row for row, part in zip(data, parts, strict=True) if part == name]
-        taken = [block for block in blocks if block.validation is validation]
+    assert {block.fold for block in blocks if block.validation} == {0}
+    for number in range(4):
+        own = data[number::4]
+        taken = [block for block in blocks if block.fold == number]
         assert all(0 < len(block.classes) <= block_rows for block in taken)
         assert len(taken) == math.ceil(len(own) / block_rows)
         assert np.concatenate([block.classes for block in taken]).tolist() == [INDEX[label] for _, label in own]
@@ -83,10 +84,10 @@ def test_weighing_a_block_gives_exactly_the_features_that_serving_computes(ngram
 def test_document_frequencies_are_those_counted_by_hand_apart_for_validation(monkeypatch):
     monkeypatch.setattr("brigade.training.features.BLOCK_ROWS", 4)
     both = FeatureParameters(hash_bits=8)
-    data = {"train": texts(30), "validation": texts(11, seed=9)}
-    blocks = [block for part, rows in data.items() for block in blocks_of(rows, both, part)]
+    data = {1: texts(30), 0: texts(11, seed=9)}
+    blocks = [block for fold, rows in data.items() for block in blocks_of(rows, both, fold)]
     (found,) = document_frequencies(blocks, both)
-    for one, rows in zip(found, data.values(), strict=True):
+    for one, rows in zip(found, (data[1], data[0]), strict=True):
         assert one.documents == len(rows)
         for ngrams, places in enumerate(one.places, 1):
             parameters = FeatureParameters(hash_bits=8, ngrams=ngrams)
@@ -94,20 +95,39 @@ def test_document_frequencies_are_those_counted_by_hand_apart_for_validation(mon
             assert places.tolist() == [by_hand[place] for place in range(256)]
     words = [murmurhash3_32("wheat", positive=True) % 256, murmurhash3_32("barrel", positive=True) % 256]
     for place, word in zip(words, ("wheat", "barrel"), strict=True):
-        assert found[0].places[0][place] >= sum(word in text for text, _ in data["train"]) > 0
+        assert found[0].places[0][place] >= sum(word in text for text, _ in data[1]) > 0
     total = found[0] + found[1]
     assert (total.documents, total.places[1].sum()) == (41, sum(one.places[1].sum() for one in found))
 
 
-def test_rare_places_are_used_only_while_documents_are_few():
+def test_rare_places_are_kept_while_there_are_few_the_most_frequent_first(monkeypatch):
     words, both = np.array([0, 1, 2, 0, 0, 0], np.int32), np.array([0, 1, 2, 1, 2, 3], np.int32)
-    found = {
-        (documents, ngrams): used_places(Frequencies([words, both], documents), ngrams, 10).tolist()
-        for documents in (99, 100)
-        for ngrams in (1, 2)
-    }
-    # From 100 documents on, words of two documents and pairs of three.
-    assert found == {(99, 1): [1, 2], (99, 2): [1, 2, 3, 4, 5], (100, 1): [2], (100, 2): [2, 5]}
+    found = {}
+    for enough in (6, 4, 3, 2, 0):
+        monkeypatch.setattr("brigade.training.features.ENOUGH_PLACES", enough)
+        for ngrams in (1, 2):
+            found[enough, ngrams] = used_places(Frequencies([words, both], 100), ngrams, 10).tolist()
+    assert [found[enough, 1] for enough in (6, 2, 0)] == [[1, 2], [1, 2], [2]]
+    # Words of two documents and pairs of three stay; then come words of one and pairs of two, then pairs of one.
+    assert [found[enough, 2] for enough in (6, 4, 3, 2, 0)] == [
+        [1, 2, 3, 4, 5],
+        [1, 2, 4, 5],
+        [1, 2, 5],
+        [2, 5],
+        [2, 5],
+    ]
+
+
+def test_how_many_places_are_kept_has_no_cliff_as_documents_grow(monkeypatch):
+    monkeypatch.setattr("brigade.training.features.ENOUGH_PLACES", 300)
+    both, kept = FeatureParameters(hash_bits=16), []
+    choose = np.random.default_rng(4)
+    data = [(" ".join(f"w{word}" for word in choose.zipf(1.4, 12) if word < 10**6), "oil") for _ in range(400)]
+    for count in range(10, 400, 10):
+        (found,) = document_frequencies(blocks_of(data[:count], both), both)
+        kept.append(len(used_places(found[0], 2, 10_000)))
+    assert all(one <= other for one, other in zip(kept, kept[1:], strict=False)), kept
+    assert kept[0] < 300 < kept[-1]
 
 
 def test_of_too_many_places_the_most_frequent_stay_in_ascending_order():

@@ -48,10 +48,12 @@ def test_a_worse_challenger_adds_its_run_and_leaves_the_manifest(runs):
     own = contents(folders[third], "manifest.json")
     assert (own["promoted"], own["runId"]) == (False, third)
     figures = contents(folders[third], "metrics.json")
+    comparison = figures["comparison"]
     assert own["reason"] == (
-        f"macro-F1 {figures['test']['macroF1']:.4f}, the serving model's 1.0000 on the same documents, which is lower "
-        "by more than the tolerance 0.01"
+        f"macro-F1 {figures['test']['macroF1']:.4f}, the serving model's 1.0000 each on its own test documents, which "
+        f"is lower by more than the tolerance {0.01 + comparison['addedTolerance']:g}; {comparison['basis']}"
     )
+    assert comparison["neitherLearned"] < comparison["testDocuments"] == 42
     assert figures["champion"]["name"] == MODEL
     assert (figures["champion"]["accuracy"], figures["champion"]["macroF1"]) == (1, 1)
     assert figures["test"]["macroF1"] < 0.7  # no ship is one
@@ -61,5 +63,6 @@ def test_force_promotes_a_worse_model_and_keeps_the_reason(runs):
     manifest = json.loads(runs["manifests"][3])
     assert (manifest["promoted"], manifest["label"]) == (True, "superTag02")
     assert re.match(
-        r"forced \(ships are oil now\): macro-F1 0\.\d{4}, the serving model's 1\.0000$", manifest["reason"]
+        r"forced \(ships are oil now\): macro-F1 0\.\d{4}, the serving model's 1\.0000; neither model",
+        manifest["reason"],
     )

@@ -9,7 +9,7 @@ import pytest
 from brigade.models.document_model import Calibration
 from brigade.training.mixing import Trainer
 from brigade.training.options import Options, Settings
-from brigade.training.selection import fit, rounds_for
+from brigade.training.selection import choices, fit, rounds_for
 from tests.training.made_up_documents import LABELS, confused
 from tests.training.whole_runs import contents, run_folder
 
@@ -19,11 +19,19 @@ def test_fewer_documents_are_gone_through_more_often():
     assert rounds_for(1000, 2) == 10
 
 
+def test_regularisation_falls_with_the_documents_without_a_step():
+    alphas = {count: choices(count)["alpha"] for count in (20, 100, 999, 1000, 10_000, 10**7)}
+    assert set(alphas[10_000]) == set(alphas[10**7]) == {1e-4, 1e-5}
+    assert alphas[20] == pytest.approx((5e-3, 5e-2, 5e-4))
+    assert alphas[999] == pytest.approx(alphas[1000], rel=0.002)
+
+
 def test_the_candidate_that_does_best_on_the_validation_documents_is_taken(runs, second):
     figures = contents(second["folder"], "metrics.json")
     tried = {(one["alpha"], one["ngrams"]): one["accuracy"] for one in figures["candidates"]}
-    assert len(tried) == len(figures["candidates"]) == 3
-    assert {(1e-4, 2), (1e-5, 2)} < set(tried)
+    assert len(tried) == len(figures["candidates"]) == 4
+    assert {(alpha, 2) for alpha in choices(figures["documents"]["trained"])["alpha"]} < set(tried)
+    assert figures["validation"]["documents"] == figures["documents"]["trained"]  # by cross-validation
     best = figures["chosen"]["alpha"], figures["chosen"]["ngrams"]
     assert tried[best] == max(tried.values())
     (only,) = contents(run_folder(runs, 0), "metrics.json")["candidates"]  # where both are given
@@ -59,8 +67,7 @@ def test_the_order_of_the_input_changes_no_weight(spark, quick, tmp_path, monkey
     assert np.abs(fitted.model.weights).max() > 0
 
 
-def test_settings_that_are_given_are_used_and_not_chosen(spark, quick, monkeypatch):
-    monkeypatch.setattr(Trainer, "calibrate", lambda trainer: Calibration())
+def test_settings_that_are_given_are_used_and_not_chosen(spark, quick):
     given = {"ngrams": 1, "alpha": 3e-5, "idf_power": 1.0}
     trials = fit(frame(spark, confused(60, 0.3)), LABELS, 1, Options(hash_bits=12, **given)).trials
     assert [trial.settings for trial in trials] == [Settings(**given)]

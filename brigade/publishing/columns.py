@@ -1,0 +1,57 @@
+"""Where a row has its text and its label, and the event that a row becomes."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from brigade.errors import WrongInput
+from brigade.events.labels import label_text
+from brigade.publishing.documents import Message, event
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where a row has its text (several columns are joined by a space) and its label."""
+
+    text: tuple[str, ...]
+    label: str
+    label_is_required: bool
+    warnings: set[str] = field(default_factory=set)
+
+    def warn(self, warning: str) -> None:
+        """Logs a warning once: a file is read twice, and many of its lines may have the same fault."""
+        if warning not in self.warnings:
+            self.warnings.add(warning)
+            log.warning(warning)
+
+    def check(self, source: str, found: Sequence[str]) -> None:
+        """Raises WrongInput if the columns found lack the text, or a label that was asked for, or have one twice."""
+        shown = ", ".join(name[:40] for name in found[:20])
+        if missing := [name for name in self.text if name not in found]:
+            raise WrongInput(
+                f"{source}: expected the text in column {'+'.join(self.text)}, found columns {shown} "
+                f"(no {', '.join(missing)}); name the right ones with --text=COLUMN or --text=COLUMN+COLUMN"
+            )
+        if doubled := [name for name in (*self.text, self.label) if found.count(name) > 1]:
+            times = found.count(doubled[0])
+            raise WrongInput(f"{source}: expected one column {doubled[0]}, found {times} of this name; rename them")
+        if self.label not in found:
+            problem = f"{source}: expected the label in column {self.label}, found columns {shown}"
+            if self.label_is_required:
+                raise WrongInput(f"{problem}; name the right one with --label=COLUMN")
+            self.warn(f"{problem}; publishing without labels (--label=COLUMN names another column)")
+
+    def event(self, row: dict, position: str) -> Message:
+        text = " ".join(part for part in (as_text(row.get(name)) for name in self.text) if part)
+        return event(text, label_text(row.get(self.label)), position)
+
+
+def as_text(value: object) -> str:
+    """A field as text: a JSON number or object as JSON writes it; empty if it is missing or null."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return orjson.dumps(value).decode("utf-8")

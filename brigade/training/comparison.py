@@ -1,0 +1,144 @@
+"""What champion and challenger are compared on: test documents that neither has learned.
+
+A model that has learned a document knows its label by heart, so such a document says nothing of how good it is. If too
+few others are left, each model's own test counts, whose documents that model has not learned. The tests differ then,
+and small ones say little, so the tolerance grows with the uncertainty of both.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from pyspark.sql import DataFrame, SparkSession
+
+from brigade.models.document_model import DocumentModel
+from brigade.training.cautions import quoted
+from brigade.training.champion import Champion
+from brigade.training.evaluation import HEADLINES, Evaluation, evaluate, headlines, macro_f1, metrics
+from brigade.training.memory import Memory, memory_of
+
+MIN_DOCUMENTS = 50  # that a comparison needs; with fewer, one document moves macro-F1 by more than the tolerance
+ONE_SIDED = 1.645  # standard errors: a model that is no worse is taken for worse once in twenty times
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The champion's figures beside the challenger's.
+
+    challenger_f1, champion_f1: macro-F1; the champion's is None if there is no figure of it. champion: its name and
+    headline figures. tested: the challenger's test documents. unlearned: how many of them neither model has learned.
+    memory: how it is known what the champion has learned. on, basis: what the figures come from, in a few words and in
+    a sentence. margin: what is added to the tolerance.
+    """
+
+    challenger_f1: float
+    champion_f1: float | None
+    champion: dict
+    tested: int
+    unlearned: int
+    memory: str
+    on: str
+    basis: str
+    margin: float = 0.0
+
+    def about(self) -> dict:
+        """The comparison in metrics.json."""
+        return {
+            "champion": self.champion["name"],
+            "on": self.on,
+            "testDocuments": self.tested,
+            "neitherLearned": self.unlearned,
+            "basis": self.basis,
+            "memory": self.memory,
+            "macroF1": round(self.challenger_f1, 4),
+            "championMacroF1": self.champion_f1 and round(self.champion_f1, 4),
+            "addedTolerance": self.margin,
+        }
+
+
+def compare(
+    spark: SparkSession, champion: Champion, documents: DataFrame, model: DocumentModel, test: Evaluation
+) -> Comparison:
+    """Compares the champion with a new model.
+
+    documents: all of the run, in their parts. model, test: the new one, and its evaluation on all test documents.
+    """
+    cores, memory = spark.sparkContext.defaultParallelism, memory_of(spark, champion)
+    fair = memory.without_learned(documents).select("payload", "label", "place").repartition(cores, "place").persist()
+    try:
+        own = evaluate(fair.rdd, model)
+        counted = f"neither model has learned {own.documents:,} of the {test.documents:,} test documents"
+        lack = what_lacks(own, test, set(model.classes) & set(champion.model.classes))
+        if lack:
+            return by_own_tests(champion, memory, test, own.documents, f"{counted}, {lack}")
+        theirs = evaluate(fair.rdd, champion.model)
+    finally:
+        fair.unpersist()
+        memory.forget()
+    return Comparison(
+        macro_f1(own),
+        macro_f1(theirs),
+        {"name": champion.name} | headlines(theirs),
+        test.documents,
+        own.documents,
+        memory.how,
+        "on the same documents",
+        f"{counted}, and these decide",
+    )
+
+
+def what_lacks(fair: Evaluation, test: Evaluation, known: Collection[str]) -> str:
+    """What the documents that neither model has learned lack for a comparison; "" if they are enough.
+
+    known: the classes that both models know. A class without any test document cannot be compared at all and is not
+    asked for.
+    """
+    if fair.documents < MIN_DOCUMENTS:
+        return f"fewer than the {MIN_DOCUMENTS} that a comparison needs"
+    missing = sorted((labels_of(test) & set(known)) - labels_of(fair))
+    more = f" and {len(missing) - 1} more" if missing[1:] else ""
+    return f"but none of class {quoted(missing[0])}{more}" if missing else ""
+
+
+def labels_of(evaluation: Evaluation) -> set[str]:
+    return {label for label, _ in evaluation.pairs}
+
+
+def by_own_tests(champion: Champion, memory: Memory, test: Evaluation, unlearned: int, counted: str) -> Comparison:
+    """The comparison of each model's own test. counted: why it is not that of the same documents."""
+    try:
+        theirs = champion.metrics["test"]
+        champion_f1 = float(theirs["macroF1"])
+        documents, error = int(theirs["documents"]), variance(theirs["classes"])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        basis = f"{counted}, and the serving model's own test figures are missing; --force promotes it all the same"
+        return Comparison(
+            macro_f1(test), None, {"name": champion.name}, test.documents, unlearned, memory.how, "", basis
+        )
+    margin = round(ONE_SIDED * (error + variance(metrics(test)["classes"])) ** 0.5, 4)
+    return Comparison(
+        macro_f1(test),
+        champion_f1,
+        {"name": champion.name} | {key: theirs.get(key) for key in HEADLINES},
+        test.documents,
+        unlearned,
+        memory.how,
+        "each on its own test documents",
+        f"{counted}, so each model's own test decides ({test.documents:,} and {documents:,} documents, so "
+        f"{margin:g} more tolerance)",
+        margin,
+    )
+
+
+def variance(classes: Mapping[str, dict]) -> float:
+    """About the variance of a macro-F1: each class's F1 taken for a share of its documents.
+
+    The shares are drawn towards one half by two documents (Agresti and Coull 1998), so that a class with few documents
+    never counts as certain. classes: see `per_class`. Raises ValueError if none has documents.
+    """
+    parts = [(float(one["f1"]), int(one["documents"])) for one in classes.values() if one["documents"]]
+    if not parts:
+        raise ValueError("expected classes with documents, found none")
+    shares = np.array([(f1 * count + 1) / (count + 2) for f1, count in parts])
+    counts = np.array([count + 2 for _, count in parts])
+    return float((shares * (1 - shares) / counts).sum() / len(parts) ** 2)

@@ -1,0 +1,125 @@
+"""Topics and subscriptions are the same on one machine, in Terraform, and in the commands by hand."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from datetime import timedelta
+
+import pytest
+
+from local import topics
+from tests.conftest import ROOT
+from tests.terraform.terraform_project import PROJECT, VALUES
+from tests.test_readme import BY_HAND
+
+NOT_HERE = {"ml_alerts", "sub-ml-alerts"}  # Cloud Monitoring's
+OF_DEPLOYMENT = {"depends_on", "push_config"}
+FLAGS = {
+    "--topic": "topic",
+    "--ack-deadline": "ack_deadline_seconds",
+    "--message-retention-duration": "message_retention_duration",
+    "--retain-acked-messages": "retain_acked_messages",
+    "--expiration-period": "expiration_policy",
+}
+COMMAND = re.compile(r"^gcloud pubsub (topics|subscriptions) create (.*)$", re.M)
+BY_HAND_COMMANDS = COMMAND.findall(re.sub(r"\\\n\s*", "", BY_HAND))
+
+
+def as_terraform(value: object) -> object:
+    """A value of a request as Terraform's files have it."""
+    if isinstance(value, timedelta):
+        return f"{int(value.total_seconds())}s"
+    if isinstance(value, dict):
+        return [{key: as_terraform(inner) for key, inner in value.items()} or {"ttl": ""}]
+    return value
+
+
+def here(request: dict) -> dict:
+    """A request that creates something, as Terraform's files have it."""
+    found = {key: as_terraform(value) for key, value in request.items()}
+    found |= {key: found[key].rsplit("/", 1)[1] for key in ("name", "topic") if key in found}
+    return found
+
+
+def in_terraform(kind: str) -> dict[str, dict]:
+    """Name → all that the Terraform files say of it."""
+    bodies = [body.everything() for body in VALUES.all_of(kind)]
+    found = {body["name"]: {key: value for key, value in body.items() if key not in OF_DEPLOYMENT} for body in bodies}
+    return {name: body for name, body in found.items() if name not in NOT_HERE}
+
+
+def by_hand(kind: str) -> dict[str, dict]:
+    """Name → all that the commands by hand say of it, as Terraform's files have it."""
+    found = {}
+    for _, words in (command for command in BY_HAND_COMMANDS if command[0] == kind):
+        flags = dict(word.partition("=")[::2] for word in shlex.split(words) if word.startswith("--"))
+        said = {FLAGS[flag]: of_flag(value) for flag, value in flags.items()}
+        found |= {name: {"name": name} | said for name in shlex.split(words) if not name.startswith("--")}
+    return found
+
+
+def of_flag(text: str) -> object:
+    if match := re.fullmatch(r"(\d+)d", text):
+        return as_terraform(timedelta(days=int(match[1])))
+    return {"": True, "never": as_terraform(topics.NEVER)}.get(text, int(text) if text.isdigit() else text)
+
+
+def test_the_topics_here_are_terraform_s():
+    assert {name: here(topics.topic(PROJECT, name)) for name in topics.TOPICS} == in_terraform("google_pubsub_topic")
+
+
+def test_the_subscriptions_here_are_terraform_s_and_the_pushed_one_is_the_one_that_terraform_pushes():
+    found = in_terraform("google_pubsub_subscription")
+    assert {name: here(topics.subscription(PROJECT, name)) for name in topics.SUBSCRIPTIONS} == found
+    pushed = {body.get("name") for body in VALUES.all_of("google_pubsub_subscription") if body.inside("push_config")}
+    assert pushed == {topics.PUSHED}
+
+
+def test_the_commands_by_hand_create_the_same_but_for_the_subscription_that_the_function_s_trigger_makes():
+    assert by_hand("topics") == {name: here(topics.topic(PROJECT, name)) for name in topics.TOPICS}
+    made = by_hand("subscriptions")
+    assert made == {name: here(topics.subscription(PROJECT, name)) for name in topics.SUBSCRIPTIONS if name in made}
+    assert topics.SUBSCRIPTIONS.keys() - made.keys() == {topics.PUSHED}
+
+
+def described(pubsub, project: str) -> dict:
+    """Name → what the server says of the project's topics and subscriptions."""
+    found = [*pubsub.publisher.list_topics(project=f"projects/{project}")]
+    found += [*pubsub.subscriber.list_subscriptions(project=f"projects/{project}")]
+    return {one.name.split("/", 2)[2]: type(one).to_dict(one) | {"name": "", "topic": ""} for one in found}
+
+
+@pytest.fixture(scope="module")
+def created(pubsub) -> dict:
+    """What the server says of all that `make up` creates."""
+    project = "brigade-here"
+    for name in topics.TOPICS:
+        pubsub.publisher.create_topic(request=topics.topic(project, name))
+    for name in topics.SUBSCRIPTIONS:
+        endpoint = "http://127.0.0.1:9/" if name == topics.PUSHED else ""
+        pubsub.subscriber.create_subscription(request=topics.subscription(project, name, endpoint))
+    return described(pubsub, project)
+
+
+def test_the_server_here_keeps_what_it_is_told(created):
+    landing = created["subscriptions/sub-brigade"]
+    assert landing["retain_acked_messages"] and landing["message_retention_duration"] == "604800s"
+    assert landing["topic_message_retention_duration"] == "604800s" and "ttl" not in landing["expiration_policy"]
+    assert created["subscriptions/sub-brigade-classify"]["dead_letter_policy"]["max_delivery_attempts"] == 100
+
+
+@pytest.mark.gcloud
+def test_the_commands_by_hand_run_and_the_server_says_the_same_of_what_they_make(
+    pubsub, pubsub_emulator, created, tmp_path, monkeypatch
+):
+    if shutil.which("gcloud") is None:
+        pytest.skip("the Google Cloud CLI is not installed")
+    monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB", f"http://127.0.0.1:{pubsub_emulator.http_port}/")
+    monkeypatch.setenv("CLOUDSDK_AUTH_DISABLE_CREDENTIALS", "true")
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("CLOUDSDK_CORE_PROJECT", "brigade-by-hand")
+    for kind, words in BY_HAND_COMMANDS:
+        subprocess.run(f"gcloud pubsub {kind} create {words}", shell=True, check=True, cwd=ROOT, capture_output=True)
+    made = described(pubsub, "brigade-by-hand")
+    assert made == {name: created[name] for name in created if name != f"subscriptions/{topics.PUSHED}"}
