@@ -301,6 +301,50 @@ def test_a_new_grant_is_waited_for_some_minutes_and_no_longer(cloud_of, monkeypa
     assert pauses == [resources.SPREAD_SECONDS] * 3
 
 
+def test_an_up_that_was_left_half_done_goes_on_at_the_next_one(cloud_of, monkeypatch):
+    (commands.TERRAFORM / "fresh.tf").write_text(FRESH_GRANT)
+    monkeypatch.setattr(resources.time, "sleep", lambda _: None)
+    assert up() == 1
+    half = state_of(ONE)
+    assert EVERYTHING <= names(ONE)
+    (commands.TERRAFORM / "spread").touch()
+    assert up() == 0
+    whole = state_of(ONE)
+    kept = {address: identity for address, identity in half.items() if not address.endswith(".built")}
+    assert kept.items() <= whole.items() and "terraform_data.built" in whole
+
+
+STUBBORN = """
+resource "terraform_data" "stubborn" {
+  provisioner "local-exec" {
+    when    = destroy
+    command = "test -e mended || { echo 'Error 409: in use' >&2; exit 1; }"
+  }
+}
+"""
+
+
+def test_a_down_that_was_left_half_done_goes_on_at_the_next_one_and_up_comes_back(cloud_of):
+    (commands.TERRAFORM / "stubborn.tf").write_text(STUBBORN)
+    assert up() == 0
+    role = state_of(ONE)[ROLE]
+    assert down() == 1
+    assert names(ONE) == {"needed", "input", "output", "logs", "role", "stubborn"}
+    (commands.TERRAFORM / "mended").touch()
+    assert down() == 0 and down() == 0  # and once more, when nothing is left to do
+    assert names(ONE) == {"needed", "input", "output", "logs", "role"}
+    assert up() == 0 and state_of(ONE)[ROLE] == role
+
+
+def test_a_bucket_whose_removal_broke_off_is_removed_by_the_next_down(cloud_of):
+    assert up() == 0
+    cloud_of.answer("^gcloud storage rm", ("", "ERROR: 503", 1), "")
+    data = "--buckets=brigade-one-ml-input,brigade-one-ml-output,brigade-one-ml-logs"
+    assert down(ONE, data) == 1 and {"input", "output", "logs"} <= names(ONE)
+    assert down(ONE, data) == 0 and names(ONE) == {"needed", "role"}
+    assert up() == 0 and names(ONE) == EVERYTHING
+
+
 def test_what_fails_without_a_new_grant_fails_at_once(cloud_of, monkeypatch):
     monkeypatch.setattr(resources.time, "sleep", lambda _: pytest.fail("it waits"))
     (commands.TERRAFORM / "fresh.tf").write_text(re.sub(r"\bgrant\b(?! )", "other", FRESH_GRANT))

@@ -92,7 +92,7 @@ def google(tmp_path, monkeypatch):
     }
     (tmp_path / "own.json").write_text(json.dumps(own | {"token_uri": f"{google.url}/token"}))
     monkeypatch.setattr("google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT", f"{google.url}/token")
-    for name in ("CLOUDRESOURCEMANAGER", "CLOUDBILLING", "SERVICEUSAGE"):
+    for name in ("CLOUDRESOURCEMANAGER", "CLOUDBILLING", "IAM", "SERVICEUSAGE"):
         monkeypatch.setenv(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name}", f"{google.url}/")
     monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE", f"{google.url}/storage/v1/")
     monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", f"{google.url}/compute/v1/")
@@ -154,7 +154,7 @@ def test_what_would_stop_it_is_told_with_the_command_that_mends_it(google, capfd
     for name in ("ml-input", "ml-output"):
         assert f"expected {P}-{name} to be free, found it in a project that is not {P}" in told
     assert f"google_storage_bucket.code {P}/{P}-ml-code" in told
-    assert "8 of 17 would stop it; 1 could not be checked" in told
+    assert "8 of 18 would stop it; 1 could not be checked" in told
 
 
 @pytest.mark.gcloud
@@ -169,6 +169,42 @@ def test_what_cannot_be_known_stops_nothing(google, capfd):
     assert unknown.keys() == {"gcloud login", "billing", "permissions", "quota"}
     assert unknown["quota"] == "compute.googleapis.com is off; make gcp-up switches it on"
     assert "403" in unknown["permissions"]
+
+
+ROLE = f"/v1/projects/{P}/roles/brigadeRetrain"
+UNDELETE, IMPORT = f"gcloud iam roles undelete brigadeRetrain --project={P}", f"{google_checks.ROLE_ADDRESS} {ROLE[4:]}"
+
+
+@pytest.mark.gcloud
+@pytest.mark.parametrize(
+    ("answer", "known", "state", "todo"),
+    [
+        ((404, {}), False, OK, []),
+        ((403, {"error": {"code": 403, "message": "IAM API has not been used in project 1"}}), False, OK, []),
+        ((500, {}), False, UNKNOWN, []),
+        ((200, {"name": ROLE[4:]}), True, OK, []),
+        ((200, {"name": ROLE[4:]}), False, MISSING, [IMPORT]),
+        ((200, {"name": ROLE[4:], "deleted": True}), True, MISSING, [UNDELETE]),
+        ((200, {"name": ROLE[4:], "deleted": True}), False, MISSING, [UNDELETE, IMPORT]),
+    ],
+)
+def test_a_role_that_was_deleted_or_is_not_in_terraform_s_state_comes_back_by_a_command(
+    google, monkeypatch, answer, known, state, todo
+):
+    google.answers[ROLE] = answer
+    kind, name = google_checks.ROLE_ADDRESS.split(".")
+    resources = {"resources": [{"mode": "managed", "type": kind, "name": name, "instances": []}]} if known else {}
+    monkeypatch.setattr(google_checks, "state_of", lambda terraform: resources)
+    (found,) = google_checks.role(P, commands.Terraform(P))
+    assert found.state == state
+    parts = found.todo.split(" && ") if found.todo else []
+    assert len(parts) == len(todo) and all(part.endswith(end) for part, end in zip(parts, todo, strict=True))
+
+
+def test_the_custom_role_that_is_asked_for_is_terraform_s():
+    text = (TERRAFORM / "permissions.tf").read_text("utf-8")
+    kind, name = google_checks.ROLE_ADDRESS.split(".")
+    assert re.search(rf'resource "{kind}" "{name}" {{\n *role_id *= "{google_checks.ROLE}"', text)
 
 
 @pytest.mark.gcloud

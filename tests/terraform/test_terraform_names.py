@@ -135,3 +135,16 @@ def test_what_is_removed_after_a_while_lies_where_the_programs_put_it():
     suffixes = {suffix for rule in rules for suffix in known_or(only(rule, "condition"), "matches_suffix")}
     code = (ROOT / "brigade" / "landing" / "files.py").read_text("utf-8")
     assert suffixes and all(f'{suffix}"' in code for suffix in suffixes)
+
+
+def test_no_rule_removes_by_age_what_a_running_streaming_job_still_reads():
+    flags = landing.job_flags(PROJECT, [str(VALUES.output(name)) for name in landing.OUTPUTS], 3, False)
+    bucket = f"gs://{VALUES.output('temp_bucket')}/"
+    places = [flag.partition(bucket)[2] for flag in flags if bucket in flag]
+    assert places
+    rules = VALUES.instances("google_storage_bucket.temp")[None].inside("lifecycle_rule")
+    for rule in rules:
+        prefixes = known_or(only(rule, "condition"), "matches_prefix")
+        assert prefixes, "without a prefix it removes the job's program, which each new worker reads"
+        for place in places:
+            assert not any(f"{place}/".startswith(prefix) or prefix.startswith(f"{place}/") for prefix in prefixes)
