@@ -64,7 +64,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--check_packages",
         action="store_true",
-        help="end at once if a Python package is missing that this cluster needs, for training as well; log all versions",
+        help="end at once if a Python package is missing that the cluster needs, for training too; log all versions",
     )
     cli.add_summary(parser)
     return parser.parse_args(argv)

@@ -251,7 +251,9 @@ def buckets(name: str, terraform: Terraform) -> list[Check]:
 def role(name: str, terraform: Terraform) -> list[Check]:
     """Whether Terraform can make its custom role, or go on with the one that is there.
 
-    A deleted role can be taken back for a week. After that Google says no more of it, and its id stays taken for a month.
+    For a week Terraform takes a deleted role back by itself, unless its state says that it has the role. After that
+    Google says no more of it, and its id stays taken for 30 days.
+    https://github.com/hashicorp/terraform-provider-google/pull/1681 and issues/9066
     """
     title, full = "custom role", f"projects/{name}/roles/{ROLE}"
     try:
@@ -262,13 +264,14 @@ def role(name: str, terraform: Terraform) -> list[Check]:
             return [Check(title, OK, f"{ROLE} is free")]
         return [Check(title, UNKNOWN, str(problem))]
     known = ROLE_ADDRESS in [f"{one['type']}.{one['name']}" for one in state.get("resources", [])]
-    todo = [] if known else [import_command(name, terraform, ROLE_ADDRESS, full)]
+    if known and found.get("deleted"):
+        problem = f"{ROLE} was deleted, which Terraform does not notice: its state has the role"
+        return [Check(title, MISSING, problem, f"gcloud iam roles undelete {ROLE} --project={name}")]
     if found.get("deleted"):
-        todo.insert(0, f"gcloud iam roles undelete {ROLE} --project={name}")
-        return [Check(title, MISSING, f"{ROLE} was deleted, and its id stays taken", " && ".join(todo))]
-    if todo:
+        return [Check(title, OK, f"{ROLE} was deleted; make gcp-up takes it back")]
+    if not known:
         problem = f"{ROLE} is there, but not in Terraform's state here, so Terraform would try to create it"
-        return [Check(title, MISSING, problem, todo[0])]
+        return [Check(title, MISSING, problem, import_command(name, terraform, ROLE_ADDRESS, full))]
     return [Check(title, OK, f"{ROLE} is there")]
 
 

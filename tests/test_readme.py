@@ -142,7 +142,7 @@ def test_the_template_trains_on_what_it_converted():
     assert TEMPLATE["jobs"][1]["prerequisiteStepIds"] == ["convert"]
 
 
-# Each image that the template names, in use or as a comment: its Spark, and the file that installs this Spark for tests.
+# Each image that the template names, in use or as a comment: its Spark, and what installs this Spark for tests.
 IMAGES = {"2.3.36-debian12": ("3.5.3", "local/setup.sh"), "3.0.3-debian13": ("4.1.2", "requirements.txt")}
 SOFTWARE = TEMPLATE["placement"]["managedCluster"]["config"]["softwareConfig"]
 

@@ -20,7 +20,8 @@ TEXT = (ROOT / "workflow_template.yaml").read_text("utf-8")
 TEMPLATE = yaml.safe_load(TEXT)
 # With the lines that are comments until a larger cluster is wanted.
 LARGER = re.sub(
-    r"^( *)# ((?:numInstances|machineTypeUri|diskConfig|secondaryWorkerConfig|autoscalingConfig|serviceAccount|subnetworkUri|configBucket|tempBucket)\b"
+    r"^( *)# ((?:numInstances|machineTypeUri|diskConfig|secondaryWorkerConfig|autoscalingConfig"
+    r"|serviceAccount|subnetworkUri|configBucket|tempBucket)\b"
     r"|  +(?:numInstances|preemptibility|diskConfig|bootDiskSizeGb|policyUri)\b)",
     r"\1\2",
     TEXT.replace("        numInstances: 0\n", ""),

@@ -100,7 +100,7 @@ def test_the_subscription_by_hand_pushes_to_the_function_as_terraform_s_does():
     (token,) = push.inside("oidc_token")
     # The address below run.app: at the one below cloudfunctions.net, Pub/Sub is not inside.
     assert push.get("push_endpoint").endswith("service_config.uri>")
-    assert re.search(r'^CLASSIFY_URL=.*describe classify .*value\(serviceConfig\.uri\)', BY_HAND, re.M)
+    assert re.search(r"^CLASSIFY_URL=.*describe classify .*value\(serviceConfig\.uri\)", BY_HAND, re.M)
     account = token.get("service_account_email").replace(f"@{PROJECT}.", "@P.")
     assert push.get("push_endpoint") == token.get("audience")
     assert flags == {
