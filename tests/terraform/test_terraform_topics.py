@@ -10,7 +10,7 @@ import pytest
 
 from local import topics
 from tests.conftest import ROOT
-from tests.terraform.terraform_project import PROJECT, VALUES
+from tests.terraform.terraform_project import PROJECT, VALUES, only
 from tests.test_readme import BY_HAND
 
 NOT_HERE = {"ml_alerts", "sub-ml-alerts"}  # Cloud Monitoring's
@@ -151,3 +151,11 @@ def test_the_commands_by_hand_run_and_the_server_says_the_same_of_what_they_make
         subprocess.run(f"gcloud pubsub {kind} create {words}", shell=True, check=True, cwd=ROOT, capture_output=True)
     made = described(pubsub, "brigade-by-hand")
     assert made == {name: created[name] for name in created if name != f"subscriptions/{topics.PUSHED}"}
+
+
+def test_what_a_lost_job_had_acknowledged_is_kept_and_its_alarm_says_how_to_have_it_again():
+    landing = VALUES.instances("google_pubsub_subscription.landing")[None]
+    assert landing.get("retain_acked_messages") is True
+    alarm = VALUES.instances("google_monitoring_alert_policy.landing_lag")[None]
+    text = only(alarm, "documentation").get("content")
+    assert f"gcloud pubsub subscriptions seek {landing.get('name')} --time=" in text
