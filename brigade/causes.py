@@ -44,12 +44,14 @@ KNOWN = {  # of Java, by what an error's class or message holds, from the innerm
         "a Python process of Spark has ended, most likely for want of memory; raise spark.executor.memoryOverhead"
     ),
     r"Py4JNetworkError|JAVA_GATEWAY_EXITED": "Spark's Java process has ended; is Java there, and memory enough?",
+    r"native \w+ library not available": "this Spark cannot unpack such a file; pack it with gzip",
     r"create a Path|URISyntaxException|Wrong FS": "expected gs://bucket/prefix or a local path",
 }
 # Of a value that SQL cannot compute. The message that follows the condition holds the value, which is document text.
 VALUE = re.compile(
     r"Spark(?:Arithmetic|DateTime|NumberFormat|ArrayIndexOutOfBounds|Upgrade|Runtime)Exception: \[([\w.]+)\]"
 )
+UNPACKING = re.compile(r"^\s*at org\.apache\.hadoop\.io\.compress\.", re.MULTILINE)
 PACKED = (".bz2", ".deflate", ".gz", ".lz4", ".snappy", ".zst")  # what Spark unpacks by the name's ending
 
 
@@ -100,6 +102,11 @@ def cause_of_java(text: str) -> str | None:
             if re.search(pattern, error):
                 place = read or PLACE.search(error)
                 return one_line(f"{place[1].rstrip('.')}: {words}" if place else words)
+    if not read and errors and UNPACKING.search(text):  # before Spark 4 the file has no name in the error
+        return one_line(
+            f"an input file: expected a whole compressed file, found {errors[-1]}; gzip --test FILES names it, copy it "
+            "again"
+        )
     if not read or not errors:
         return None
     expected = (

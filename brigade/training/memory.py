@@ -54,6 +54,7 @@ class Memory:
 
 def memory_of(spark: SparkSession, champion: Champion) -> Memory:
     """What the champion has learned, its words kept. If its data cannot be read, only what is newer is new."""
+    problem = ""
     for attempt in (parts_of_data, files_of_data):
         try:
             memory = attempt(spark, champion.data)
@@ -61,10 +62,11 @@ def memory_of(spark: SparkSession, champion: Champion) -> Memory:
                 memory.words.persist().count()
             return memory
         except Exception as error:  # gone, changed, of another form, out of reach: more counts as learned, never less
-            log.info("%s of %s: %s: %s", attempt.__name__, champion.name, type(error).__name__, one_line(error))
+            problem = f"{type(error).__name__}: {one_line(error)}"
+            log.warning("cannot tell by %s what %s has learned: %s", attempt.__name__, champion.name, problem)
     since = moment(champion.created_at)
     learned = f"all that was published before {since:%Y-%m-%dT%H:%M:%S%z}" if since else "every document"
-    return Memory(f"its data cannot be read, so {learned} counts as learned", None, since)
+    return Memory(f"its data cannot be read ({problem}), so {learned} counts as learned", None, since)
 
 
 def parts_of_data(spark: SparkSession, data: dict) -> Memory:
