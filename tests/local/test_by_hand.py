@@ -23,7 +23,8 @@ def project(tmp_path):
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, copy / name)
+        shutil.copyfile(ROOT / name, copy / name)
+        os.utime(copy / name, (0, 0))  # older than .venv, which is not its own: no setup of the copy may change it
     (copy / ".venv").symlink_to(ROOT / ".venv")
     yield copy
     subprocess.run(["make", "-s", "down"], cwd=copy, capture_output=True)
