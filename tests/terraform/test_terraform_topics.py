@@ -10,11 +10,12 @@ import pytest
 
 from local import topics
 from tests.conftest import ROOT
-from tests.terraform.terraform_project import PROJECT, VALUES
+from tests.terraform.terraform_project import PROJECT
+from tests.terraform.terraform_run import Plan
 from tests.test_readme import BY_HAND
 
 NOT_HERE = {"ml_alerts", "sub-ml-alerts"}  # Cloud Monitoring's
-OF_DEPLOYMENT = {"depends_on", "push_config"}
+OF_DEPLOYMENT = {"push_config"}
 FLAGS = {
     "--topic": "topic",
     "--ack-deadline": "ack_deadline_seconds",
@@ -42,9 +43,9 @@ def here(request: dict) -> dict:
     return found
 
 
-def in_terraform(kind: str) -> dict[str, dict]:
+def in_terraform(plan: Plan, kind: str) -> dict[str, dict]:
     """Name → all that the Terraform files say of it."""
-    bodies = [body.everything() for body in VALUES.all_of(kind)]
+    bodies = [one.given() for one in plan.all_of(kind)]
     found = {body["name"]: {key: value for key, value in body.items() if key not in OF_DEPLOYMENT} for body in bodies}
     return {name: body for name, body in found.items() if name not in NOT_HERE}
 
@@ -65,14 +66,15 @@ def of_flag(text: str) -> object:
     return {"": True, "never": as_terraform(topics.NEVER)}.get(text, int(text) if text.isdigit() else text)
 
 
-def test_the_topics_here_are_terraform_s():
-    assert {name: here(topics.topic(PROJECT, name)) for name in topics.TOPICS} == in_terraform("google_pubsub_topic")
+def test_the_topics_here_are_terraform_s(plan):
+    found = in_terraform(plan, "google_pubsub_topic")
+    assert {name: here(topics.topic(PROJECT, name)) for name in topics.TOPICS} == found
 
 
-def test_the_subscriptions_here_are_terraform_s_and_the_pushed_one_is_the_one_that_terraform_pushes():
-    found = in_terraform("google_pubsub_subscription")
+def test_the_subscriptions_here_are_terraform_s_and_the_pushed_one_is_the_one_that_terraform_pushes(plan):
+    found = in_terraform(plan, "google_pubsub_subscription")
     assert {name: here(topics.subscription(PROJECT, name)) for name in topics.SUBSCRIPTIONS} == found
-    pushed = {body.get("name") for body in VALUES.all_of("google_pubsub_subscription") if body.inside("push_config")}
+    pushed = {one["name"] for one in plan.all_of("google_pubsub_subscription") if one["push_config"]}
     assert pushed == {topics.PUSHED}
 
 
