@@ -21,6 +21,7 @@ from brigade.conversion.errors import QueryError, SchemaError
 from brigade.conversion.run import json_into_parquet
 from brigade.conversion.schema import EVENT, QUERY
 from brigade.errors import BrigadeError, WrongInput
+from brigade.packages import check_packages
 from brigade.spark import open_session
 from brigade.storage import open_to_read, write_text
 
@@ -60,6 +61,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--full", action="store_true", help="start over: convert all files again and replace what OUTPUT holds"
     )
+    parser.add_argument(
+        "--check_packages",
+        action="store_true",
+        help="end at once if a Python package is missing that the cluster needs, for training too; log all versions",
+    )
     cli.add_summary(parser)
     return parser.parse_args(argv)
 
@@ -81,6 +87,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         query = read_text(arguments.sql) if arguments.sql else QUERY
         schema = read_text(arguments.schema) if arguments.schema else EVENT
+        if arguments.check_packages:
+            check_packages()
         with told():
             summary = json_into_parquet(
                 open_session("brigade-convert"),

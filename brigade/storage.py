@@ -150,10 +150,10 @@ def client() -> "storage.Client":
     return CLIENTS[service]
 
 
-def blob(uri: str) -> "storage.Blob":
-    """The object that `gs://bucket/name` names; nothing is asked of the service."""
+def blob(uri: str, generation: int | None = None) -> "storage.Blob":
+    """The object that `gs://bucket/name` names, or one generation of it; nothing is asked of the service."""
     bucket, _, name = uri.removeprefix("gs://").partition("/")
-    return client().bucket(bucket).blob(name)
+    return client().bucket(bucket).blob(name, generation=generation)
 
 
 def list_files(uri: str) -> Iterator[tuple[str, int]]:
@@ -251,15 +251,18 @@ class Folder(Protocol):
         """Replaces a file in one step. Raises ChangedMeanwhile unless it has that version; None takes any version."""
 
 
-def folder_at(uri: str) -> Folder:
-    """The folder that `gs://bucket/prefix` or a local path names. Raises ValueError for anything else."""
+def folder_at(uri: str, call_seconds: float = CALL_SECONDS) -> Folder:
+    """The folder that `gs://bucket/prefix` or a local path names. Raises ValueError for anything else.
+
+    call_seconds: how long a call to a bucket may take, with its retries.
+    """
     uri = local_path(uri)
     if uri and "://" not in uri:
         return LocalFolder(uri)
     match = BUCKET_URI.fullmatch(uri)
     if not match:
         raise ValueError(f"expected gs://bucket/prefix or a local path, found {uri!r}")
-    return BucketFolder(match[1], match[2] or "")
+    return BucketFolder(match[1], match[2] or "", call_seconds)
 
 
 class LocalFolder:
@@ -331,12 +334,13 @@ def version_of(about: os.stat_result) -> str:
 class BucketFolder:
     """A prefix of a bucket."""
 
-    def __init__(self, name: str, prefix: str):
+    def __init__(self, name: str, prefix: str, call_seconds: float = CALL_SECONDS):
         from google.api_core import exceptions
         from google.cloud.storage.retry import DEFAULT_RETRY
 
         self.exceptions = exceptions
-        self.patience: Any = {"timeout": SILENT_SECONDS, "retry": DEFAULT_RETRY.with_timeout(CALL_SECONDS)}
+        silent = min(SILENT_SECONDS, call_seconds)
+        self.patience: Any = {"timeout": silent, "retry": DEFAULT_RETRY.with_timeout(call_seconds)}
         self.name = name
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 

@@ -92,6 +92,8 @@ def of_documents(count: int, size: int) -> list[Line]:
         Line("Pub/Sub: kept by topic and subscription", "pubsub_storage", (each, (2 * size, "bytes"), (7, "days"))),
         Line("Dataflow: Streaming Engine", "streaming_engine", (each, (3 * size, "bytes"))),
         Line("Cloud Storage: landed, and as parquet", "storage", (each, (round((size + 150) * 4 / 3), "bytes"))),
+        # A staged object's deletion is a soft one in that bucket (terraform/storage.tf): a week of a month.
+        Line("Cloud Storage: staged copies, a week", "storage", (each, (size + 150, "bytes"), (0.23, "months"))),
         Line("Cloud Storage: files of landing", "class_a", ((60 * HOURS, "files"), (3, "operations")), 5),
         Line("classify: requests", "run_requests", (each,), 2),
         Line("classify: vCPU", "run_vcpu", (each, (0.1, "seconds")), 180_000),

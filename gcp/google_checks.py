@@ -27,6 +27,7 @@ MAX_WORKERS = 2
 QUOTA = {"CPUS": 4 + 2 * MAX_WORKERS, "INSTANCES": 1 + MAX_WORKERS, "IN_USE_ADDRESSES": 1}
 QUOTA |= {"DISKS_TOTAL_GB": 100 + 30 * MAX_WORKERS}
 BUCKETS = ("input", "output", "code", "temp", "logs")
+ROLE, ROLE_ADDRESS = "brigadeRetrain", "google_project_iam_custom_role.retrain"
 FREE, SOMEBODY_ELSES = "free", "somebody else's"
 
 
@@ -91,6 +92,19 @@ def application_default(online: bool) -> tuple[object | None, Check]:
     except GoogleAuthError as problem:
         return None, Check(name, MISSING, f"Google does not take it: {str(problem.args[0])[:100]}", login)
     return credentials, Check(name, OK, getattr(credentials, "service_account_email", None) or "Google takes it")
+
+
+def quota_project(name: str, credentials: object | None) -> list[Check]:
+    """Whose quota, and bill, the calls of Python's clients count for. A service account's count for its own project."""
+    title, todo = "quota project", f"gcloud auth application-default set-quota-project {name}"
+    if credentials is None:
+        return [Check(title, UNKNOWN, "not looked at: see application-default login")]
+    if getattr(credentials, "service_account_email", None):
+        return [Check(title, OK, "that of the service account")]
+    found = getattr(credentials, "quota_project_id", None)
+    if found != name:
+        return [Check(title, MISSING, f"expected {name} in the application-default credentials, found {found}", todo)]
+    return [Check(title, OK, name)]
 
 
 def project(name: str) -> list[Check]:
@@ -200,11 +214,22 @@ def bucket_owner(bucket: str) -> str:
     return str(found.get("projectNumber", ""))
 
 
+def state_of(terraform: Terraform) -> dict:
+    """Terraform's state; {} where it was never used. Raises Failed."""
+    return terraform.state() if (terraform.folder / ".terraform").is_dir() else {}
+
+
+def import_command(name: str, terraform: Terraform, address: str, thing: str) -> str:
+    """What brings into Terraform's state what is there already."""
+    command = terraform.command("import", *terraform.variables("REGION"), address, thing)
+    return f"TF_WORKSPACE={name} {' '.join(command)}"
+
+
 def buckets(name: str, terraform: Terraform) -> list[Check]:
     """Bucket names are one for the whole world."""
     try:
         number = str(ask_json(["gcloud", "projects", "describe", name, "--format=json"])["projectNumber"])
-        state = terraform.state() if (terraform.folder / ".terraform").is_dir() else {}
+        state = state_of(terraform)
         owners = {suffix: bucket_owner(f"{name}-ml-{suffix}") for suffix in BUCKETS}
     except Failed as problem:
         return [Check("bucket names", UNKNOWN, str(problem))]
@@ -217,11 +242,37 @@ def buckets(name: str, terraform: Terraform) -> list[Check]:
             found.append(Check("bucket names", MISSING, problem, "use a project of another name: names are global"))
         elif owner == number and suffix not in created:
             problem = f"{bucket} is there, but not in Terraform's state here, so Terraform would try to create it"
-            command = terraform.command("import", *terraform.variables("REGION"), f"google_storage_bucket.{suffix}")
-            todo = f"TF_WORKSPACE={name} {' '.join(command)} {name}/{bucket}"
+            todo = import_command(name, terraform, f"google_storage_bucket.{suffix}", f"{name}/{bucket}")
             found.append(Check("bucket names", MISSING, problem, todo))
     own = sum(owner == number for owner in owners.values())
     return found or [Check("bucket names", OK, f"{len(owners) - own} free, {own} of this project")]
+
+
+def role(name: str, terraform: Terraform) -> list[Check]:
+    """Whether Terraform can make its custom role, or go on with the one that is there.
+
+    For a week Terraform takes a deleted role back by itself, unless its state says that it has the role. After that
+    Google says no more of it, and its id stays taken for 30 days.
+    https://github.com/hashicorp/terraform-provider-google/pull/1681 and issues/9066
+    """
+    title, full = "custom role", f"projects/{name}/roles/{ROLE}"
+    try:
+        found = ask_json(["gcloud", "iam", "roles", "describe", ROLE, f"--project={name}", "--format=json"]) or {}
+        state = state_of(terraform)
+    except Failed as problem:
+        if api_is_off(str(problem)) or re.search("NOT_FOUND|HTTPError 404", str(problem)):
+            return [Check(title, OK, f"{ROLE} is free")]
+        return [Check(title, UNKNOWN, str(problem))]
+    known = ROLE_ADDRESS in [f"{one['type']}.{one['name']}" for one in state.get("resources", [])]
+    if known and found.get("deleted"):
+        problem = f"{ROLE} was deleted, which Terraform does not notice: its state has the role"
+        return [Check(title, MISSING, problem, f"gcloud iam roles undelete {ROLE} --project={name}")]
+    if found.get("deleted"):
+        return [Check(title, OK, f"{ROLE} was deleted; make gcp-up takes it back")]
+    if not known:
+        problem = f"{ROLE} is there, but not in Terraform's state here, so Terraform would try to create it"
+        return [Check(title, MISSING, problem, import_command(name, terraform, ROLE_ADDRESS, full))]
+    return [Check(title, OK, f"{ROLE} is there")]
 
 
 def policies(name: str) -> list[Check]:

@@ -2,6 +2,8 @@
 
 Creating is asked for, and setting a policy where there are grants: who may create a thing in a project, by any of
 Google's own roles, may also read, change and delete it. https://cloud.google.com/iam/docs/permissions-reference
+What is in a bucket is not asked for: even roles/owner has no such permission on a project. It comes with each bucket,
+to the project's owners and editors (roles/storage.legacyBucketOwner), when the bucket is created.
 """
 
 import re
@@ -34,8 +36,8 @@ BY_RESOURCE = {
     "google_service_account": ["iam.serviceAccounts.create"],
     "google_service_account_iam_member": ["iam.serviceAccounts.setIamPolicy"],
     "google_storage_bucket": ["storage.buckets.create"],
-    "google_storage_bucket_iam_member": ["storage.buckets.setIamPolicy"],
-    "google_storage_bucket_object": ["storage.objects.create"],
+    "google_storage_bucket_iam_member": [],
+    "google_storage_bucket_object": [],
 }
 # What `make gcp-landing`, `gcp-demo` and `gcp-down` do themselves.
 OF_THE_COMMANDS = [
@@ -44,7 +46,6 @@ OF_THE_COMMANDS = [
     "dataflow.jobs.create",
     "pubsub.topics.publish",
     "pubsub.subscriptions.consume",
-    "storage.objects.delete",
 ]
 
 

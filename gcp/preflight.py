@@ -24,9 +24,11 @@ def checks(project: str, region: str) -> list[Check]:
         ("project", lambda: google_checks.project(project)),
         ("billing", lambda: google_checks.billing(project)),
         ("APIs", lambda: google_checks.apis(project)),
+        ("quota project", lambda: google_checks.quota_project(project, credentials)),
         ("permissions", lambda: google_checks.permissions(project, credentials)),
         ("quota", lambda: google_checks.quota(project, region)),
         ("bucket names", lambda: google_checks.buckets(project, Terraform(project))),
+        ("custom role", lambda: google_checks.role(project, Terraform(project))),
         ("policies", lambda: google_checks.policies(project)),
     ]
     stopped_by = [check for check in found if check.name in ("gcloud", "network", "gcloud login")]

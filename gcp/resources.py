@@ -5,7 +5,8 @@
     make gcp-down PROJECT=P                             ends landing and removes everything but the data
     make gcp-down PROJECT=P BUCKETS=P-ml-input          and this bucket with all that is in it
 
-What `down` keeps stays in Terraform's state, so that a later `up` continues with it.
+What `down` keeps stays in Terraform's state, so that a later `up` continues with it. It keeps the custom role, too: the
+id of a deleted role can be used again only after 37 days, and a role costs nothing.
 """
 
 import re
@@ -33,8 +34,10 @@ from gcp.dataflow import active_jobs, current_state, has_ended
 from gcp.google_checks import FREE, api_is_off, bucket_owner
 
 DATA_BUCKETS = ("ml-input", "ml-output", "ml-logs")
+CUSTOM_ROLE = "google_project_iam_custom_role"
 POLL_SECONDS = 10.0
 DRAIN_SECONDS = 1800.0
+SPREAD_SECONDS, SPREAD_TRIES = 150.0, 4  # between two tries while new grants spread, and how many tries
 STORAGE_PRICE = "$0.020 a GB a month in us-central1, https://cloud.google.com/storage/pricing"
 
 
@@ -59,9 +62,33 @@ def up(project: str, region: str, yes: bool) -> dict:
     terraform = Terraform(project)
     terraform.prepare()
     check_home(terraform.outputs(), project, region)
-    terraform.run("apply", *["-auto-approve", "-input=false"] * yes, *terraform.variables(region))
+    apply(terraform, *["-auto-approve", "-input=false"] * yes, *terraform.variables(region))
     say(f"{project} is up; start landing with: make gcp-landing PROJECT={project}")
     return {"project": project, "region": region}
+
+
+def apply(terraform: Terraform, *arguments: str) -> None:
+    """Runs `terraform apply`; again, after a pause, if it fails where it has made grants that are used at once.
+
+    Google's grants take two minutes to work everywhere, and at times seven and more.
+    https://cloud.google.com/iam/docs/access-change-propagation
+    """
+    before = grants_of(terraform.state())
+    for tries_left in reversed(range(SPREAD_TRIES)):
+        try:
+            return terraform.run("apply", *arguments)
+        except Failed:
+            made = grants_of(terraform.state()) - before
+            if not made or not tries_left:
+                raise
+            say(f"{len(made)} grants are new; Google's services take minutes to know them. If the error above is of a")
+            say(f"  permission, or of a build that failed, that is why. Trying again in {SPREAD_SECONDS:.0f} s.")
+            time.sleep(SPREAD_SECONDS)
+
+
+def grants_of(state: dict) -> set[str]:
+    """The addresses of the grants in a state."""
+    return {address for address, about in managed(state).items() if about["type"].endswith("_iam_member")}
 
 
 # ------------------------------------------------------------------------------------------------------------ down
@@ -173,18 +200,20 @@ def down(project: str, region: str, bucket_names: str, yes: bool, drain_seconds:
         raise Failed(f"expected {', '.join(absent)} in Terraform's state of {project}, found none; nothing was removed")
     check_no_training(project, region)
     drained = drain(project, region, drain_seconds)
-    going = targets(state, buckets.values())
+    roles = [address for address, about in managed(state).items() if about["type"] == CUSTOM_ROLE]
+    going = targets(state, [*buckets.values(), *roles])
     approval = ["-auto-approve", "-input=false"] * yes
     if going:
-        chosen = [f"-target={address}" for address in going] if buckets else []
+        chosen = [f"-target={address}" for address in going]
         terraform.run("destroy", *approval, *terraform.variables(region), *chosen)
     for name in named:
         if bucket_owner(name) != FREE:
             run(["gcloud", "storage", "rm", "--recursive", f"gs://{name}"])
         # The bucket is gone with all versions of its objects; Terraform need not look for it any more.
         terraform.run("state", "rm", buckets.pop(name))
-    if named and not buckets:  # what the buckets needed
-        terraform.run("destroy", "-auto-approve", "-input=false", *terraform.variables(region))
+    if named and not buckets and (rest := targets(terraform.state(), roles)):  # what the buckets needed
+        chosen = [f"-target={address}" for address in rest]
+        terraform.run("destroy", "-auto-approve", "-input=false", *terraform.variables(region), *chosen)
     say_what_is_left(project, sorted(buckets))
     return {"project": project, "drained": drained, "removed": len(going), "kept": sorted(buckets), "emptied": named}
 
@@ -197,7 +226,7 @@ def say_what_is_left(project: str, kept: Sequence[str]) -> None:
         say(f"  go on with them: make gcp-up PROJECT={project}")
         say(f"  remove them too: make gcp-down PROJECT={project} BUCKETS={','.join(kept)}")
     else:
-        say(f"nothing of the pipeline is left in {project}; its APIs stay on, which costs nothing")
+        say(f"nothing of the pipeline is left in {project} but a custom role; its APIs stay on; neither costs anything")
     say("Google's services keep some of their own, for cents: the repository gcf-artifacts, the buckets gcf-v2-… and")
     say(f"  dataproc-…; an empty project is removed whole with: gcloud projects delete {project}")
 

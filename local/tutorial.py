@@ -42,10 +42,10 @@ class Failed(Exception):
 
 def commands(page: str) -> tuple[list[str], list[str]]:
     """The commands of the page's code: those that run here, and those that need GCP. One may have several lines."""
-    block = re.search(r"^```\n(.*?)\n```$", page, re.S | re.M)[1]
+    blocks = re.findall(r"^```\n(.*?)\n```$", page, re.S | re.M)
     here: list[str] = []
     there: list[str] = []
-    for paragraph in block.split("\n\n"):
+    for paragraph in "\n\n".join(blocks).split("\n\n"):
         found = there if paragraph.startswith(ON_GCP_ONLY) else here
         found += [line for line in re.split(r"(?<!\\)\n", paragraph) if not line.startswith("#")]
     return here, there

@@ -58,7 +58,7 @@ resource "google_monitoring_alert_policy" "landing_lag" {
 
           gcloud logging read 'resource.type="dataflow_step" AND resource.labels.job_name="${local.landing_job}" AND severity>=WARNING' --freshness=1h --limit=10 --project=${var.project_id}
 
-      - It failed: `make gcp-landing PROJECT=${var.project_id}` starts it again; Pub/Sub has kept what it had not acknowledged.
+      - It failed: what it had read and not yet written is gone with it, though acknowledged. `make gcp-landing PROJECT=${var.project_id}` starts it again. Then have Pub/Sub deliver once more what was published since half an hour before the failure: `gcloud pubsub subscriptions seek ${google_pubsub_subscription.landing.name} --time=YYYY-MM-DDTHH:MM:SSZ --project=${var.project_id}`. What had landed already is a duplicate, which conversion leaves out.
       - Writing is tried again and again: is the bucket there, and may `${google_service_account.landing.email}` write to it?
       - It is busy and at its largest number of workers: `make gcp-landing PROJECT=${var.project_id} UPDATE=1 MAX_WORKERS=5`.
     EOT

@@ -7,6 +7,12 @@ resource "google_project_iam_member" "landing_worker" {
   project = var.project_id
   role    = "roles/dataflow.worker" # can be granted on a project only
   member  = google_service_account.landing.member
+
+  # The role reads and creates objects anywhere in the project. What it needs of that is the job's own files.
+  condition {
+    title      = "no other bucket"
+    expression = "!(resource.service == \"storage.googleapis.com\" && !resource.name.startsWith(\"projects/_/buckets/${local.temp_bucket}\"))"
+  }
 }
 
 resource "google_pubsub_subscription_iam_member" "landing_subscriber" {
@@ -39,6 +45,12 @@ resource "google_project_iam_member" "spark_worker" {
   project = var.project_id
   role    = "roles/dataproc.worker" # can be granted on a project only
   member  = google_service_account.spark.member
+
+  # The role writes and deletes objects anywhere in the project. What it needs of that is the cluster's own files.
+  condition {
+    title      = "no other bucket"
+    expression = "!(resource.service == \"storage.googleapis.com\" && !resource.name.startsWith(\"projects/_/buckets/${local.temp_bucket}\"))"
+  }
 }
 
 resource "google_storage_bucket_iam_member" "spark_input" {

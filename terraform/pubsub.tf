@@ -26,8 +26,8 @@ resource "google_pubsub_topic" "alerts" {
   depends_on = [google_project_service.needed]
 }
 
-# Landing. No dead-letter policy: Dataflow holds a message over many deliveries until its batch is committed, and landing
-# writes its own dead letters, with the reason.
+# Landing. No dead-letter policy: landing writes its own dead letters, with the reason. Dataflow acknowledges what its own
+# state holds, before it is written; so acknowledged messages are kept, to be delivered again if the job is lost.
 resource "google_pubsub_subscription" "landing" {
   name                       = "sub-brigade"
   topic                      = google_pubsub_topic.documents.name

@@ -133,23 +133,15 @@ resource "google_storage_bucket" "temp" {
     retention_duration_seconds = 0 # what may be lost need not be paid for twice
   }
 
-  # A running Dataflow job keeps its program here: nothing of a job may go while it can still start a worker.
+  # A streaming Dataflow job keeps its program here and reads it for each new worker, however old it is. So nothing goes by
+  # age but what ended clusters leave and the sources of builds.
   lifecycle_rule {
     action {
       type = "Delete"
     }
     condition {
       age            = 14
-      matches_prefix = ["google-cloud-dataproc-metainfo/"]
-    }
-  }
-
-  lifecycle_rule {
-    action {
-      type = "Delete"
-    }
-    condition {
-      age = 180
+      matches_prefix = ["google-cloud-dataproc-metainfo/", "build/"]
     }
   }
 

@@ -39,6 +39,18 @@ def test_github_tests_every_python_that_the_package_takes():
     assert tested == [f"3.{minor}" for minor in range(int(lowest), int(above))]
 
 
+def test_the_form_of_a_first_run_asks_what_its_page_lists():
+    form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / "first_run.yml").read_text("utf-8"))
+    page = (ROOT / "docs" / "first_run.md").read_text("utf-8")
+    headings = re.findall(r"^## (\d+\. .+)$", page, re.M)
+    questions = [one for one in form["body"] if one["type"] == "dropdown"]
+    assert [one["attributes"]["label"] for one in questions] == headings and form["name"] in page
+    identities = [one["id"] for one in form["body"] if "id" in one]
+    assert len(identities) == len(set(identities)) == len(form["body"]) - 1  # all but the words at its beginning
+    for number, text in enumerate(re.split(r"^## \d+\. ", page, flags=re.M)[1:], 1):
+        assert "**It works if**" in text and ("**If not**" in text or number == 5), text[:40]
+
+
 def test_pre_commit_calls_tools_of_the_requirements():
     (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
     assert repository["repo"] == "local"

@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from tests.conftest import ROOT
 
@@ -43,7 +44,7 @@ PLACEHOLDERS = (
     (r"gs://P-", "gs://brigade-p-"),
     (r"--project=P$", "--project=brigade-p"),
     (r"--topic=…$", "--topic=projects/brigade-p/topics/t-1"),
-    (r"=URL$", "=https://trigger.example/"),
+    (r"=(URL|\$TRIGGER_URL)$", "=https://trigger.example/"),
     (r"=N$", "=1"),
     (r"^URI$", "gs://brigade-p/models"),
     (r"^NAME$", "doc-classification-model-2026-11-21"),
@@ -141,14 +142,27 @@ def test_the_template_trains_on_what_it_converted():
     assert TEMPLATE["jobs"][1]["prerequisiteStepIds"] == ["convert"]
 
 
-def test_the_template_s_image_and_packages_are_those_of_the_requirements():
-    pins = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "requirements.txt").read_text(), re.M))
-    software = TEMPLATE["placement"]["managedCluster"]["config"]["softwareConfig"]
-    spark_of_image = {"3.0": "4.1.2", "2.3-debian12": "3.5.3"}
-    assert pins["pyspark"] == spark_of_image[software["imageVersion"]]
-    lines = (ROOT / "requirements.txt").read_text()
-    for package in software["properties"]["dataproc:pip.packages"].split(","):
-        assert re.search(rf"^{re.escape(package)}( |$)", lines, re.M), f"{package} is not in requirements.txt"
+# Each image that the template names, in use or as a comment: its Spark, and what installs this Spark for tests.
+IMAGES = {"2.3.36-debian12": ("3.5.3", "local/setup.sh"), "3.0.3-debian13": ("4.1.2", "requirements.txt")}
+SOFTWARE = TEMPLATE["placement"]["managedCluster"]["config"]["softwareConfig"]
+
+
+def test_the_template_names_images_to_their_sub_minor_version_whose_spark_is_tested():
+    text = (ROOT / "workflow_template.yaml").read_text("utf-8")
+    named = dict(re.findall(r"^ *(?:# )?imageVersion: (\S+) # Spark ([\d.]+),", text, re.M))
+    assert SOFTWARE["imageVersion"] == next(iter(named))
+    assert named == {image: spark for image, (spark, _) in IMAGES.items()}
+    for image, (spark, file) in IMAGES.items():
+        assert re.search(rf"pyspark==\S*\b{re.escape(spark)}\b", (ROOT / file).read_text("utf-8")), image
+        assert f"| `{image}`" in PAGES["docs/operations.md"]
+
+
+def test_the_template_s_packages_are_the_requirements_of_its_image_s_python():
+    image = {"python_full_version": "3.11.0", "python_version": "3.11", "sys_platform": "linux"}
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if re.match(r"\w", line)]
+    requirements = [Requirement(line) for line in lines]
+    pins = {f"{one.name}{one.specifier}" for one in requirements if not one.marker or one.marker.evaluate(image)}
+    assert set(SOFTWARE["properties"]["dataproc:pip.packages"].split(",")) <= pins
 
 
 def test_the_way_on_gcp_has_at_most_fifteen_commands():

@@ -133,7 +133,7 @@ def add_shape(group: argparse._ArgumentGroup) -> None:
         "--num_shards",
         type=positive(int),
         metavar="N",
-        help="files written at a time (default: one for each worker thread, so they grow with the runner's workers)",
+        help="files written at a time (default: one for each worker process, so they grow with the runner's workers)",
     )
     group.add_argument(
         "--compress", action="store_true", help="gzip the files (.jsonl.gz); Spark reads them as they are"

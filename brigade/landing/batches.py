@@ -6,7 +6,6 @@ watermark says. A batch holds the lines of one folder and one shard.
 
 import os
 import socket
-import threading
 import time
 import zlib
 from collections import Counter
@@ -32,8 +31,9 @@ Chunk = tuple[int, int, int, bytes]
 class JoinLines(beam.DoFn):
     """(folder, Line) → (`<folder> <shard>`, Chunk): joins a bundle's lines to chunks.
 
-    With `num_shards` a chunk goes to one of so many shards. Without, each worker thread is a shard, so the number of
-    shards grows with the workers that the runner starts.
+    With `num_shards` a chunk goes to one of so many shards. Without, each worker process is a shard, so the number of
+    shards grows with the workers that the runner starts. A thread would be too little: a runner hands bundles to
+    whichever of its threads has waited longest, so that each of many threads would fill a small file.
     """
 
     def __init__(self, num_shards: int | None, max_lines: int, max_bytes: int):
@@ -63,8 +63,7 @@ class JoinLines(beam.DoFn):
         del self.sizes[folder]
         times = [micros for micros, _ in lines]
         data = b"".join(text for _, text in lines)
-        thread = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
-        shard = zlib.crc32(data) % self.num_shards if self.num_shards else thread
+        shard = zlib.crc32(data) % self.num_shards if self.num_shards else f"{socket.gethostname()}-{os.getpid()}"
         return f"{folder} {shard}", (len(lines), min(times), max(times), data)
 
 

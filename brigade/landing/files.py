@@ -14,6 +14,7 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import apache_beam as beam
 import google_crc32c
@@ -25,6 +26,9 @@ from brigade.landing.batches import Chunk
 from brigade.landing.counters import count
 from brigade.landing.waiting import tells_when_it_waits
 from brigade.storage import blob
+
+if TYPE_CHECKING:
+    from google.cloud import storage
 
 log = logging.getLogger(__name__)
 
@@ -65,15 +69,16 @@ class Files:
 
     @WITH_BACK_OFF
     def stage(self, path: str, pieces: list[bytes]) -> str:
-        """Writes the bytes under a hidden name beside `path`, and returns that name."""
+        """Writes the bytes under a hidden name beside `path`; returns that name, in a bucket as `name#generation`."""
         folder, name = path.rsplit("/", 1)
         staged = f"{folder}/.{name}.{uuid.uuid4().hex}.staged"  # Spark passes over names that begin with a dot
         if path.startswith("gs://"):
             # Generation 0 means that there must be no such object. With it, the client retries an upload by itself.
-            blob(staged).upload_from_string(
+            written = blob(staged)
+            written.upload_from_string(
                 b"".join(pieces), "application/x-ndjson", if_generation_match=0, checksum="crc32c", timeout=120
             )
-            return staged
+            return f"{staged}#{written.generation}"
         os.makedirs(folder, exist_ok=True)
         try:
             with open(staged, "xb") as file:
@@ -96,9 +101,9 @@ class Files:
         new = True
         try:
             if path.startswith("gs://"):
-                token, _, _ = blob(path).rewrite(blob(staged), if_generation_match=0)
+                token, _, _ = blob(path).rewrite(staged_blob(staged), if_generation_match=0)
                 while token:  # a large copy, or one to another place, takes more than one call
-                    token, _, _ = blob(path).rewrite(blob(staged), token=token, if_generation_match=0)
+                    token, _, _ = blob(path).rewrite(staged_blob(staged), token=token, if_generation_match=0)
             else:
                 os.link(staged, path)  # unlike a rename, it fails if the name is taken
         except (FileExistsError, FileNotFoundError, exceptions.PreconditionFailed, exceptions.NotFound):
@@ -108,12 +113,19 @@ class Files:
             if found != (size, checksum):
                 raise DifferentContent(f"{path} holds other bytes than its name says") from None
         if path.startswith("gs://"):
+            # With its generation: else a bucket with versioning keeps, and charges, a former version of all that lands.
             with contextlib.suppress(exceptions.NotFound):
-                blob(staged).delete()
+                staged_blob(staged).delete()
         else:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(staged)
         return new
+
+
+def staged_blob(staged: str) -> "storage.Blob":
+    """The object that `name#generation` names."""
+    name, _, generation = staged.rpartition("#")
+    return blob(name, int(generation))
 
 
 @beam.typehints.with_input_types(tuple[str, list[Chunk]])

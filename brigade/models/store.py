@@ -3,10 +3,11 @@
 *Latest* is the newest date whose manifest is complete and promoted and whose files are verified. Every model that is
 passed over is logged once.
 
-A thread looks for models. A request never waits for a newer model, and at most WAIT_SECONDS for the first one. Nothing
-is opened and no thread is started before the first request, because the server forks after it has imported this.
-Whoever replaces a manifest writes `changed.json` too. So two small reads tell whether there is anything new: that one,
-and the manifest of the model that serves, which somebody may have removed or replaced by hand.
+A request never waits for a newer model, and at most WAIT_SECONDS for the first one. Nothing is opened and no thread is
+started before the first request, because the server forks after it has imported this. Whoever replaces a manifest
+writes `changed.json` too. So two small reads tell whether there is anything new: that one, and the manifest of the
+model that serves, which somebody may have removed or replaced by hand. The first request after `refresh_seconds` makes
+them: Cloud Run may give an instance no CPU between requests. What they find, a thread loads.
 """
 
 import logging
@@ -30,11 +31,12 @@ from brigade.models.manifest import (
     utc_now,
 )
 from brigade.models.verification import complete_files, load_verified
-from brigade.storage import FileState, TooLarge, folder_at
+from brigade.storage import FileState, Folder, TooLarge, folder_at
 
 log = logging.getLogger("model_store")
 
 RETRY_SECONDS = 2.0  # between two looks while there is no model to serve
+QUICK_SECONDS = 2.0  # that a request waits to hear whether its model is still the latest
 WAIT_SECONDS = 10.0  # that a request waits for the first model; storage may hang
 FULL_LOOK_SECONDS = 3600.0  # for changes made by hand, without a marker
 
@@ -73,7 +75,7 @@ class ModelStore:
 
     def __init__(self, uri: str, refresh_seconds: float = 300, pin: str | None = None):
         self.uri, self.refresh_seconds, self.pin = uri, refresh_seconds, pin
-        self.models = folder_at(uri)
+        self.models, self.quick = folder_at(uri), folder_at(uri, QUICK_SECONDS)
         self.served: ServedModel | None = None
         self.problem = ""
         self.checked_at: str | None = None  # when the last look succeeded
@@ -86,7 +88,10 @@ class ModelStore:
     def current(self) -> ServedModel:
         """The model to serve. While there is none, callers wait for the look, up to WAIT_SECONDS. Raises NoModel."""
         if time.monotonic() >= self.next_look and self.looking.acquire(blocking=False):
-            threading.Thread(target=self.refresh, name="model-refresh", daemon=True).start()
+            if self.is_up_to_date():
+                self.looking.release()
+            else:
+                threading.Thread(target=self.refresh, name="model-refresh", daemon=True).start()
         if self.served is None:
             if not self.looking.acquire(timeout=WAIT_SECONDS):
                 raise NoModel(f"no model to serve: {self.uri} has not answered within {WAIT_SECONDS:g} s")
@@ -96,44 +101,70 @@ class ModelStore:
             raise NoModel(self.problem)
         return served
 
+    def is_up_to_date(self) -> bool:
+        """Whether the model that serves is still the latest, or storage does not say so now.
+
+        It costs two small reads, in the request that finds a look due: between requests there may be no CPU. A model
+        that was withdrawn serves from here on no longer, whatever else there is. The caller holds `looking`.
+        """
+        served, now = self.served, time.monotonic()
+        if served is None:
+            return False
+        try:
+            marker = self.read_marker()
+            manifest = self.manifest_of(served.name, self.quick)
+        except PassedOver:
+            return False
+        except Exception as error:  # storage can fail in many ways, and none of them may end a serving process
+            self.failed(error)
+            return True
+        if self.is_withdrawn(served, manifest):
+            self.served = None
+            log.warning("%s was withdrawn and serves no longer", served.name)
+            return False
+        if marker is None or marker != self.marker or manifest != served.manifest or now >= self.next_full_look:
+            return False
+        self.checked_at, self.next_look = utc_now(), now + self.refresh_seconds
+        return True
+
     def refresh(self) -> None:
         """Looks again in a thread of its own. It takes `looking` over from the request that found a look due."""
         try:
-            self.look()
+            self.look_everywhere()
         finally:
             self.looking.release()
 
     def look(self) -> None:
-        """Looks for the latest model and serves it; without one, the old one goes on. The caller holds `looking`."""
+        """Looks for the latest model, which serves from here on. The caller holds `looking`, if others may ask."""
+        if not self.is_up_to_date():
+            self.look_everywhere()
+
+    def look_everywhere(self) -> None:
+        """Looks through all models and serves the latest; without one, the old one goes on."""
         try:
             marker = self.read_marker()
-            same = marker is not None and marker == self.marker and time.monotonic() < self.next_full_look
-            if not (same and self.serves_what_is_there()):
-                self.adopt(self.latest(self.candidates()))
-                # The marker was read before the look: a change during the look has replaced it again.
-                self.marker, self.next_full_look = marker, time.monotonic() + FULL_LOOK_SECONDS
+            self.adopt(self.latest(self.candidates()))
+            # The marker was read before the look: a change during the look has replaced it again.
+            self.marker, self.next_full_look = marker, time.monotonic() + FULL_LOOK_SECONDS
             self.checked_at = utc_now()
-        except Exception as error:  # storage can fail in many ways, and none of them may end a serving process
-            self.problem = f"no model to serve: cannot look in {self.uri}: {one_line(error)}"
-            log.warning("the look for a model failed: %s: %s", type(error).__name__, one_line(error))
+            self.next_look = time.monotonic() + (RETRY_SECONDS if self.served is None else self.refresh_seconds)
+        except Exception as error:  # as above
+            self.failed(error)
+
+    def failed(self, error: Exception) -> None:
+        """Notes that storage could not be looked at; what serves goes on."""
+        self.problem = f"no model to serve: cannot look in {self.uri}: {one_line(error)}"
+        log.warning("the look for a model failed: %s: %s", type(error).__name__, one_line(error))
         self.next_look = time.monotonic() + (RETRY_SECONDS if self.served is None else self.refresh_seconds)
 
-    def serves_what_is_there(self) -> bool:
-        """Whether a model serves, and its manifest is still there as it was."""
-        served = self.served
-        try:
-            return served is not None and self.manifest_of(served.name) == served.manifest
-        except PassedOver:
-            return False
-
-    def manifest_of(self, name: str) -> Manifest:
+    def manifest_of(self, name: str, models: Folder) -> Manifest:
         """The named model's manifest; with a pin, that of the pinned run. Raises PassedOver."""
-        return find_manifest(self.models, name, self.pin.partition("/")[2] if self.pin else "")
+        return find_manifest(models, name, self.pin.partition("/")[2] if self.pin else "")
 
     def read_marker(self) -> bytes | None:
         """The content of `changed.json`, which the last change wrote; None if there is none."""
         try:
-            return self.models.read(CHANGED_FILE, MAX_MARKER_BYTES)[0]
+            return self.quick.read(CHANGED_FILE, MAX_MARKER_BYTES)[0]
         except (FileNotFoundError, TooLarge):
             return None
 
@@ -165,7 +196,7 @@ class ModelStore:
 
         A model whose content was rejected is not downloaded again until one of its files changes.
         """
-        manifest = self.manifest_of(name)
+        manifest = self.manifest_of(name, self.models)
         if not manifest.promoted and not self.pin:
             raise PassedOver(f"not promoted ({one_line(manifest.reason)})")
         served = self.served
@@ -192,10 +223,7 @@ class ModelStore:
             wanted = self.pin or MODEL_FORM
             passed = "; ".join(f"{name}: {reason}" for name, reason in list(self.passed_over.items())[:5])
             problem = f"no model to serve: looked in {self.uri} for {wanted}, passed over: {passed or 'none'}"
-            if served and self.is_withdrawn(served):
-                self.served = None
-                log.warning("%s; %s was withdrawn and serves no longer", problem, served.name)
-            elif problem != self.problem:
+            if problem != self.problem:
                 log.warning("%s%s", problem, "; the old one keeps serving" if served else "")
             self.problem = problem
             return
@@ -205,10 +233,6 @@ class ModelStore:
             if is_future(model_date(found.name)):
                 log.warning("%s has a date later than today: until it is withdrawn, no newer model serves", found.name)
 
-    def is_withdrawn(self, served: ServedModel) -> bool:
+    def is_withdrawn(self, served: ServedModel, manifest: Manifest) -> bool:
         """Whether somebody withdrew this run. A manifest that is gone or damaged withdraws nothing."""
-        try:
-            manifest = find_manifest(self.models, served.name)
-        except PassedOver:
-            return False
         return not self.pin and manifest.run_id == served.manifest.run_id and not manifest.promoted

@@ -20,7 +20,8 @@ TEXT = (ROOT / "workflow_template.yaml").read_text("utf-8")
 TEMPLATE = yaml.safe_load(TEXT)
 # With the lines that are comments until a larger cluster is wanted.
 LARGER = re.sub(
-    r"^( *)# ((?:numInstances|machineTypeUri|diskConfig|secondaryWorkerConfig|autoscalingConfig|serviceAccount)\b"
+    r"^( *)# ((?:numInstances|machineTypeUri|diskConfig|secondaryWorkerConfig|autoscalingConfig"
+    r"|serviceAccount|subnetworkUri|configBucket|tempBucket)\b"
     r"|  +(?:numInstances|preemptibility|diskConfig|bootDiskSizeGb|policyUri)\b)",
     r"\1\2",
     TEXT.replace("        numInstances: 0\n", ""),
@@ -159,3 +160,5 @@ def test_the_commented_lines_for_a_larger_cluster_are_fields_that_dataproc_knows
     assert (config.secondary_worker_config.num_instances, config.secondary_worker_config.preemptibility) == (4, spot)
     assert config.autoscaling_config.policy_uri.endswith("/autoscalingPolicies/brigade")
     assert config.gce_cluster_config.service_account.startswith("brigade-spark@")
+    assert config.gce_cluster_config.subnetwork_uri.endswith("/subnetworks/brigade")
+    assert (config.config_bucket, config.temp_bucket) == ("ml_temp", "ml_temp")

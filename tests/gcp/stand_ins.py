@@ -34,7 +34,8 @@ from pathlib import Path
 with open(Path({folder!r}) / "calls", "a") as calls:
     workspace = os.environ.get("TF_WORKSPACE", "")
     calls.write(" ".join(["terraform", *(word for word in sys.argv[1:] if "-chdir" not in word), workspace]) + "\\n")
-arguments = [word.replace("google_storage_bucket.", "terraform_data.") for word in sys.argv[1:]]
+types = "google_(storage_bucket|project_iam_custom_role|project_iam_member)[.]"
+arguments = [re.sub(types, "terraform_data.", word) for word in sys.argv[1:]]
 command = [{terraform!r}, *arguments]
 if "pull" not in arguments:
     os.execv(command[0], command)
@@ -45,11 +46,15 @@ for resource in state.get("resources", []):
         resource["type"] = "google_storage_bucket"
         for instance in resource["instances"]:
             instance["attributes"]["name"] = instance["attributes"]["input"]["value"]
+    if resource["name"] == "role":
+        resource["type"] = "google_project_iam_custom_role"
+    if resource["name"] == "grant":
+        resource["type"] = "google_project_iam_member"
 print(json.dumps(state) if state else "")
 sys.exit(done.returncode)
 """
 
-# The shape of terraform/: APIs that the buckets need, a bucket that goes, and what hangs on buckets that stay.
+# The shape of terraform/: APIs that the buckets need, a bucket that goes, what hangs on buckets that stay, and a role.
 CONFIGURATION = """
 variable "project_id" { type = string }
 variable "region" { type = string }
@@ -77,6 +82,11 @@ resource "terraform_data" "may_read" {
   for_each = toset(["spark", "landing"])
   input    = "${each.key} ${terraform_data.input.output}"
 }
+resource "terraform_data" "role" {
+  input      = "brigadeRetrain"
+  depends_on = [terraform_data.needed]
+}
+resource "terraform_data" "may_start" { input = terraform_data.role.output }
 resource "terraform_data" "function" { input = terraform_data.code.output }
 resource "terraform_data" "counted" {
   count      = 2

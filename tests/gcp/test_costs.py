@@ -76,6 +76,14 @@ def test_the_machines_and_settings_are_those_that_are_used():
     assert re.search(r'"classify_min_instances" \{[^}]*default +=\s1\n', variables)
 
 
+def test_staged_copies_cost_as_long_as_the_bucket_keeps_what_is_deleted():
+    text = (TERRAFORM / "storage.tf").read_text()
+    bucket = re.search(r'"google_storage_bucket" "input" \{.*?^\}', text, re.S | re.M)[0]
+    seconds = int(re.search(r"retention_duration_seconds = (\d+)", bucket)[1])
+    (staged,) = [line for line in costs.of_documents(*MILLION) if "staged copies" in line.what]
+    assert staged.factors[2] == (round(seconds / costs.SECONDS, 2), "months")
+
+
 @pytest.mark.parametrize("flag", ["--documents_per_month=0", "--document_bytes=-1", "--document_bytes=many"])
 def test_a_number_that_makes_no_sense_is_refused(flag, capsys):
     with pytest.raises(SystemExit) as ended:

@@ -71,7 +71,8 @@ def state_of(project: str) -> dict[str, str]:
     }
 
 
-EVERYTHING = {"needed", "input", "output", "logs", "code", "may_read", "function", "counted"}
+ROLE = "google_project_iam_custom_role.role"
+EVERYTHING = {"needed", "input", "output", "logs", "code", "may_read", "function", "counted", "role", "may_start"}
 
 
 def names(project: str) -> set[str]:
@@ -99,7 +100,7 @@ def test_each_project_has_a_state_of_its_own_whichever_workspace_is_selected(clo
         assert down(ONE) == 0
     finally:
         del os.environ["TF_WORKSPACE"]
-    assert state_of(TWO) == two and names(ONE) == {"needed", "input", "output", "logs"}
+    assert state_of(TWO) == two and names(ONE) == {"needed", "input", "output", "logs", "role"}
 
 
 def test_down_keeps_the_data_buckets_and_a_later_up_goes_on_with_them(cloud_of, capfd):
@@ -111,15 +112,15 @@ def test_down_keeps_the_data_buckets_and_a_later_up_goes_on_with_them(cloud_of, 
     told = capfd.readouterr()
     kept = ["brigade-one-ml-input", "brigade-one-ml-logs", "brigade-one-ml-output"]
     summary = json.loads(told.out)
-    assert summary == {"project": ONE, "drained": [], "removed": 6, "kept": kept, "emptied": []}
-    assert names(ONE) == {"needed", "input", "output", "logs"}
+    assert summary == {"project": ONE, "drained": [], "removed": 7, "kept": kept, "emptied": []}
+    assert names(ONE) == {"needed", "input", "output", "logs", "role"}
     assert not cloud_of.calls("gcloud storage rm")
     assert f"make gcp-down PROJECT={ONE} BUCKETS={','.join(kept)}" in told.err
     assert up() == 0
     after = state_of(ONE)
     assert after.keys() == before.keys()
     same = {address for address in after if after[address] == before[address]}
-    assert {re.sub(r"^\w+\.|\[.*", "", address) for address in same} == {"needed", "input", "output", "logs"}
+    assert {re.sub(r"^\w+\.|\[.*", "", address) for address in same} == {"needed", "input", "output", "logs", "role"}
 
 
 def test_a_bucket_that_is_named_goes_with_its_data_after_all_else(cloud_of):
@@ -133,19 +134,21 @@ def test_a_bucket_that_is_named_goes_with_its_data_after_all_else(cloud_of):
         "terraform state rm",
     ]
     assert calls[1] == "gcloud storage rm --recursive gs://brigade-one-ml-input"
-    assert names(ONE) == {"needed", "output", "logs"}
+    assert names(ONE) == {"needed", "output", "logs", "role"}
     # What is gone already is not asked for twice.
     cloud_of.answer("^gcloud storage buckets describe", ("", "ERROR: gs://b not found: 404.", 1))
     cloud_of.forget()
     assert down(ONE, "--buckets=brigade-one-ml-output") == 0
-    assert not cloud_of.calls("gcloud storage rm") and names(ONE) == {"needed", "logs"}
+    assert not cloud_of.calls("gcloud storage rm") and names(ONE) == {"needed", "logs", "role"}
 
 
-def test_when_all_data_is_named_nothing_is_left(cloud_of, capfd):
+def test_when_all_data_is_named_nothing_is_left_but_the_role_whose_id_a_later_up_needs(cloud_of, capfd):
     assert up() == 0
+    role = state_of(ONE)[ROLE]
     assert down(ONE, "--buckets=brigade-one-ml-input,brigade-one-ml-output,brigade-one-ml-logs") == 0
-    assert names(ONE) == set() and len(cloud_of.calls("gcloud storage rm")) == 3
-    assert f"nothing of the pipeline is left in {ONE}" in capfd.readouterr().err
+    assert names(ONE) == {"needed", "role"} and len(cloud_of.calls("gcloud storage rm")) == 3
+    assert f"nothing of the pipeline is left in {ONE} but a custom role" in capfd.readouterr().err
+    assert up() == 0 and state_of(ONE)[ROLE] == role
 
 
 @pytest.mark.parametrize(
@@ -263,6 +266,89 @@ def test_nothing_runs_after_a_command_that_failed(cloud_of, capfd):
     assert up() == 1
     assert [line.split()[1] for line in cloud_of.calls("terraform")] == ["init"]
     assert "gcp-up: terraform init ended with status 1" in capfd.readouterr().err
+
+
+FRESH_GRANT = """
+resource "terraform_data" "grant" { input = "a role" }
+resource "terraform_data" "built" {
+  depends_on = [terraform_data.grant]
+  provisioner "local-exec" {
+    command = "test -e spread || { echo 'Build failed: permission denied' >&2; exit 1; }"
+  }
+}
+"""
+
+
+def test_a_new_grant_that_google_does_not_know_yet_is_waited_for(cloud_of, capfd, monkeypatch):
+    (commands.TERRAFORM / "fresh.tf").write_text(FRESH_GRANT)
+
+    def spread(seconds: float) -> None:
+        assert seconds == resources.SPREAD_SECONDS
+        (commands.TERRAFORM / "spread").touch()
+
+    monkeypatch.setattr(resources.time, "sleep", spread)
+    assert up() == 0
+    told = capfd.readouterr().err
+    assert "Build failed: permission denied" in told and "1 grants are new" in told and "Trying again in 150 s" in told
+    assert len(cloud_of.calls("terraform apply")) == 2
+
+
+def test_a_new_grant_is_waited_for_some_minutes_and_no_longer(cloud_of, monkeypatch):
+    (commands.TERRAFORM / "fresh.tf").write_text(FRESH_GRANT)
+    pauses: list[float] = []
+    monkeypatch.setattr(resources.time, "sleep", pauses.append)
+    assert up() == 1
+    assert pauses == [resources.SPREAD_SECONDS] * 3
+
+
+def test_an_up_that_was_left_half_done_goes_on_at_the_next_one(cloud_of, monkeypatch):
+    (commands.TERRAFORM / "fresh.tf").write_text(FRESH_GRANT)
+    monkeypatch.setattr(resources.time, "sleep", lambda _: None)
+    assert up() == 1
+    half = state_of(ONE)
+    assert names(ONE) >= EVERYTHING
+    (commands.TERRAFORM / "spread").touch()
+    assert up() == 0
+    whole = state_of(ONE)
+    kept = {address: identity for address, identity in half.items() if not address.endswith(".built")}
+    assert kept.items() <= whole.items() and "terraform_data.built" in whole
+
+
+STUBBORN = """
+resource "terraform_data" "stubborn" {
+  provisioner "local-exec" {
+    when    = destroy
+    command = "test -e mended || { echo 'Error 409: in use' >&2; exit 1; }"
+  }
+}
+"""
+
+
+def test_a_down_that_was_left_half_done_goes_on_at_the_next_one_and_up_comes_back(cloud_of):
+    (commands.TERRAFORM / "stubborn.tf").write_text(STUBBORN)
+    assert up() == 0
+    role = state_of(ONE)[ROLE]
+    assert down() == 1
+    assert names(ONE) == {"needed", "input", "output", "logs", "role", "stubborn"}
+    (commands.TERRAFORM / "mended").touch()
+    assert down() == 0 and down() == 0  # and once more, when nothing is left to do
+    assert names(ONE) == {"needed", "input", "output", "logs", "role"}
+    assert up() == 0 and state_of(ONE)[ROLE] == role
+
+
+def test_a_bucket_whose_removal_broke_off_is_removed_by_the_next_down(cloud_of):
+    assert up() == 0
+    cloud_of.answer("^gcloud storage rm", ("", "ERROR: 503", 1), "")
+    data = "--buckets=brigade-one-ml-input,brigade-one-ml-output,brigade-one-ml-logs"
+    assert down(ONE, data) == 1 and {"input", "output", "logs"} <= names(ONE)
+    assert down(ONE, data) == 0 and names(ONE) == {"needed", "role"}
+    assert up() == 0 and names(ONE) == EVERYTHING
+
+
+def test_what_fails_without_a_new_grant_fails_at_once(cloud_of, monkeypatch):
+    monkeypatch.setattr(resources.time, "sleep", lambda _: pytest.fail("it waits"))
+    (commands.TERRAFORM / "fresh.tf").write_text(re.sub(r"\bgrant\b(?! )", "other", FRESH_GRANT))
+    assert up() == 1
 
 
 RUN = """

@@ -23,6 +23,8 @@ P = "brigade-test"
 TOKEN = "ya29.a-secret"
 TERRAFORM = ROOT / "terraform"
 APIS = ["cloudresourcemanager", "serviceusage", "compute", "pubsub"]
+ROLE = f"/v1/projects/{P}/roles/brigadeRetrain"
+NO_ROLE = (404, {"error": {"code": 404, "message": "The role was not found.", "status": "NOT_FOUND"}})
 ENOUGH = {"CPUS": 24, "INSTANCES": 24, "IN_USE_ADDRESSES": 8, "DISKS_TOTAL_GB": 2048}
 
 
@@ -40,6 +42,7 @@ class Google:
             f"/v1/projects/{P}:testIamPermissions": (200, {"permissions": permissions.needed(TERRAFORM)}),
             f"/v1/projects/{P}:getEffectiveOrgPolicy": (200, {"constraint": "c", "booleanPolicy": {}}),
             f"/compute/v1/projects/{P}/regions/us-central1": (200, self.region(ENOUGH)),
+            ROLE: NO_ROLE,
         }
         self.asked: list[tuple[str, str]] = []
         google = self
@@ -83,10 +86,16 @@ def google(tmp_path, monkeypatch):
     if shutil.which("gcloud") is None or shutil.which("terraform") is None:
         pytest.skip("the Google Cloud CLI or Terraform is not installed")
     google = Google()
-    own = {"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r"}
+    own = {
+        "type": "authorized_user",
+        "client_id": "c",
+        "client_secret": "s",
+        "refresh_token": "r",
+        "quota_project_id": P,
+    }
     (tmp_path / "own.json").write_text(json.dumps(own | {"token_uri": f"{google.url}/token"}))
     monkeypatch.setattr("google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT", f"{google.url}/token")
-    for name in ("CLOUDRESOURCEMANAGER", "CLOUDBILLING", "SERVICEUSAGE"):
+    for name in ("CLOUDRESOURCEMANAGER", "CLOUDBILLING", "IAM", "SERVICEUSAGE"):
         monkeypatch.setenv(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name}", f"{google.url}/")
     monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE", f"{google.url}/storage/v1/")
     monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", f"{google.url}/compute/v1/")
@@ -148,7 +157,7 @@ def test_what_would_stop_it_is_told_with_the_command_that_mends_it(google, capfd
     for name in ("ml-input", "ml-output"):
         assert f"expected {P}-{name} to be free, found it in a project that is not {P}" in told
     assert f"google_storage_bucket.code {P}/{P}-ml-code" in told
-    assert "8 of 16 would stop it; 1 could not be checked" in told
+    assert "8 of 18 would stop it; 1 could not be checked" in told
 
 
 @pytest.mark.gcloud
@@ -163,6 +172,40 @@ def test_what_cannot_be_known_stops_nothing(google, capfd):
     assert unknown.keys() == {"gcloud login", "billing", "permissions", "quota"}
     assert unknown["quota"] == "compute.googleapis.com is off; make gcp-up switches it on"
     assert "403" in unknown["permissions"]
+
+
+UNDELETE, IMPORT = f"gcloud iam roles undelete brigadeRetrain --project={P}", f"{google_checks.ROLE_ADDRESS} {ROLE[4:]}"
+
+
+@pytest.mark.gcloud
+@pytest.mark.parametrize(
+    ("answer", "known", "state", "todo"),
+    [
+        (NO_ROLE, False, OK, ""),
+        ((403, {"error": {"code": 403, "message": "IAM API has not been used in project 1"}}), False, OK, ""),
+        ((500, {}), False, UNKNOWN, ""),
+        ((200, {"name": ROLE[4:]}), True, OK, ""),
+        ((200, {"name": ROLE[4:]}), False, MISSING, IMPORT),
+        ((200, {"name": ROLE[4:], "deleted": True}), True, MISSING, UNDELETE),
+        ((200, {"name": ROLE[4:], "deleted": True}), False, OK, ""),
+    ],
+)
+def test_a_role_that_was_deleted_or_is_not_in_terraform_s_state_comes_back_by_a_command(
+    google, monkeypatch, answer, known, state, todo
+):
+    google.answers[ROLE] = answer
+    kind, name = google_checks.ROLE_ADDRESS.split(".")
+    resources = {"resources": [{"mode": "managed", "type": kind, "name": name, "instances": []}]} if known else {}
+    monkeypatch.setattr(google_checks, "state_of", lambda terraform: resources)
+    (found,) = google_checks.role(P, commands.Terraform(P))
+    assert found.state == state
+    assert found.todo.endswith(todo) if todo else not found.todo
+
+
+def test_the_custom_role_that_is_asked_for_is_terraform_s():
+    text = (TERRAFORM / "permissions.tf").read_text("utf-8")
+    kind, name = google_checks.ROLE_ADDRESS.split(".")
+    assert re.search(rf'resource "{kind}" "{name}" {{\n *role_id *= "{google_checks.ROLE}"', text)
 
 
 @pytest.mark.gcloud
@@ -181,6 +224,18 @@ def test_a_project_that_is_not_there_leaves_the_rest_unknown_and_unasked(google,
     assert "gcloud projects create brigade-test" in found["project"]["todo"]
     assert found["quota"]["found"] == "not looked at: project is missing"
     assert not [path for path, _ in google.asked if "/services" in path or "/storage/" in path]
+
+
+@pytest.mark.gcloud
+@pytest.mark.parametrize("other", [{}, {"quota_project_id": "another-project"}])
+def test_credentials_that_count_for_another_project_are_told_with_the_command_that_mends_it(google, tmp_path, other):
+    own = json.loads((tmp_path / "own.json").read_text())
+    del own["quota_project_id"]
+    (tmp_path / "own.json").write_text(json.dumps(own | other))
+    credentials, _ = google_checks.application_default(online=True)
+    (found,) = google_checks.quota_project(P, credentials)
+    todo = f"gcloud auth application-default set-quota-project {P}"
+    assert (found.state, found.todo) == (MISSING, todo)
 
 
 @pytest.mark.gcloud
@@ -232,6 +287,11 @@ def test_an_old_gcloud_is_told(tmp_path, monkeypatch):
 
 def test_what_terraform_s_files_create_has_permissions_and_no_permission_is_for_nothing():
     assert permissions.kinds(TERRAFORM) == permissions.BY_RESOURCE.keys()
+
+
+def test_an_owner_of_the_project_has_all_that_is_asked_for():
+    owner = json.loads((ROOT / "tests" / "gcp" / "google_roles.json").read_text("utf-8"))["roles"]["roles/owner"]
+    assert [one for one in permissions.needed(TERRAFORM) if one not in owner] == []
 
 
 def test_the_lists_of_buckets_are_terraform_s():

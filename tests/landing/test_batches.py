@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apache_beam as beam
@@ -11,6 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.testing import test_stream
 
+from brigade.landing.batches import JoinLines
 from brigade.landing.pipeline import build
 from tests.landing.landed import files, land, lines, message
 
@@ -62,6 +64,18 @@ def test_no_element_is_too_late_and_files_close_on_time(tmp_path):
         sorted(json.loads(line)["eventId"] for line in path.read_text().splitlines()) for path in files(tmp_path)
     ]
     assert written == [["event-1", "event-2", "event-3", "event-4"], ["event-5"], ["event-6"]]
+
+
+def test_all_threads_of_a_worker_process_fill_the_same_file():
+    def keys(number: int) -> list[str]:
+        join = JoinLines(None, 1000, 1 << 20)
+        join.start_bundle()
+        assert not list(join.process(("input/dt=2026-11-01", (number, b"{}\n"))))
+        return [found.value[0] for found in join.finish_bundle()]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = {key for keys_of_one in pool.map(keys, range(40)) for key in keys_of_one}
+    assert len(found) == 1
 
 
 class FakeClock:

@@ -22,9 +22,11 @@ NEEDS_GCP = {
     "gcloud projects": "there is no emulator of projects",
     "gcloud billing": "there is no emulator of billing",
     "gcloud services": "there is no emulator of Google's list of APIs",
+    "gcloud storage buckets add-iam-policy-binding": "the storage emulator has no IAM",
     "gcloud logging": "there is no emulator of Cloud Logging",
     "gcloud functions": "functions-framework runs the functions here; deploying them needs Cloud Build and Cloud Run",
     "TRIGGER_URL=": "it asks `gcloud functions`; here `make up` exports the address",
+    "CLASSIFY_URL=": "it asks `gcloud functions`; here `make up` pushes to the function that it starts",
     "python scheduler/create_job.py": "it names a service account and an address that a deployed trigger has",
 }
 
@@ -47,7 +49,7 @@ ELSEWHERE = [
 
 
 def needs_gcp(command: str) -> bool:
-    return command.startswith(tuple(NEEDS_GCP)) or "--project=P " in command + " "  # the reader's own project
+    return command.startswith(tuple(NEEDS_GCP)) or re.search(r"--project=P(\s|$)", command)  # the reader's own project
 
 
 def test_what_the_page_marks_is_what_needs_gcp():

@@ -1,10 +1,15 @@
 """How soon a change reaches a serving process, what a look costs when there is none, and what a withdrawal does."""
 
 import shutil
+import threading
 import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
+from brigade.models import store as store_module
 from brigade.models.manifest import change_marker
 from brigade.models.store import ModelStore, NoModel
 from tests.models.written_models import NEW, OLD, Reads, write_manifest, write_model
@@ -187,7 +192,8 @@ def reject_another_run_of_the_date(place, monkeypatch, store):
 
 def lose_storage(place, monkeypatch, store):
     withdraw(place, OLD)
-    monkeypatch.setattr(store.models, "read", unreachable)
+    for folder in (store.models, store.quick):
+        monkeypatch.setattr(folder, "read", unreachable)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +205,75 @@ def test_what_nobody_decided_leaves_the_model_serving(store, place, monkeypatch,
     mark(place)
     store.look()
     assert store.current() is served
+
+
+# ----------------------------------------------------------------------------- no CPU between requests, as on Cloud Run
+
+
+class Frozen(threading.Thread):
+    """A thread that has no CPU until a request waits for it."""
+
+    started: ClassVar[list[Callable]] = []
+
+    def start(self) -> None:
+        self.started.append(self.run)
+
+
+class Waits:
+    """`looking`; who waits for it gives the frozen threads CPU."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.locked, self.release = self.lock.locked, self.lock.release
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        while blocking and Frozen.started:
+            Frozen.started.pop()()
+        return self.lock.acquire(blocking, timeout)
+
+
+@pytest.fixture
+def clock(store, monkeypatch):
+    """clock(seconds): lets time pass for a store whose threads have CPU only while a request waits for them."""
+    offset = [0.0]
+    Frozen.started.clear()
+    fake = SimpleNamespace(monotonic=lambda: time.monotonic() + offset[0])
+    monkeypatch.setattr(store_module, "time", fake)
+    monkeypatch.setattr(store_module, "threading", SimpleNamespace(Thread=Frozen, Lock=threading.Lock))
+    store.looking = Waits()
+
+    def pass_by(seconds: float) -> None:
+        offset[0] += seconds
+
+    return pass_by
+
+
+def test_a_withdrawn_model_answers_no_request_after_the_refresh_time(store, place, clock):
+    write_model(place.root, NEW, seed=2)
+    mark(place)
+    clock(301)
+    assert {store.current().name for _ in range(3)} == {OLD}  # the thread that loads the new one has no CPU
+    Frozen.started.pop()()
+    assert store.current().name == NEW
+    withdraw(place, NEW)
+    clock(299)
+    assert store.current().name == NEW
+    clock(2)
+    assert store.current().name == OLD
+
+
+def test_without_another_model_a_withdrawn_one_is_503_at_once(store, place, clock):
+    withdraw(place, OLD)
+    clock(301)
+    with pytest.raises(NoModel, match="withdrawn: wrong labels"):
+        store.current()
+
+
+def test_a_look_that_finds_nothing_new_needs_no_thread(store, clock):
+    for _ in range(3):
+        clock(301)
+        assert store.current().name == OLD
+    assert not Frozen.started
 
 
 # ------------------------------------------------------------------------------------------ training on one machine

@@ -93,6 +93,7 @@ class Reads:
         self.paths: list[str] = []
         self.go_on = threading.Event()
         self.go_on.set()
+        store.quick = store.models
         self.read, store.models.read = store.models.read, self
 
     def __call__(self, path: str, limit: int) -> tuple[bytes, str]:

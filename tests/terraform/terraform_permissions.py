@@ -98,8 +98,9 @@ def readable(expression: str) -> str:
 
 def short(name: str) -> str:
     """`projects/P/roles/R` → `R`; a predefined role stays as it is."""
+    name = name.replace(EXAMPLE, "<project>")
     name = name if name.startswith("roles/") else name.rsplit("/", 1)[-1]
-    return name.removesuffix(f"@{EXAMPLE}.iam.gserviceaccount.com").replace(EXAMPLE, "<project>")
+    return name.removesuffix("@<project>.iam.gserviceaccount.com")
 
 
 def given_away(files: Mapping[str, str]) -> list[str]:

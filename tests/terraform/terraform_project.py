@@ -18,5 +18,5 @@ def only(values: Mapping, *path: str) -> Mapping:
 
 def here(text: str) -> str:
     """A value as people write it, with the project and the buckets that Terraform would give it."""
-    text = re.sub(r"\bml_(input|output|code)\b", rf"{PROJECT}-ml-\1", text)
+    text = re.sub(r"\bml_(input|output|code|temp)\b", rf"{PROJECT}-ml-\1", text)
     return re.sub(r"(projects/|=|@|^)P\b|\$PROJECT_ID", rf"\g<1>{PROJECT}", text)

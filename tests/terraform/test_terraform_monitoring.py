@@ -267,6 +267,8 @@ def beyond_limits(values: Plan) -> list[str]:
                 found.append(f"{name}: expected a filter of at most 2048 characters")
             if seconds(threshold.get("duration", "0s")) not in range(0, 23 * 3600 + 1801, 60):
                 found.append(f"{name}: expected whole minutes up to 23.5 hours, found {threshold['duration']}")
+            if "evaluationMissingData" in threshold and not seconds(threshold.get("duration", "0s")):
+                found.append(f"{name}: expected a duration, since it says what missing data means")
             if threshold.get("denominatorAggregations", threshold.get("aggregations")) != threshold.get("aggregations"):
                 found.append(f"{name}: expected both sides of the share in the same windows")
             promql = condition.get("conditionPrometheusQueryLanguage")
@@ -290,6 +292,7 @@ def test_every_alarm_is_within_the_apis_limits(values):
     ("name", "old", "new", "found"),
     [
         ("serving", '= "900s"', '= "930s"', "latency: expected whole minutes"),
+        ("serving", '= "900s"', '= "0s"', "latency: expected a duration"),
         ("serving", '= "3600s"', '= "86400s"', "errors: expected whole minutes up to 23.5 hours"),
         ("serving", DENOMINATOR + '"1200s"', DENOMINATOR + '"600s"', "errors: expected both sides"),
         ("landing", "validation = true", "validation = false", "whether the metric exists yet"),

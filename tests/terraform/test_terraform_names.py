@@ -132,3 +132,16 @@ def test_what_is_removed_after_a_while_lies_where_the_programs_put_it(plan):
     suffixes = {suffix for rule in rules for suffix in only(rule, "condition")["matches_suffix"] or ()}
     code = (ROOT / "brigade" / "landing" / "files.py").read_text("utf-8")
     assert suffixes and all(f'{suffix}"' in code for suffix in suffixes)
+
+
+def test_no_rule_removes_by_age_what_a_running_streaming_job_still_reads(plan):
+    flags = landing.job_flags(PROJECT, [str(plan.outputs[name]) for name in landing.OUTPUTS], 3, False)
+    bucket = f"gs://{plan.outputs['temp_bucket']}/"
+    places = [flag.partition(bucket)[2] for flag in flags if bucket in flag]
+    assert places
+    rules = plan.instances("google_storage_bucket.temp")[None]["lifecycle_rule"]
+    for rule in rules:
+        prefixes = only(rule, "condition")["matches_prefix"]
+        assert prefixes, "without a prefix it removes the job's program, which each new worker reads"
+        for place in places:
+            assert not any(f"{place}/".startswith(prefix) or prefix.startswith(f"{place}/") for prefix in prefixes)

@@ -3,13 +3,14 @@
 Each rule is also run on the files with one grant made worse.
 """
 
+import json
 import re
 from collections.abc import Callable
 
 import pytest
 
 from tests.terraform import terraform_permissions as permissions
-from tests.terraform.terraform_files import changed
+from tests.terraform.terraform_files import FOLDER, changed
 from tests.terraform.terraform_permissions import Grant
 from tests.terraform.terraform_run import FILES, Plan, Resource
 
@@ -55,6 +56,45 @@ def test_the_permissions_of_custom_roles_are_those_of_security_md(planned):
     granted = {one for role in roles for one in role["permissions"]}
     prose = permissions.section(DOCUMENT).split("\n|")[0]
     assert set(re.findall(r"`([a-z]+\.\w+\.\w+)`", prose)) == granted
+
+
+ROLES = json.loads((FOLDER.parent / "tests" / "gcp" / "google_roles.json").read_text("utf-8"))["roles"]
+WRITING = {"storage.objects.create", "storage.objects.update", "storage.objects.delete"}
+
+
+def writers(grants: list[Grant], bucket: str) -> set[str]:
+    """Who may change what is in the bucket, by what Google's roles hold; a condition counts if it names the bucket."""
+    found = set()
+    for row in grants:
+        if not WRITING & set(ROLES.get(row.role, ())):
+            continue
+        named, condition = f"bucket {bucket}" in row.on, row.on.partition(", if ")[2]
+        if named or row.on.startswith("project") and (not condition or f"/buckets/{bucket}" in condition):
+            found.add(row.identity)
+    return found
+
+
+def test_every_predefined_role_that_is_granted_is_known_by_its_permissions(grants):
+    granted = {row.role for row in grants if row.role.startswith("roles/")}
+    assert granted | {"roles/owner"} == ROLES.keys()
+
+
+def test_only_the_build_may_write_where_the_programs_lie_and_only_training_and_operators_where_the_models_lie(grants):
+    assert writers(grants, "<project>-ml-code") == {"brigade-build"}  # below templates/, with var.images
+    assert writers(grants, "<project>-ml-output") == {"brigade-spark", "var.operators"}
+    assert writers(grants, "<project>-ml-input") == {"brigade-landing", "brigade-spark"}
+
+
+@pytest.mark.parametrize("who", ["landing", "spark"])
+def test_a_workers_role_without_its_condition_reaches_models_and_programs(planned, who):
+    condition = re.search(
+        rf'resource "google_project_iam_member" "{who}_worker".*?(\n  # The role .*?\n  }}\n)',
+        FILES["permissions.tf"],
+        re.S,
+    )
+    without = permissions.grants(planned(broken(condition[1], "")))
+    for bucket in ("<project>-ml-code", "<project>-ml-output"):
+        assert f"brigade-{who}" in writers(without, bucket)
 
 
 @pytest.mark.parametrize(
