@@ -20,7 +20,7 @@ from brigade.schedule.job_arguments import WEEKLY, parse_arguments
 from tests.conftest import ROOT
 from tests.deploy.test_workflow_template import LARGER
 from tests.terraform.terraform_project import PROJECT, TEMPLATE_TEXT, here, only
-from tests.terraform.terraform_run import FILES, TEMPLATE, Plan, Resource, Terraform
+from tests.terraform.terraform_run import FILES, TEMPLATE, Plan, Refused, Resource, Terraform
 from tests.terraform.test_terraform_names import words
 from tests.test_readme import BY_HAND, program
 
@@ -301,11 +301,12 @@ def template_made(terraform: Terraform, text: str) -> tuple[dict, dict]:
     return dict(leaves(yaml.safe_load(here(text)))), dict(leaves(made.given()))
 
 
+# Without the lines in whose place Terraform puts what it makes.
+OURS = re.sub(r"\n *(serviceAccount|subnetworkUri|configBucket|tempBucket):.*", "", LARGER)
+
+
 @pytest.mark.parametrize(
-    "text",
-    # Without the lines in whose place Terraform puts what it makes.
-    [TEMPLATE_TEXT, re.sub(r"\n *(serviceAccount|subnetworkUri|configBucket|tempBucket):.*", "", LARGER)],
-    ids=["one machine", "a larger cluster"],
+    "text", [TEMPLATE_TEXT, OURS.replace("SPOT", "PREEMPTIBLE")], ids=["one machine", "a larger cluster"]
 )
 def test_the_workflow_template_is_made_of_all_that_its_file_says(terraform, text):
     wanted, made = template_made(terraform, text)
@@ -314,6 +315,11 @@ def test_the_workflow_template_is_made_of_all_that_its_file_says(terraform, text
         del wanted[workers]
     assert {path: (value, made.get(path)) for path, value in wanted.items() if made.get(path) != value} == {}
     assert "ml_" not in str({path: value for path, value in made.items() if "args" in path or "uri" in path[-1:]})
+
+
+def test_terraform_s_provider_takes_no_spot_machines_as_the_template_s_comment_says(terraform):
+    with pytest.raises(Refused, match="PREEMPTIBLE; found SPOT"):
+        template_made(terraform, OURS)
 
 
 def test_the_code_that_the_workflow_runs_is_uploaded_under_its_names(functions, plan):
