@@ -27,11 +27,12 @@ LONG = ("test_demo", "test_gcp", "test_tutorial")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs gcloud is marked so. Side by side, a file's tests stay together, and so do all that need the Spark
-    session, which is slow to warm up; what takes longest begins first."""
+    """What runs gcloud or Terraform is marked so. Side by side, a file's tests stay together, and so do all that need
+    the Spark session, which is slow to warm up; what takes longest begins first."""
     for item in items:
-        if "gcloud" in getattr(item, "fixturenames", ()):
-            item.add_marker("gcloud")
+        for fixture, marker in {"gcloud": "gcloud", "providers": "terraform"}.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(marker)
         folder = item.path.parent.name
         item.add_marker(pytest.mark.xdist_group("spark" if folder in SPARK else f"{folder}/{item.path.stem}"))
     items.sort(key=lambda item: item.path.parent.name not in SPARK and not item.path.stem.startswith(LONG))
@@ -195,6 +196,30 @@ def gcloud(control_plane, tmp_path):
         return done.stdout, done.stderr
 
     return run
+
+
+@pytest.fixture(scope="session")
+def providers():
+    """The variables with which Terraform finds the stand-in for its providers, see terraform_provider.serving."""
+    from tests.terraform import terraform_files, terraform_provider, terraform_schema
+
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not on PATH")
+    try:
+        for name in terraform_schema.PACKAGES:
+            terraform_schema.fetch(name)
+    except terraform_schema.NotThere as error:
+        pytest.skip(str(error))
+    with terraform_provider.serving(terraform_files.FOLDER) as environments:
+        yield environments
+
+
+@pytest.fixture(scope="session")
+def terraform(tmp_path_factory, providers):
+    """The real Terraform in a copy of terraform/; what it plans is there for all tests of the run."""
+    from tests.terraform.terraform_run import Terraform
+
+    return Terraform(tmp_path_factory.mktemp("terraform"), providers[1])
 
 
 class LocalPlace:

@@ -13,7 +13,7 @@ from google.cloud.devtools import cloudbuild_v1
 
 from tests.conftest import ROOT
 from tests.deploy.test_images import PINNED, STAGES
-from tests.terraform.terraform_project import FUNCTIONS, only
+from tests.terraform.terraform_project import PROJECT, only
 
 CONFIGURATION = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text())
 STEPS = {step["id"]: step for step in CONFIGURATION["steps"]}
@@ -137,9 +137,10 @@ def settings(call: list[str]) -> list[str]:
     return next(word for word in call if word.startswith("--set-env-vars=")).partition("=")[2].split(",")
 
 
-def test_a_services_settings_are_terraforms(tmp_path):
+def test_a_services_settings_are_terraforms(tmp_path, terraform):
     call = changes(Run(tmp_path, _RELEASE="true", _SERVICES="classify").all())[-1]
-    function = only(FUNCTIONS["classify"], "service_config")
+    plan = terraform.plan(project_id=PROJECT)
+    function = only(plan.instances("google_cloudfunctions2_function.classify")[None], "service_config")
     assert {
         f"--concurrency={function.get('max_instance_request_concurrency')}",
         f"--memory={function.get('available_memory')}",

@@ -1,19 +1,18 @@
-"""Who may do what, derived from the Terraform files, as the table of SECURITY.md has it.
+"""Who may do what, as Terraform plans it and as the table of SECURITY.md has it.
 
-`python -m tests.terraform_permissions` prints it, with the reasons that SECURITY.md already gives.
+`python -m tests.terraform.terraform_permissions` prints it, with the reasons that SECURITY.md already gives.
 """
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from lark import Tree
-
-from tests.terraform import terraform_files as terraform
-from tests.terraform.terraform_files import Block, Configuration
-from tests.terraform.terraform_values import Body, Unknown, Values
+from tests.terraform.terraform_files import FOLDER, types, variables
+from tests.terraform.terraform_provider import serving
+from tests.terraform.terraform_run import FILES, Plan, Resource, Terraform
 
 DOCUMENT = Path(__file__).parents[2] / "SECURITY.md"
 HEADING = "## Who may do what"
@@ -37,6 +36,7 @@ AGENTS = {
 ROLE_TOO_BROAD = re.compile(r"roles/(owner|editor|viewer)|.*(\.admin|Admin)")
 PERMISSION_TOO_BROAD = re.compile(r".*\*.*|.*\.(setIamPolicy|actAs)|iam\.serviceAccountKeys\..*")
 ANYBODY = re.compile(r"\ball(Authenticated)?Users\b")
+EXAMPLE = "example-project"
 PERSON = "user:person@example.com"
 # They replace or take away what others were granted, or hand out what can be carried away.
 KINDS_REFUSED = re.compile(
@@ -52,110 +52,93 @@ class Grant(NamedTuple):
     on: str
 
 
-def of_example_project(configuration: Configuration) -> Values:
-    """The values of a project called <project>, with everything that a variable can switch on; a variable that is an
-    empty set has its own name as its one member."""
-    given: dict[str, object] = {"project_id": "<project>"}
-    plain = Values(configuration, given)
-    for name, block in configuration.variables.items():
-        default = plain.variable(name) if "default" in block.attributes else None
-        if default == []:
+def of_example_project(terraform: Terraform, files: Mapping[str, str] = FILES) -> Plan:
+    """The plan for an example's project, with everything that a variable can switch on; a variable that is an empty
+    set has its own name as its one member."""
+    given: dict[str, object] = {"project_id": EXAMPLE}
+    for name, about in variables(files).items():
+        if about.get("default") == "[]":
             given[name] = [f"var.{name}"]
-        elif default is False:
+        elif about.get("default") == "false":
             given[name] = True
-    return Values(configuration, given)
+    return terraform.plan(files, **given)
 
 
-def grants(configuration: Configuration) -> list[Grant]:
-    """Every grant of the files, one for each instance."""
-    values = of_example_project(configuration)
-    kinds = {block.labels[0] for block in configuration.of_kind("resource") if block.labels[0].endswith(MEMBER)}
-    return sorted(grant(kind, body) for kind in kinds for body in values.all_of(kind))
+def grants(plan: Plan) -> list[Grant]:
+    """Every grant of the plan, one for each instance."""
+    return sorted(grant(plan, one) for one in plan.resources if one.type.endswith(MEMBER))
 
 
-def grant(kind: str, body: Body) -> Grant:
-    """Raises TerraformError for a kind of grant that THINGS does not have."""
-    if kind not in THINGS:
-        raise terraform.TerraformError(f"{body.block.where}: expected one of {', '.join(THINGS)}; found {kind}")
-    thing, argument = THINGS[kind]
-    name = short(str(body.get(argument))) if argument else ""
-    conditions = [f", if {readable(condition.get('expression'))}" for condition in body.inside("condition")]
-    if "count" in body.block.attributes:
-        switches = terraform.references_in(body.block.attributes["count"], body.block.file)
-        conditions += [f", with {reference}" for reference in switches]
-    return Grant(identity(body), short(str(body.get("role"))), f"{thing} {name}".strip() + "".join(conditions))
+def grant(plan: Plan, one: Resource) -> Grant:
+    """Raises ValueError for a kind of grant that THINGS does not have."""
+    if one.type not in THINGS:
+        raise ValueError(f"{one.address}: expected one of {', '.join(THINGS)}; found {one.type}")
+    thing, argument = THINGS[one.type]
+    name = short(one[argument]) if argument else ""
+    conditions = [f", if {readable(condition['expression'])}" for condition in one.get("condition", [])]
+    conditions += [f", with {switch}" for switch in one.references("count")]
+    return Grant(identity(plan, one["member"]), short(one["role"]), f"{thing} {name}".strip() + "".join(conditions))
 
 
-def identity(body: Body) -> str:
+def identity(plan: Plan, member: str) -> str:
     """The account's id, the service agent's name, or the variable with the members."""
-    member = body.get("member")
-    if isinstance(member, Unknown):
-        sink = re.fullmatch(r"<(google_logging_project_sink\.\w+)\.writer_identity>", member)
-        return f"log sink {body.values.instances(sink[1])[None].get('name')}" if sink else member
+    for sink in plan.all_of("google_logging_project_sink"):
+        if member == sink["writer_identity"]:
+            return f"log sink {sink['name']}"
     address = member.removeprefix("serviceAccount:")
     name, _, domain = address.partition("@")
     host = domain.removesuffix(".gserviceaccount.com").removesuffix(".iam")
-    return name if host in ("<project>", "") else AGENTS.get(host, address)
+    return name if host in (EXAMPLE, "") else AGENTS.get(host, address)
 
 
 def readable(expression: str) -> str:
     """A condition with the project's number and id as people write them."""
-    return re.sub(r"<data\.google_project\.\w+\.number>", "<project number>", expression)
+    return re.sub(r"<google_project\.[^>]*number>", "<project number>", expression).replace(EXAMPLE, "<project>")
 
 
 def short(name: str) -> str:
     """`projects/P/roles/R` → `R`; a predefined role stays as it is."""
+    name = name.replace(EXAMPLE, "<project>")
     name = name if name.startswith("roles/") else name.rsplit("/", 1)[-1]
     return name.removesuffix("@<project>.iam.gserviceaccount.com")
 
 
-def refused(configuration: Configuration) -> list[str]:
-    """Everything in the files that gives away more than a component needs, as `file:line: what`."""
-    found = []
-    for block in configuration.resources.values():
-        if KINDS_REFUSED.fullmatch(block.labels[0]):
-            found.append(f"{block.where}: {block.labels[0]}")
-    for block, text in texts(configuration.blocks):
-        if ANYBODY.search(text):
-            found.append(f"{block.where}: {text}")
-    values = of_example_project(configuration)
-    for address, block in configuration.resources.items():
-        for body in values.instances(address).values():
-            for role in [body.get("role")] if "role" in block.attributes else []:
-                if ROLE_TOO_BROAD.fullmatch(role):
-                    found.append(f"{block.where}: {role}")
-            permissions = body.get("permissions") if "permissions" in block.attributes else []
-            found += [f"{block.where}: {one}" for one in permissions if PERMISSION_TOO_BROAD.fullmatch(one)]
+def given_away(files: Mapping[str, str]) -> list[str]:
+    """Keys, what replaces the grants of others, and words for everybody, as `file:line: what`."""
+    found = [f"{where}: {name}" for where, _, name in types(files) if KINDS_REFUSED.fullmatch(name)]
+    for name, text in files.items():
+        for number, line in enumerate(text.splitlines(), 1):
+            word = ANYBODY.search(line)
+            if word and not re.match(r"\s*(#|error_message )", line):
+                found.append(f"{name}:{number}: {word[0]}")
     return found
 
 
-def texts(blocks: Iterable[Block]) -> Iterator[tuple[Block, str]]:
-    """Each block, and the blocks in it, with each piece of text in its expressions; of variables the default alone."""
-    for block in blocks:
-        for name, tree in block.attributes.items():
-            for part in tree.find_data("string_part") if block.kind != "variable" or name == "default" else ():
-                if not isinstance(part.children[0], Tree):
-                    yield block, str(part.children[0])
-        if block.kind != "variable":
-            yield from texts(block.blocks)
+def too_broad(plan: Plan) -> list[str]:
+    """Roles and permissions that give more than a component needs, as `address: what`."""
+    found = []
+    for one in plan.resources:
+        if ROLE_TOO_BROAD.fullmatch(one.get("role") or ""):
+            found.append(f"{one.address}: {one['role']}")
+        permissions = one.get("permissions") or []
+        found += [
+            f"{one.address}: {permission}" for permission in permissions if PERMISSION_TOO_BROAD.fullmatch(permission)
+        ]
+    return found
 
 
-def open_to_anybody(configuration: Configuration) -> list[str]:
+def open_to_anybody(terraform: Terraform, files: Mapping[str, str] = FILES) -> set[str]:
     """The variables with members of grants that take everybody, or do not take one person."""
-    members = set()
-    for block in configuration.of_kind("resource"):
-        if block.labels[0].endswith(MEMBER) and "for_each" in block.attributes:
-            found = terraform.references_in(block.attributes["for_each"], block.file)
-            members |= {reference.steps[0] for reference in found if reference.root == "var"}
+    rows = [one for one in of_example_project(terraform, files).resources if one.type.endswith(MEMBER)]
+    references = {reference for row in rows for reference in row.references("for_each")}
+    members = {name.removeprefix("var.") for name in references if name.startswith("var.")}
 
-    def refuses(name: str, member: str) -> bool:
-        return bool(Values(configuration, {name: [PERSON, member]}).refusals(name))
+    def refusing(*people: str) -> set[str]:
+        problems = terraform.problems(files, project_id=EXAMPLE, **dict.fromkeys(members, people))
+        return {name for name in members if any(f'variable "{name}"' in problem for problem in problems)}
 
-    return sorted(
-        name
-        for name in members
-        if refuses(name, PERSON) or not (refuses(name, "allUsers") and refuses(name, "allAuthenticatedUsers"))
-    )
+    takes = [members - refusing(PERSON, anybody) for anybody in ("allUsers", "allAuthenticatedUsers")]
+    return refusing(PERSON).union(*takes)
 
 
 # -------------------------------------------------------------------------------------------------- SECURITY.md
@@ -203,7 +186,8 @@ def main() -> int:
         reasons = documented(DOCUMENT.read_text("utf-8"))
     except ValueError:
         reasons = {}
-    print(table(grants(terraform.parse(terraform.read())), reasons))
+    with tempfile.TemporaryDirectory() as folder, serving(FOLDER) as (_, knowing):
+        print(table(grants(of_example_project(Terraform(Path(folder), knowing))), reasons))
     return 0
 
 

@@ -1,33 +1,19 @@
-"""The Terraform files as they are with one project's variables, for the tests that compare them with all else."""
+"""One project's names, for the tests that compare what Terraform plans for it with all else."""
 
 import re
+from collections.abc import Mapping
 
 from tests.conftest import ROOT
-from tests.terraform import terraform_files as terraform
-from tests.terraform.terraform_values import Body, Values
 
 PROJECT = "brigade-p"
-CONFIGURATION = terraform.parse(terraform.read())
-VALUES = Values(CONFIGURATION, {"project_id": PROJECT})
-FUNCTIONS = {body.get("name"): body for body in VALUES.all_of("google_cloudfunctions2_function")}
 TEMPLATE_TEXT = (ROOT / "workflow_template.yaml").read_text("utf-8")
 
 
-def named(kind: str, argument: str = "name") -> set[str]:
-    """The names that the resources of that type have."""
-    return {body.get(argument) for body in VALUES.all_of(kind)}
-
-
-def known_or(body: Body, name: str) -> list:
-    """The argument, or an empty list if it is not given."""
-    return body.get(name) if name in body else []
-
-
-def only(body: Body, *path: str) -> Body:
+def only(values: Mapping, *path: str) -> Mapping:
     """The one block inside blocks that `path` leads to."""
     for name in path:
-        (body,) = body.inside(name)
-    return body
+        (values,) = values[name]
+    return values
 
 
 def here(text: str) -> str:

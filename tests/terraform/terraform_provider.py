@@ -2,15 +2,19 @@
 without a network.
 
 It answers Terraform's plugin protocol (version 5) with the schemas of the npm packages, takes every configuration, and
-makes each resource as it is configured; what only the cloud could say is unknown in a plan and its own name afterwards.
+makes each resource as it is configured. What the provider derives from a resource's arguments, such as a service
+account's e-mail address, is derived here too; other things that only the cloud could say are `<type.name.attribute>`.
 Terraform finds it by the variable TF_REATTACH_PROVIDERS, which HashiCorp made for debugging providers, and then
 installs none.
 
-    with serving(folder) as environment:
+    with serving(folder) as (environment, knowing):
         subprocess.run(["terraform", "plan"], env=os.environ | environment, cwd=folder)
+
+In a plan with the variable `knowing` instead, all that is known already.
 """
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -24,7 +28,7 @@ import msgpack
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from tests.conftest import ROOT
-from tests.terraform import terraform_files as terraform
+from tests.terraform.terraform_files import read, types
 from tests.terraform.terraform_schema import PACKAGES, Place, Schema, fetch, provider_of
 
 # The messages of tfplugin5.proto that are used here: name → fields as name:type:number; * is a list, % a map.
@@ -35,9 +39,12 @@ MESSAGES = {
     "Block": "version:int64:1 attributes:*Attribute:2 block_types:*NestedBlock:3",
     "Schema": "version:int64:1 block:Block:2",
     "Schemas": "provider:Schema:1 resource_schemas:%Schema:2 data_source_schemas:%Schema:3",
+    "Diagnostic": "severity:int32:1 summary:string:2",
+    "Validated": "diagnostics:*Diagnostic:1",
+    "Configured": "config:DynamicValue:2",
     "Planned": "planned_state:DynamicValue:1 legacy_type_system:bool:5",
     "Change": "type_name:string:1 wanted:DynamicValue:3",  # of PlanResourceChange and ApplyResourceChange
-    "Question": "type_name:string:1 value:DynamicValue:2",  # of ReadResource and ReadDataSource
+    "Question": "type_name:string:1 value:DynamicValue:2",  # of ReadResource, ReadDataSource and the validations
     "Stored": "type_name:string:1 raw_state:DynamicValue:3",  # of UpgradeResourceState: JSON
     "Answer": "value:DynamicValue:1",
 }
@@ -50,6 +57,28 @@ TYPES = {
     "set": ["set", "string"], "map": ["map", "string"], "numbers": ["list", "number"],
 }  # fmt: skip
 UNKNOWN = msgpack.ExtType(0, b"\0")
+ERROR = 1
+# What the provider makes of a resource's arguments: type → attribute → template of arguments and {project}.
+ACCOUNT = "{account_id}@{project}.iam.gserviceaccount.com"
+DERIVED = {
+    "google_service_account": {
+        "email": ACCOUNT,
+        "member": f"serviceAccount:{ACCOUNT}",
+        "name": f"projects/{{project}}/serviceAccounts/{ACCOUNT}",
+        "id": f"projects/{{project}}/serviceAccounts/{ACCOUNT}",
+    },
+    "google_pubsub_topic": {"id": "projects/{project}/topics/{name}"},
+    "google_pubsub_subscription": {"id": "projects/{project}/subscriptions/{name}"},
+    "google_project_iam_custom_role": {"name": "projects/{project}/roles/{role_id}"},
+    "google_compute_subnetwork": {"id": "projects/{project}/regions/{region}/subnetworks/{name}"},
+    "google_storage_bucket": {"id": "{name}", "url": "gs://{name}"},
+    "google_artifact_registry_repository": {
+        "name": "{repository_id}",
+        "id": "projects/{project}/locations/{location}/repositories/{repository_id}",
+    },
+}
+# The arguments that tell resources of one type apart, most telling first.
+NAMES = ("account_id", "role_id", "repository_id", "name", "output_path", "display_name")
 
 
 def message_classes() -> dict[str, type]:
@@ -99,7 +128,7 @@ def inside(place: Place, name: str) -> Place:
     taken, given = place.blocks[name][2], place.gives.get(name)
     if not isinstance(given, Place):  # of a provider, which gives nothing
         return taken
-    return Place(taken.arguments, taken.blocks, given.gives, is_set=given.is_set)
+    return Place(taken.arguments, taken.blocks, given.gives, taken.choices, given.is_set)
 
 
 def computed(place: Place) -> set[str]:
@@ -136,24 +165,41 @@ def completed(place: Place, value: dict | None, missing: Callable[[str, Place | 
     return found
 
 
-class Provider(grpc.GenericRpcHandler):
-    """One provider: what Terraform asks while it validates and plans."""
+def refused(place: Place, value: dict) -> Iterator[str]:
+    """What the provider says of a configuration that Terraform itself takes: a value that is none of those in its
+    argument's description, or one for what can only be read."""
+    for name in computed(place):
+        if value.get(name) is not None:
+            yield f"{name}: can only be read"
+    for name, possible in place.choices.items():
+        if isinstance(value.get(name), str) and value[name] not in possible:
+            yield f"{name}: expected one of {', '.join(possible)}; found {value[name]}"
+    for name in place.blocks:
+        for member in value[name] if isinstance(value[name], list) else ():
+            yield from refused(inside(place, name), member)
 
-    def __init__(self, schema: Schema, blocks: list[terraform.Block]):
-        self.schema = schema
-        self.blocks = {(block.kind, block.labels[0]): block for block in blocks}
+
+class Provider(grpc.GenericRpcHandler):
+    """One provider: what Terraform asks while it validates and plans. knowing: whether nothing is unknown in a plan."""
+
+    def __init__(self, schema: Schema, wanted: list[tuple[str, str]], knowing: bool):
+        self.schema, self.wanted, self.knowing, self.project = schema, wanted, knowing, ""
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         answer = getattr(self, details.method.removeprefix("/tfplugin5.Provider/"), None)
         return grpc.unary_unary_rpc_method_handler(answer) if answer else None
 
     def place(self, kind: str, name: str) -> Place:
-        return self.schema.place(self.schema.folder(self.blocks[kind, name]))
+        return self.schema.place(self.schema.folder(kind, name))
 
     def GetSchema(self, request: bytes, context: object) -> bytes:
+        return self.schemas  # Terraform asks for them several times in each of its runs
+
+    @functools.cached_property
+    def schemas(self) -> bytes:
         answer = OF["Schemas"]()
         answer.provider.block.CopyFrom(block_of(self.schema.place("provider")))
-        for kind, name in self.blocks:
+        for kind, name in self.wanted:
             schemas = answer.resource_schemas if kind == "resource" else answer.data_source_schemas
             schemas[name].block.CopyFrom(block_of(self.place(kind, name)))
         return answer.SerializeToString()
@@ -161,16 +207,27 @@ class Provider(grpc.GenericRpcHandler):
     def PrepareProviderConfig(self, request: bytes, context: object) -> bytes:
         return request  # the prepared configuration is field 1 of the answer, as the configuration is of the request
 
-    def _takes_all(self, request: bytes, context: object) -> bytes:
+    def Configure(self, request: bytes, context: object) -> bytes:
+        self.project = unpacked(OF["Configured"].FromString(request).config).get("project")
         return b""
 
-    ValidateResourceTypeConfig = ValidateDataSourceConfig = Configure = Stop = _takes_all
+    def Stop(self, request: bytes, context: object) -> bytes:
+        return b""
+
+    def ValidateResourceTypeConfig(self, request: bytes, context: object, kind: str = "resource") -> bytes:
+        question, answer = OF["Question"].FromString(request), OF["Validated"]()
+        for found in refused(self.place(kind, question.type_name), unpacked(question.value)):
+            answer.diagnostics.add(severity=ERROR, summary=found)
+        return answer.SerializeToString()
+
+    def ValidateDataSourceConfig(self, request: bytes, context: object) -> bytes:
+        return self.ValidateResourceTypeConfig(request, context, "data")
 
     def PlanResourceChange(self, request: bytes, context: object) -> bytes:
         change = OF["Change"].FromString(request)
-        planned = completed(
-            self.place("resource", change.type_name), unpacked(change.wanted), lambda name, kind: UNKNOWN
-        )
+        value = unpacked(change.wanted)
+        missing = self.made(change.type_name, value, {}) if self.knowing else lambda name, kind: UNKNOWN
+        planned = completed(self.place("resource", change.type_name), value, missing)
         return OF["Planned"](planned_state=packed(planned), legacy_type_system=True).SerializeToString()
 
     def ApplyResourceChange(self, request: bytes, context: object) -> bytes:
@@ -191,7 +248,23 @@ class Provider(grpc.GenericRpcHandler):
 
     def answer(self, kind: str, name: str, value: dict | None) -> bytes:
         """The value as it is once it was made."""
-        return OF["Answer"](value=packed(completed(self.place(kind, name), value, made))).SerializeToString()
+        known = completed(
+            self.place(kind, name), value, self.made(name, value, {"number": 0, "bool": False, "map": {}})
+        )
+        return OF["Answer"](value=packed(known)).SerializeToString()
+
+    def made(self, resource: str, value: dict | None, empty: dict[str, object]) -> Callable[[str, Place | str], object]:
+        """What the cloud would have said of a resource: texts, lists, and what is in `empty`, type → value."""
+        about = {"project": self.project} | {name: text for name, text in (value or {}).items() if text}
+        own = next((about[name] for name in NAMES if name in about), "")
+
+        def missing(name: str, kind: Place | str) -> object:
+            if kind == "string":
+                rule = DERIVED.get(resource, {}).get(name)
+                return rule.format_map(about) if rule else f"<{resource}.{own}.{name}>"
+            return empty.get(kind) if kind in ("number", "bool", "map") else []
+
+        return missing
 
 
 def unpacked(value: object) -> dict | None:
@@ -202,20 +275,14 @@ def packed(value: dict | None) -> object:
     return OF["DynamicValue"](msgpack=msgpack.packb(value))
 
 
-def made(name: str, kind: Place | str) -> object:
-    """What the cloud would have said: a text is its attribute's name, so that it can be found again."""
-    if isinstance(kind, Place):
-        return []
-    return {"string": f"<{name}>", "number": 0, "bool": False, "map": {}}.get(kind, [])
-
-
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator[dict[str, str]]:
-    """The variable with which Terraform finds the stand-in for all providers of that folder's files."""
+def serving(folder: Path) -> Iterator[list[dict[str, str]]]:
+    """The variable with which Terraform finds the stand-in for all providers of that folder's files, and the same for
+    one that knows everything while it plans."""
     command = [sys.executable, "-m", "tests.terraform.terraform_provider", str(folder)]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        yield {"TF_REATTACH_PROVIDERS": process.stdout.readline()}
+        yield [{"TF_REATTACH_PROVIDERS": process.stdout.readline()} for _ in range(2)]
     finally:
         process.stdin.close()
         process.wait(timeout=30)
@@ -224,20 +291,22 @@ def serving(folder: Path) -> Iterator[dict[str, str]]:
 
 def main(argv: list[str]) -> int:
     """Answers for all providers of the folder's files until standard input ends."""
-    configuration = terraform.parse(terraform.read(Path(argv[0])))
-    wanted, servers, found = list(configuration.resources.values()), [], {}
-    for name in PACKAGES:
-        blocks = [block for block in wanted if provider_of(block) == name]
-        server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
-        server.add_generic_rpc_handlers([Provider(Schema(name, fetch(name), blocks), blocks)])
-        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-        server.start()
-        servers.append(server)
-        found[f"registry.terraform.io/hashicorp/{name}"] = {
-            "Protocol": "grpc", "ProtocolVersion": 5, "Pid": os.getpid(), "Test": True,
-            "Addr": {"Network": "tcp", "String": address},
-        }  # fmt: skip
-    print(json.dumps(found), flush=True)
+    wanted, servers = {(kind, name) for _, kind, name in types(read(Path(argv[0])))}, []
+    schemas = {name: Schema(name, fetch(name), wanted) for name in PACKAGES}
+    for knowing in (False, True):
+        found = {}
+        for name, schema in schemas.items():
+            server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
+            own = [one for one in wanted if provider_of(one[1]) == name]
+            server.add_generic_rpc_handlers([Provider(schema, own, knowing)])
+            address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+            server.start()
+            servers.append(server)
+            found[f"registry.terraform.io/hashicorp/{name}"] = {
+                "Protocol": "grpc", "ProtocolVersion": 5, "Pid": os.getpid(), "Test": True,
+                "Addr": {"Network": "tcp", "String": address},
+            }  # fmt: skip
+        print(json.dumps(found), flush=True)
     sys.stdin.read()
     for server in servers:
         server.stop(None)

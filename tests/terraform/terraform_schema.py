@@ -1,5 +1,4 @@
-"""What a Terraform provider takes and gives, from the npm package in which its schema is published, and what of the
-project's files does not fit.
+"""What a Terraform provider takes and gives, from the npm package in which its schema is published.
 
 HashiCorp made `@cdktf/provider-…` from each provider's own schema. In a resource's `index.d.ts`, each argument is a
 property of an interface, optional if it has a `?`, with the argument's true name in the link of its comment; nested
@@ -7,18 +6,14 @@ blocks are interfaces of their own. What can be read of a resource stands in `in
 """
 
 import base64
-import difflib
 import hashlib
 import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from tests.terraform.terraform_files import Block, Configuration, Reference, references
-from tests.terraform.terraform_values import Body, Unknown, Values
 
 FOLDER = Path(__file__).parents[2] / ".local" / "npm"
 # Provider → npm's name and version of its package, and npm's own checksum of it.
@@ -33,16 +28,6 @@ PACKAGES = {
         "11.0.1",
         "2Plwhj1hVUOYmQrxNbBvy2nrw/gyHZKnQFauPCwjhQX+MpRImF7cceKgX8zZgBPvB5YEP75MIFPbr4sjxDWeHw==",
     ),
-}
-# Arguments and blocks that Terraform itself adds to every resource and data source.
-META = {"count", "for_each", "provider", "depends_on"}
-META_BLOCKS = {"lifecycle", "connection", "provisioner"}
-KINDS = {
-    "string": (str, int, float, bool),
-    "number": (int, float),
-    "boolean | cdktf.IResolvable": (bool,),
-    "string[]": (list,),
-    "number[]": (list,),
 }
 # What is read by get…Attribute.
 READ = {
@@ -104,15 +89,16 @@ def fetch(provider: str, folder: Path = FOLDER) -> Path:
 
 
 class Schema:
-    """The resources and data sources of one provider's package. wanted: the blocks whose schema will be asked for."""
+    """The resources and data sources of one provider's package. wanted: (resource or data, type) of
+    those whose schema will be asked for."""
 
-    def __init__(self, provider: str, archive: Path, wanted: Iterable[Block]):
+    def __init__(self, provider: str, archive: Path, wanted: Iterable[tuple[str, str]]):
         self.provider = provider
         # The package's folders, storage-bucket, data-google-project, provider; and index.d.ts and index.js of some.
         self.names: set[str] = set()
         self.texts: dict[tuple[str, str], str] = {}
         self.places: dict[str, Place] = {}
-        folders = {self.folder(block) for block in wanted} | {"provider"}
+        folders = {self.folder(*one) for one in wanted} | {"provider"}
         with tarfile.open(archive) as members:
             for member in members:
                 match = re.fullmatch(r"package/lib/([^/]+)/index\.(d\.ts|js)", member.name)
@@ -121,11 +107,9 @@ class Schema:
                     if match[1] in folders:
                         self.texts[match[1], match[2]] = members.extractfile(member).read().decode()
 
-    def folder(self, block: Block) -> str:
-        if block.kind == "provider":
-            return "provider"
-        name = block.labels[0].removeprefix(f"{self.provider}_").replace("_", "-")
-        return name if block.kind == "resource" else f"data-{self.provider}-{name}"
+    def folder(self, kind: str, name: str) -> str:
+        name = name.removeprefix(f"{self.provider}_").replace("_", "-")
+        return name if kind == "resource" else f"data-{self.provider}-{name}"
 
     def version(self) -> str:
         """The provider's version of which this is the schema."""
@@ -179,108 +163,5 @@ def gives(name: str, classes: Mapping[str, str]) -> dict[str, Place | str]:
     return found
 
 
-# ------------------------------------------------------------------------------------------ what does not fit
-
-
-def problems(configuration: Configuration, schemas: Mapping[str, Schema]) -> list[str]:
-    """Each thing in the files that the providers would refuse, as `file:line: what was expected and found`."""
-    found = []
-    checked = [*configuration.resources.values(), *configuration.of_kind("provider")]
-    for block in checked:
-        schema = schemas.get(provider_of(block))
-        if schema is None:
-            found.append(f"{block.where}: expected a provider whose schema is known, found {block.labels[0]}")
-        elif schema.folder(block) not in schema.names:
-            what = {"data": "data source"}.get(block.kind, block.kind)
-            found.append(f"{block.where}: expected a {what} of {schema.provider}, found {block.labels[0]}")
-        else:
-            found += unfitting(block, schema.place(schema.folder(block)), outermost=True)
-    for block in configuration.blocks:
-        for reference in references(block):
-            found += unreadable(reference, configuration, schemas)
-    return found
-
-
-def provider_of(block: Block) -> str:
-    return block.labels[0].split("_", 1)[0]
-
-
-def unfitting(block: Block, place: Place, outermost: bool = False) -> Iterator[str]:
-    """What of a block and the blocks in it the schema does not have at this place, or wants and does not find."""
-    name = block.labels[0] if block.labels else block.kind
-    for argument in block.attributes:
-        if argument in place.blocks:
-            yield f"{block.where}: {name}: expected {argument} as a block, found an argument"
-        elif argument not in place.arguments and not (outermost and argument in META):
-            yield f"{block.where}: {name}: {unknown('argument', argument, place)}"
-    given: dict[str, int] = {}
-    for inner in block.blocks:
-        kind, contents = inner.kind, [inner]
-        if inner.kind == "dynamic":
-            kind, contents = inner.labels[0], inner.inside("content")
-        if kind in place.blocks:
-            given[kind] = given.get(kind, 0) + 1
-            for content in contents:
-                yield from unfitting(content, place.blocks[kind][2])
-        elif kind in place.arguments:
-            yield f"{inner.where}: {name}: expected {kind} as an argument, found a block"
-        elif not (outermost and kind in META_BLOCKS):
-            yield f"{inner.where}: {name}: {unknown('block', kind, place)}"
-    for argument, (required, _) in place.arguments.items():
-        if required and argument not in block.attributes:
-            yield f"{block.where}: {name}: expected the argument {argument}, found none"
-    for kind, (required, repeatable, _) in place.blocks.items():
-        if required and kind not in given:
-            yield f"{block.where}: {name}: expected a block {kind}, found none"
-        if not repeatable and given.get(kind, 0) > 1:
-            yield f"{block.where}: {name}: expected one block {kind}, found {given[kind]}"
-
-
-def unknown(what: str, name: str, place: Place) -> str:
-    if name in place.gives:
-        return f"expected an {what}, found {name}, which can only be read"
-    near = difflib.get_close_matches(name, {**place.arguments, **place.blocks}, 3) or sorted(place.arguments)
-    return f"expected an {what} such as {', '.join(near)}; found {name}"
-
-
-def unreadable(reference: Reference, configuration: Configuration, schemas: Mapping[str, Schema]) -> Iterator[str]:
-    """The reference's first attribute that its resource does not have."""
-    block = configuration.resources.get(reference.address)
-    schema = schemas.get(provider_of(block)) if block else None
-    if schema is None or schema.folder(block) not in schema.names:
-        return
-    known: Place | str = schema.place(schema.folder(block))
-    for name in reference.attribute:
-        if isinstance(known, str):
-            return  # inside a map
-        if name not in known.gives:
-            near = difflib.get_close_matches(name, known.gives, 3) or sorted(known.gives)
-            yield f"{reference.where}: {reference}: expected an attribute such as {', '.join(near)}; found {name}"
-            return
-        known = known.gives[name]
-
-
-def wrong_types(configuration: Configuration, schemas: Mapping[str, Schema], values: Values) -> list[str]:
-    """Each argument whose value, with these variables, is of another type than its provider takes, or none of the
-    values that it takes."""
-    found = []
-    for address, block in configuration.resources.items():
-        schema = schemas[provider_of(block)]
-        for body in values.instances(address).values():
-            found += mistyped(body, schema.place(schema.folder(block)))
-    return found
-
-
-def mistyped(body: Body, place: Place) -> Iterator[str]:
-    for name, (_, kind) in place.arguments.items():
-        if name not in body.block.attributes:
-            continue
-        value, wanted = body.get(name), KINDS.get(kind, (dict,) if kind.startswith("{") else (object,))
-        if not (value is None or isinstance(value, (Unknown, *wanted))) or (bool not in wanted and value is True):
-            yield f"{body.block.where}: {name}: expected {kind.split(' |')[0]}, found {value!r}"
-        choices = place.choices.get(name)
-        if choices and isinstance(value, str) and not isinstance(value, Unknown) and value not in choices:
-            yield f"{body.block.where}: {name}: expected one of {', '.join(choices)}; found {value}"
-    for name, (_, _, inner) in place.blocks.items():
-        for block in body.inside(name):
-            yield from mistyped(block, inner)
+def provider_of(kind: str) -> str:
+    return kind.split("_", 1)[0]

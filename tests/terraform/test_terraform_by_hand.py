@@ -7,7 +7,7 @@ import pytest
 
 from tests.terraform import terraform_permissions as permissions
 from tests.terraform.terraform_permissions import Grant
-from tests.terraform.terraform_project import CONFIGURATION, PROJECT, VALUES, only
+from tests.terraform.terraform_project import PROJECT, only
 from tests.test_readme import BY_HAND
 
 COMMANDS = re.sub(r"\\\n\s*", "", BY_HAND)
@@ -50,10 +50,10 @@ def granted(page: str) -> list[Grant]:
     return sorted(found)
 
 
-def test_the_commands_grant_what_terraform_grants_and_nothing_else():
+def test_the_commands_grant_what_terraform_grants_and_nothing_else(terraform):
     wanted = [
         row
-        for row in permissions.grants(CONFIGURATION)
+        for row in permissions.grants(permissions.of_example_project(terraform))
         if not row.identity.startswith(TERRAFORM_S_ALONE) and "with var." not in row.on
     ]
     assert granted(COMMANDS) == wanted
@@ -76,45 +76,45 @@ def test_a_project_s_policy_with_conditions_asks_each_command_for_one_or_for_non
     assert commands and all("--condition" in flags_of(command) for command in commands)
 
 
-def test_the_commands_create_terraform_s_accounts():
+def test_the_commands_create_terraform_s_accounts(plan):
     made = re.findall(r"^gcloud iam service-accounts create (\S+) --project=P$", COMMANDS, re.M)
-    assert sorted(made) == sorted(body.get("account_id") for body in VALUES.all_of("google_service_account"))
+    assert sorted(made) == sorted(plan.named("google_service_account", "account_id"))
 
 
-def test_the_commands_create_terraform_s_role():
+def test_the_commands_create_terraform_s_role(plan):
     (rest,) = re.findall(r"^gcloud iam roles create brigadeRetrain (.*)$", COMMANDS, re.M)
-    (role,) = VALUES.all_of("google_project_iam_custom_role")
-    assert role.get("role_id") == "brigadeRetrain"
-    assert flags_of(rest)["--permissions"].split(",") == role.get("permissions")
+    (role,) = plan.all_of("google_project_iam_custom_role")
+    assert role["role_id"] == "brigadeRetrain"
+    assert flags_of(rest)["--permissions"].split(",") == role["permissions"]
 
 
-def test_the_commands_switch_on_terraform_s_apis():
+def test_the_commands_switch_on_terraform_s_apis(plan):
     (words,) = re.findall(r"^gcloud services enable (.*)$", COMMANDS, re.M)
     apis = {word for word in words.split() if not word.startswith("--")}
-    assert apis == set(VALUES.instances("google_project_service.needed"))
+    assert apis == set(plan.instances("google_project_service.needed"))
 
 
-def test_the_commands_make_terraform_s_network():
+def test_the_commands_make_terraform_s_network(plan):
     rules = dict(re.findall(r"^gcloud compute firewall-rules create (\S+) (.*)$", COMMANDS, re.M))
-    bodies = {body.get("name"): body for body in VALUES.all_of("google_compute_firewall")}
+    bodies = {body["name"]: body for body in plan.all_of("google_compute_firewall")}
     assert rules.keys() == bodies.keys()
     for name, body in bodies.items():
         allowed = set()
-        for block in body.inside("allow"):
-            ports = block.get("ports") if "ports" in block else [None]
-            allowed |= {f"{block.get('protocol')}:{port}" if port else block.get("protocol") for port in ports}
+        for block in body["allow"]:
+            ports = block["ports"] or [None]
+            allowed |= {f"{block['protocol']}:{port}" if port else block["protocol"] for port in ports}
         flags = flags_of(rules[name])
         assert set(flags["--allow"].split(",")) == allowed
         for flag, argument in (("source", "source_service_accounts"), ("target", "target_service_accounts")):
             account = flags[f"--{flag}-service-accounts"].replace("@P.", f"@{PROJECT}.")
-            assert [account] == body.get(argument)
-    (subnetwork,) = VALUES.all_of("google_compute_subnetwork")
+            assert [account] == body[argument]
+    (subnetwork,) = plan.all_of("google_compute_subnetwork")
     (words,) = re.findall(r"^gcloud compute networks subnets create brigade (.*)$", COMMANDS, re.M)
-    assert flags_of(words)["--range"] == subnetwork.get("ip_cidr_range")
+    assert flags_of(words)["--range"] == subnetwork["ip_cidr_range"]
     assert "--enable-private-ip-google-access" in flags_of(words)
 
 
-def test_the_temporary_bucket_keeps_nothing_that_was_deleted():
+def test_the_temporary_bucket_keeps_nothing_that_was_deleted(plan):
     (words,) = re.findall(r"^gcloud storage buckets create gs://ml_temp (.*)$", COMMANDS, re.M)
-    policy = only(VALUES.instances("google_storage_bucket.temp")[None], "soft_delete_policy")
-    assert int(flags_of(words)["--soft-delete-duration"]) == policy.get("retention_duration_seconds")
+    policy = only(plan.instances("google_storage_bucket.temp")[None], "soft_delete_policy")
+    assert int(flags_of(words)["--soft-delete-duration"]) == policy["retention_duration_seconds"]

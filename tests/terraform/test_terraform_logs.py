@@ -21,11 +21,11 @@ from local import emulators, guard
 from tests.conftest import ROOT
 from tests.models.written_models import OLD, tiny_model, write_model
 from tests.serving.pushed_messages import EVENT, envelope
-from tests.terraform import log_filter, terraform_files
+from tests.terraform import log_filter
 from tests.terraform.monitoring_rules import RESOURCES
-from tests.terraform.terraform_values import Values
+from tests.terraform.terraform_files import changed
+from tests.terraform.terraform_run import FILES, Plan, Terraform
 
-FILES = terraform_files.read()
 TEXT = "words that no log may hold"
 
 
@@ -36,13 +36,13 @@ def resource(kind: str, **labels: str) -> dict:
     return {"type": kind, "labels": dict.fromkeys(known, "some") | labels}
 
 
-def values_of(files: Mapping[str, str]) -> Values:
-    return Values(terraform_files.parse(files), {"project_id": "my-project"})
+def planned(terraform: Terraform, files: Mapping[str, str]) -> Plan:
+    return terraform.plan(files, project_id="my-project")
 
 
 @pytest.fixture(scope="module")
-def values() -> Values:
-    return values_of(FILES)
+def values(terraform) -> Plan:
+    return planned(terraform, FILES)
 
 
 def log_of(
@@ -113,19 +113,19 @@ def entries(lines) -> list[dict]:
     ]
 
 
-def watched(values: Values) -> Iterator[tuple[str, str, list[str]]]:
+def watched(values: Plan) -> Iterator[tuple[str, str, list[str]]]:
     """Name, filter and extractors of each log-based metric and of each alarm on log lines."""
     for body in values.all_of("google_logging_metric"):
-        about = body.everything()
+        about = body.given()
         extractors = [*about.get("label_extractors", {}).values(), *filter(None, [about.get("value_extractor")])]
         yield about["name"], about["filter"], extractors
     for body in values.all_of("google_monitoring_alert_policy"):
-        for condition in body.everything()["conditions"]:
+        for condition in body.given()["conditions"]:
             for matched in condition.get("condition_matched_log", []):
-                yield body.block.labels[1], matched["filter"], [*matched["label_extractors"].values()]
+                yield body.name, matched["filter"], [*matched["label_extractors"].values()]
 
 
-def not_logged(values: Values, entries: list[dict]) -> list[str]:
+def not_logged(values: Plan, entries: list[dict]) -> list[str]:
     """Filters, parts of them and extractors that no entry answers, and labels that a resource does not have."""
     found = []
     for name, text, extractors in watched(values):
@@ -168,16 +168,16 @@ def test_all_that_is_watched_in_logs_is_logged(values, entries):
         ("names.tf", '"brigade-retrain"', '"retrain"', "trigger_failed: no line matches"),
     ],
 )
-def test_a_field_that_nobody_logs_is_noticed(entries, name, old, new, found):
-    broken = values_of(terraform_files.changed(FILES, name, old, new))
+def test_a_field_that_nobody_logs_is_noticed(terraform, entries, name, old, new, found):
+    broken = planned(terraform, changed(FILES, name, old, new))
     assert any(found in problem for problem in [*not_logged(broken, entries), *no_numbers(broken, entries)])
 
 
-def no_numbers(values: Values, entries: list[dict]) -> list[str]:
+def no_numbers(values: Plan, entries: list[dict]) -> list[str]:
     """Distributions whose values are no numbers."""
     found = []
     for body in values.all_of("google_logging_metric"):
-        about = body.everything()
+        about = body.given()
         if extractor := about.get("value_extractor"):
             matching = [entry for entry in entries if log_filter.parse(about["filter"]).matches(entry)]
             values_ = [log_filter.extracted(entry, extractor) for entry in matching]
@@ -191,7 +191,7 @@ def test_what_a_distribution_takes_is_a_number(values, entries):
 
 def test_labels_and_their_extractors_are_the_same(values):
     for body in values.all_of("google_logging_metric"):
-        about = body.everything()
+        about = body.given()
         (descriptor,) = about["metric_descriptor"]
         labels = [label["key"] for label in descriptor.get("labels", [])]
         assert sorted(labels) == sorted(about.get("label_extractors", {})), about["name"]
@@ -200,9 +200,9 @@ def test_labels_and_their_extractors_are_the_same(values):
         )
 
 
-def counted(values: Values, entries: list[dict], name: str) -> list[dict[str, str]]:
+def counted(values: Plan, entries: list[dict], name: str) -> list[dict[str, str]]:
     """What a metric's labels are for each line that it counts."""
-    (about,) = (body.everything() for body in values.all_of("google_logging_metric") if body.get("name") == name)
+    (about,) = (body.given() for body in values.all_of("google_logging_metric") if body["name"] == name)
     matching = [entry for entry in entries if log_filter.parse(about["filter"]).matches(entry)]
     return [
         {key: log_filter.extracted(entry, one) for key, one in about["label_extractors"].items()} for entry in matching
@@ -240,7 +240,7 @@ def test_a_call_that_was_refused_or_went_well_is_no_failure_of_the_trigger(value
 
 def test_the_sink_keeps_what_the_pipeline_logs_and_nothing_else(values, entries):
     (body,) = values.all_of("google_logging_project_sink")
-    sink = log_filter.parse(body.get("filter"))
+    sink = log_filter.parse(body["filter"])
     assert all(sink.matches(entry) for entry in entries)
     ours = [
         resource("dataflow_step", job_name="brigade-landing"),
@@ -261,7 +261,7 @@ def test_the_sink_keeps_what_the_pipeline_logs_and_nothing_else(values, entries)
 
 def test_fields_of_resources_in_filters_are_labels_that_they_have(values):
     filters = [text for _, text, _ in watched(values)] + [
-        next(values.all_of("google_logging_project_sink")).get("filter")
+        one["filter"] for one in values.all_of("google_logging_project_sink")
     ]
     for text in filters:
         tree = log_filter.parse(text)
@@ -281,9 +281,7 @@ def test_no_line_holds_a_documents_text(lines):
 
 
 def test_the_commands_in_the_alarms_texts_read_fields_that_are_logged(values, entries):
-    texts = [
-        body.everything()["documentation"][0]["content"] for body in values.all_of("google_monitoring_alert_policy")
-    ]
+    texts = [body.given()["documentation"][0]["content"] for body in values.all_of("google_monitoring_alert_policy")]
     fields = {field for text in texts for field in re.findall(r"jsonPayload\.[A-Za-z.]*[A-Za-z]", text)}
     assert {"jsonPayload.milliseconds.total", "jsonPayload.logger", "jsonPayload.message"} <= fields
     for field in fields:

@@ -16,11 +16,10 @@ from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 
 from brigade.landing.pipeline import build
 from tests.landing.landed import message
-from tests.terraform import terraform_files as terraform
 from tests.terraform.monitoring_rules import DOCUMENTED, Asked, filtered, in_promql, problems, seconds
-from tests.terraform.terraform_values import Values
+from tests.terraform.terraform_files import changed
+from tests.terraform.terraform_run import FILES, Plan, Refused, Terraform
 
-FILES = terraform.read()
 DENOMINATOR = "denominator_aggregations {\n        alignment_period     = "
 RATE_LIMIT = 'notification_rate_limit {\n      period = "3600s"\n    }'
 GIVEN = {"project_id": "my-project", "alert_email": "operator@example.com"}
@@ -46,8 +45,8 @@ ALARMS = {
 }
 
 
-def values_of(files: dict[str, str]) -> Values:
-    return Values(terraform.parse(files), GIVEN)
+def planned(terraform: Terraform, files: dict[str, str] = FILES) -> Plan:
+    return terraform.plan(files, **GIVEN)
 
 
 def as_message(value: object, descriptor) -> object:
@@ -65,29 +64,29 @@ def as_message(value: object, descriptor) -> object:
     return found
 
 
-def policies(values: Values) -> dict[str, dict]:
+def policies(values: Plan) -> dict[str, dict]:
     """Name → policy, as the API would return it. Raises ParseError for what it would refuse."""
     found = {}
     for body in values.all_of("google_monitoring_alert_policy"):
         policy = AlertPolicy.pb(AlertPolicy())
-        ParseDict(as_message(body.everything(), policy.DESCRIPTOR), policy)
-        found[body.block.labels[1]] = MessageToDict(policy)
+        ParseDict(as_message(body.given(), policy.DESCRIPTOR), policy)
+        found[body.name] = MessageToDict(policy)
     return found
 
 
-def dashboard(values: Values) -> dict:
+def dashboard(values: Plan) -> dict:
     """The dashboard, as the API would return it. Raises ParseError for what it would refuse."""
     (body,) = values.all_of("google_monitoring_dashboard")
     message = Dashboard.pb(Dashboard())
-    ParseDict(json.loads(body.get("dashboard_json")), message)
+    ParseDict(json.loads(body["dashboard_json"]), message)
     return MessageToDict(message)
 
 
-def own_metrics(values: Values) -> dict[str, dict]:
+def own_metrics(values: Plan) -> dict[str, dict]:
     """The log-based metrics, as google_metrics.json has others."""
     found = {}
     for body in values.all_of("google_logging_metric"):
-        about = body.everything()
+        about = body.given()
         (descriptor,) = about["metric_descriptor"]
         found[f"logging.googleapis.com/user/{about['name']}"] = {
             "kind": descriptor["metric_kind"],
@@ -98,7 +97,7 @@ def own_metrics(values: Values) -> dict[str, dict]:
     return found
 
 
-def asked_by_alarms(values: Values) -> list[Asked]:
+def asked_by_alarms(values: Plan) -> list[Asked]:
     found = []
     for name, policy in policies(values).items():
         for condition in policy["conditions"]:
@@ -111,7 +110,7 @@ def asked_by_alarms(values: Values) -> list[Asked]:
     return found
 
 
-def asked_by_dashboard(values: Values) -> list[Asked]:
+def asked_by_dashboard(values: Plan) -> list[Asked]:
     found = []
     for tile in dashboard(values)["mosaicLayout"]["tiles"]:
         for data_set in tile["widget"].get("xyChart", {}).get("dataSets", []):
@@ -125,23 +124,22 @@ def asked_by_dashboard(values: Values) -> list[Asked]:
     return found
 
 
-def wrong(files: dict[str, str] = FILES) -> list[str]:
+def wrong(values: Plan) -> list[str]:
     """All that Cloud Monitoring would refuse or never answer in alarms and dashboard."""
-    values = values_of(files)
     own = own_metrics(values)
     return [one for asked in asked_by_alarms(values) + asked_by_dashboard(values) for one in problems(asked, own)]
 
 
 @pytest.fixture(scope="module")
-def values() -> Values:
-    return values_of(FILES)
+def values(terraform) -> Plan:
+    return planned(terraform)
 
 
 # ----------------------------------------------------------------------------------------------------- the questions
 
 
 def test_alarms_and_dashboard_ask_for_metrics_and_labels_that_there_are(values):
-    assert wrong() == []
+    assert wrong(values) == []
     assert len(asked_by_alarms(values)) > 12 and len(asked_by_dashboard(values)) > 25
 
 
@@ -162,8 +160,9 @@ def test_alarms_and_dashboard_ask_for_metrics_and_labels_that_there_are(values):
         ("monitoring.tf", 'key         = "agrees"', 'key         = "agree"', "found agrees"),
     ],
 )  # fmt: skip
-def test_a_question_that_nothing_answers_is_noticed(name, old, new, found):
-    assert any(found in problem for problem in wrong(FILES | {name: FILES[name].replace(old, new)})), found
+def test_a_question_that_nothing_answers_is_noticed(terraform, name, old, new, found):
+    values = planned(terraform, FILES | {name: FILES[name].replace(old, new)})
+    assert any(found in problem for problem in wrong(values)), found
 
 
 def test_every_metric_and_resource_in_the_list_has_its_page_and_is_used(values):
@@ -173,12 +172,11 @@ def test_every_metric_and_resource_in_the_list_has_its_page_and_is_used(values):
     assert DOCUMENTED["metrics"].keys() | own_metrics(values).keys() == used
 
 
-def test_each_name_in_a_question_is_that_of_a_resource(values):
+def test_each_name_in_a_question_is_that_of_a_resource(terraform, values):
     """The dashboard is no Terraform: its names are written out."""
-    names = {body.get("name") for body in values.all_of("google_cloudfunctions2_function")}
-    names |= {body.get("name") for body in values.all_of("google_pubsub_topic")}
-    names |= {body.get("name") for body in values.all_of("google_pubsub_subscription")}
-    names |= {values.local("landing_job"), values.local("cluster")["clusterName"]}
+    names = values.named("google_cloudfunctions2_function")
+    names |= values.named("google_pubsub_topic") | values.named("google_pubsub_subscription")
+    names |= {terraform.local("landing_job", **GIVEN), terraform.local("cluster", **GIVEN)["clusterName"]}
     for asked in asked_by_alarms(values) + asked_by_dashboard(values):
         for side, name, found in asked.labels:
             if side != "metric" and name != "metric_name":
@@ -228,10 +226,8 @@ def test_every_alarm_that_is_wanted_is_there_with_its_threshold(values):
 def test_every_alarm_tells_somebody_what_to_look_at_first(values):
     titles = [policy["displayName"] for policy in policies(values).values()]
     assert len(set(titles)) == len(titles)
-    channels = [
-        "<google_monitoring_notification_channel.alerts.id>",
-        "<google_monitoring_notification_channel.email.id>",
-    ]
+    channels = [*channel_ids(values, "alerts"), *channel_ids(values, "email")]
+    assert len(set(channels)) == 2
     for name, policy in policies(values).items():
         assert policy["notificationChannels"] == channels, name
         about = policy["documentation"]
@@ -244,20 +240,24 @@ def test_every_alarm_tells_somebody_what_to_look_at_first(values):
             assert "--project=my-project" in command, command
 
 
-def test_without_an_address_alarms_go_to_the_topic_alone():
-    values = Values(terraform.parse(FILES), {"project_id": "my-project"})
+def channel_ids(values: Plan, name: str) -> list[str]:
+    return [one["id"] for one in values.instances(f"google_monitoring_notification_channel.{name}").values()]
+
+
+def test_without_an_address_alarms_go_to_the_topic_alone(terraform):
+    values = terraform.plan(project_id="my-project")
     assert {tuple(policy["notificationChannels"]) for policy in policies(values).values()} == {
-        ("<google_monitoring_notification_channel.alerts.id>",)
+        tuple(channel_ids(values, "alerts"))
     }
     (channel,) = values.all_of("google_monitoring_notification_channel")
-    about = channel.everything()
+    about = channel.given()
     assert (about["type"], about["labels"]) == ("pubsub", {"topic": "projects/my-project/topics/ml_alerts"})
 
 
-def beyond_limits(files: dict[str, str] = FILES) -> list[str]:
+def beyond_limits(values: Plan) -> list[str]:
     """What https://docs.cloud.google.com/monitoring/quotas and the API's reference do not allow."""
     found = []
-    for name, policy in policies(values_of(files)).items():
+    for name, policy in policies(values).items():
         kinds = [next(iter(condition.keys() - {"displayName"})) for condition in policy["conditions"]]
         if len(kinds) > 6 or (len(kinds) > 1 and set(kinds) != {"conditionThreshold"}):
             found.append(f"{name}: expected thresholds, or one condition of another kind, found {kinds}")
@@ -284,8 +284,8 @@ def beyond_limits(files: dict[str, str] = FILES) -> list[str]:
     return found
 
 
-def test_every_alarm_is_within_the_apis_limits():
-    assert beyond_limits() == []
+def test_every_alarm_is_within_the_apis_limits(values):
+    assert beyond_limits(values) == []
 
 
 @pytest.mark.parametrize(
@@ -300,8 +300,9 @@ def test_every_alarm_is_within_the_apis_limits():
         ("training", RATE_LIMIT, "", "trigger_failed: a rate limit belongs to"),
     ],
 )
-def test_a_value_that_the_api_refuses_is_noticed(name, old, new, found):
-    assert any(found in problem for problem in beyond_limits(terraform.changed(FILES, f"alarms_{name}.tf", old, new)))
+def test_a_value_that_the_api_refuses_is_noticed(terraform, name, old, new, found):
+    values = planned(terraform, changed(FILES, f"alarms_{name}.tf", old, new))
+    assert any(found in problem for problem in beyond_limits(values))
 
 
 @pytest.mark.parametrize(
@@ -314,16 +315,16 @@ def test_a_value_that_the_api_refuses_is_noticed(name, old, new, found):
         ("threshold_value ", "threshold "),
     ],
 )
-def test_a_word_that_the_api_does_not_know_is_noticed(old, new):
+def test_a_word_that_the_api_does_not_know_is_noticed(terraform, old, new):
     files = FILES | {"alarms_serving.tf": FILES["alarms_serving.tf"].replace(old, new, 1)}
-    with pytest.raises(ParseError):
-        policies(values_of(files))
+    with pytest.raises((ParseError, Refused), match=re.findall(r"\w+", new)[-1]):
+        policies(planned(terraform, files))
 
 
 # ----------------------------------------------------------------------------------------------------- the dashboard
 
 
-def tiles_of(values: Values) -> list[dict]:
+def tiles_of(values: Plan) -> list[dict]:
     return [{"xPos": 0, "yPos": 0} | tile for tile in dashboard(values)["mosaicLayout"]["tiles"]]
 
 
@@ -376,7 +377,7 @@ def test_each_red_line_is_where_an_alarm_begins(values):
 def test_a_word_that_the_dashboards_api_does_not_know_is_noticed(values):
     (body,) = values.all_of("google_monitoring_dashboard")
     for old, new in (("plotType", "plot"), ("STACKED_BAR", "BARS"), ("xPos", "x"), ("ALIGN_RATE", "ALIGN_RATES")):
-        broken = body.get("dashboard_json").replace(f'"{old}"', f'"{new}"')
-        assert broken != body.get("dashboard_json")
+        broken = body["dashboard_json"].replace(f'"{old}"', f'"{new}"')
+        assert broken != body["dashboard_json"]
         with pytest.raises(ParseError):
             ParseDict(json.loads(broken), Dashboard.pb(Dashboard()))

@@ -3,12 +3,10 @@ commands of docs/by_hand.md would give them.
 """
 
 import ast
-import functools
 import importlib
 import importlib.metadata
 import re
 import shlex
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,27 +17,51 @@ from google.auth import environment_vars
 
 from brigade.schedule.job import build_job
 from brigade.schedule.job_arguments import WEEKLY, parse_arguments
-from local import package
 from tests.conftest import ROOT
 from tests.deploy.test_workflow_template import LARGER
-from tests.terraform import terraform_files as terraform
-from tests.terraform.terraform_project import (
-    CONFIGURATION,
-    FUNCTIONS,
-    PROJECT,
-    TEMPLATE_TEXT,
-    VALUES,
-    here,
-    named,
-    only,
-)
-from tests.terraform.terraform_values import Body, Values
+from tests.terraform.terraform_project import PROJECT, TEMPLATE_TEXT, here, only
+from tests.terraform.terraform_run import FILES, TEMPLATE, Plan, Refused, Resource, Terraform
 from tests.terraform.test_terraform_names import words
 from tests.test_readme import BY_HAND, program
 
-JOB = next(VALUES.all_of("google_cloud_scheduler_job"))
-SCRATCH = tempfile.TemporaryDirectory(prefix="brigade-tests-")
-each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+KIND = "google_cloudfunctions2_function"
+
+
+class Functions:
+    """The functions that Terraform makes, and the folders that it zips into them."""
+
+    def __init__(self, terraform: Terraform, plan: Plan):
+        self.terraform, self.plan = terraform, plan
+        self.all = {one["name"]: one for one in plan.all_of(KIND)}
+
+    def uploaded(self, path: str) -> Path:
+        """The file or folder that Terraform uploads from the path."""
+        return (self.terraform.folder / path).resolve()
+
+    def source(self, function: Resource) -> Path:
+        """The folder that is zipped into the function."""
+        place = only(function, "build_config", "source", "storage_source")
+        (zipped,) = (one for one in self.plan.all_of("google_storage_bucket_object") if one["name"] == place["object"])
+        assert zipped["bucket"] == place["bucket"]
+        (made,) = (one for one in self.plan.all_of("archive_file") if one["output_path"] == zipped["source"])
+        return self.uploaded(made["source_dir"])
+
+
+@pytest.fixture
+def functions(terraform, plan) -> Functions:
+    return Functions(terraform, plan)
+
+
+@pytest.fixture(params=re.findall(rf'^resource "{KIND}" "(\w+)"', FILES["functions.tf"], re.M))
+def function(request, plan) -> Resource:
+    """Each function in turn."""
+    return plan.instances(f"{KIND}.{request.param}")[None]
+
+
+@pytest.fixture
+def job(plan) -> Resource:
+    (found,) = plan.all_of("google_cloud_scheduler_job")
+    return found
 
 
 def deployments() -> dict[str, dict[str, str]]:
@@ -50,31 +72,6 @@ def deployments() -> dict[str, dict[str, str]]:
         pairs = (flag.removeprefix("--").partition("=")[::2] for flag in flags)
         found[name] = {flag: value for flag, value in pairs}
     return found
-
-
-@functools.cache
-def built() -> Path:
-    """A build of the package; Terraform takes the one beside its own folder."""
-    package.build(Path(SCRATCH.name) / "build")
-    return Path(SCRATCH.name) / "build"
-
-
-def uploaded(path: str) -> Path:
-    """The file or folder that Terraform uploads from the path, in this test's own build if it is of one."""
-    found = (terraform.FOLDER / path).resolve()
-    return built() / found.relative_to(package.BUILD) if found.is_relative_to(package.BUILD) else found
-
-
-def source(function: Body) -> Path:
-    """The folder that is zipped into the function."""
-    address = re.fullmatch(r"google_storage_bucket_object\.(\w+)", object_of(function))
-    return uploaded(VALUES.instances(f"data.archive_file.{address[1]}")[None].get("source_dir"))
-
-
-def object_of(function: Body) -> str:
-    block = only(function, "build_config", "source", "storage_source").block
-    (reference,) = terraform.references_in(block.attributes["object"], block.file)
-    return reference.address
 
 
 def modules(folder: Path) -> dict[str, ast.Module]:
@@ -103,13 +100,12 @@ def names_read_by_libraries() -> set[str]:
     return framework | {value for name, value in vars(environment_vars).items() if name.isupper()}
 
 
-def environment(function: Body) -> dict[str, str]:
-    return only(function, "service_config").get("environment_variables")
+def environment(function: Resource) -> dict[str, str]:
+    return only(function, "service_config")["environment_variables"]
 
 
-def environment_read(function: Body, monkeypatch, **changes: str) -> object:
-    """What the function's own get_env makes of the environment that Terraform gives it."""
-    folder = source(function)
+def environment_read(function: Resource, folder: Path, monkeypatch, **changes: str) -> object:
+    """What the get_env in the function's folder makes of the environment that Terraform gives it."""
     for name in names_read(folder):
         monkeypatch.delenv(name, raising=False)
     for name, value in {**environment(function), **changes}.items():
@@ -122,20 +118,18 @@ def is_get_env(node: ast.AST) -> bool:
     return isinstance(node, ast.FunctionDef) and node.name == "get_env"
 
 
-@each_function
-def test_a_function_s_entry_point_is_in_its_folder_and_takes_http(function):
-    entry_point = only(function, "build_config").get("entry_point")
+def test_a_function_s_entry_point_is_in_its_folder_and_takes_http(functions, function):
+    entry_point = only(function, "build_config")["entry_point"]
     (found,) = (
         node
-        for node in modules(source(function))["main"].body
+        for node in modules(functions.source(function))["main"].body
         if isinstance(node, ast.FunctionDef) and node.name == entry_point
     )
     assert "functions_framework.http" in [ast.unparse(decorator) for decorator in found.decorator_list]
 
 
-@each_function
-def test_a_function_s_zip_has_what_it_imports(function):
-    folder = source(function)
+def test_a_function_s_zip_has_what_it_imports(functions, function):
+    folder = functions.source(function)
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {"main.py", "requirements.txt"} <= files
     assert [name for name in files if not name.endswith((".py", ".txt"))] == []
@@ -154,40 +148,43 @@ def imports(node: ast.AST) -> list[str]:
     return [node.module, *(name for name in below if (ROOT / f"{name.replace('.', '/')}.py").exists())]
 
 
-@each_function
-def test_a_function_is_given_only_variables_that_something_reads(function):
-    assert environment(function).keys() - names_read(source(function)) - names_read_by_libraries() == set()
+def test_a_function_is_given_only_variables_that_something_reads(functions, function):
+    assert environment(function).keys() - names_read(functions.source(function)) - names_read_by_libraries() == set()
 
 
-@each_function
-def test_a_function_understands_the_environment_that_terraform_gives_it(function, monkeypatch):
-    read = environment_read(function, monkeypatch)
-    assert read.models_uri == f"gs://{VALUES.output('output_bucket')}/output/"
+def test_a_function_understands_the_environment_that_terraform_gives_it(functions, function, plan, monkeypatch):
+    read = environment_read(function, functions.source(function), monkeypatch)
+    assert read.models_uri == f"gs://{plan.outputs['output_bucket']}/output/"
 
 
-def test_classify_is_told_both_topics_and_the_trigger_its_template(monkeypatch):
-    read = environment_read(FUNCTIONS["classify"], monkeypatch)
+def test_classify_is_told_both_topics_and_the_trigger_its_template(functions, plan, monkeypatch):
+    classify, retrain = functions.all["classify"], functions.all["retrain-trigger"]
+    read = environment_read(classify, functions.source(classify), monkeypatch)
     topics = (read.result_topic, read.dead_letter_topic)
-    assert {topic.removeprefix(f"projects/{PROJECT}/topics/") for topic in topics} <= named("google_pubsub_topic")
+    assert {topic.removeprefix(f"projects/{PROJECT}/topics/") for topic in topics} <= plan.named("google_pubsub_topic")
     assert len(set(topics)) == 2
-    trigger = environment_read(FUNCTIONS["retrain-trigger"], monkeypatch)
-    assert trigger.template == VALUES.output("workflow_template")
-    assert trigger.template.endswith(f"/{next(VALUES.all_of('google_dataproc_workflow_template')).get('name')}")
-    assert f"{trigger.anchor}" == VALUES.variable("schedule_anchor")
+    trigger = environment_read(retrain, functions.source(retrain), monkeypatch)
+    assert trigger.template == plan.outputs["workflow_template"]
+    assert trigger.template.endswith(f"/{plan.all_of('google_dataproc_workflow_template')[0]['name']}")
+    assert f"{trigger.anchor}" == plan.variables["schedule_anchor"]
 
 
-def test_the_functions_own_defaults_are_the_variables_defaults(monkeypatch):
-    told = environment_read(FUNCTIONS["predict"], monkeypatch)
-    left_out = environment_read(FUNCTIONS["predict"], monkeypatch, MODEL_REFRESH_SECONDS="", MODEL_PIN="")
+def test_the_functions_own_defaults_are_the_variables_defaults(functions, monkeypatch):
+    predict = functions.all["predict"]
+    folder = functions.source(predict)
+    told = environment_read(predict, folder, monkeypatch)
+    left_out = environment_read(predict, folder, monkeypatch, MODEL_REFRESH_SECONDS="", MODEL_PIN="")
     assert (told.refresh_seconds, told.pin) == (left_out.refresh_seconds, left_out.pin)
 
 
-def test_every_environment_variable_that_is_written_is_read_and_has_terraform_s_value():
+def test_every_environment_variable_that_is_written_is_read_and_has_terraform_s_value(functions):
     given = {}
-    for function in FUNCTIONS.values():
+    for function in functions.all.values():
         for name, value in environment(function).items():
             given.setdefault(name, set()).add(value)
-    read = names_read_by_libraries().union(*(names_read(source(function)) for function in FUNCTIONS.values()))
+    read = names_read_by_libraries().union(
+        *(names_read(functions.source(function)) for function in functions.all.values())
+    )
     found = [(path, pair) for path, pairs in words(r"--set-env-vars=[\"']?([^\s\"']+)") for pair in pairs.split(",")]
     assert {path for path, _ in found} >= {"docs/by_hand.md", "cloud_function/main.py", "scheduler/main.py"}
     for path, pair in found:
@@ -201,24 +198,24 @@ INGRESS = {"internal-only": "ALLOW_INTERNAL_ONLY"}
 
 
 @pytest.mark.parametrize("name", deployments())
-def test_the_commands_by_hand_deploy_the_function_that_terraform_makes(name):
-    function, flags = FUNCTIONS[name], deployments()[name]
+def test_the_commands_by_hand_deploy_the_function_that_terraform_makes(functions, plan, name):
+    function, flags = functions.all[name], deployments()[name]
     service, build = only(function, "service_config"), only(function, "build_config")
-    assert flags["runtime"] == build.get("runtime")
-    assert flags["entry-point"] == build.get("entry_point")
-    assert built().parent / flags["source"] == source(function)
-    assert here(flags["service-account"]) == service.get("service_account_email")
-    build_account = VALUES.instances("google_service_account.build")[None].get("account_id")
+    assert flags["runtime"] == build["runtime"]
+    assert flags["entry-point"] == build["entry_point"]
+    assert functions.terraform.folder.parent / flags["source"] == functions.source(function)
+    assert here(flags["service-account"]) == service["service_account_email"]
+    build_account = plan.instances("google_service_account.build")[None]["account_id"]
     assert here(flags["build-service-account"]).endswith(f"/{build_account}@{PROJECT}.iam.gserviceaccount.com")
-    repository = VALUES.instances("google_artifact_registry_repository.images")[None].get("repository_id")
+    repository = plan.instances("google_artifact_registry_repository.images")[None]["repository_id"]
     assert flags["docker-repository"].endswith(f"/repositories/{repository}")
-    assert INGRESS[flags["ingress-settings"]] == service.get("ingress_settings")
-    assert flags["memory"] == service.get("available_memory")
+    assert INGRESS[flags["ingress-settings"]] == service["ingress_settings"]
+    assert flags["memory"] == service["available_memory"]
     for flag, argument in (("cpu", "available_cpu"), ("concurrency", "max_instance_request_concurrency")):
-        assert flags.get(flag) == (str(service.get(argument)) if argument in service else None)
-    assert int(flags.get("min-instances", 0)) == service.get("min_instance_count")
-    assert int(flags["max-instances"]) == service.get("max_instance_count")
-    assert int(flags["timeout"].removesuffix("s")) == service.get("timeout_seconds")
+        assert flags.get(flag) == (None if service[argument] is None else str(service[argument]))
+    assert int(flags.get("min-instances", 0)) == service["min_instance_count"]
+    assert int(flags["max-instances"]) == service["max_instance_count"]
+    assert int(flags["timeout"].removesuffix("s")) == service["timeout_seconds"]
     given = dict(pair.split("=", 1) for pair in here(flags["set-env-vars"]).split(","))
     assert given.items() <= environment(function).items()
     # Besides what Terraform's variables set, which the programs have as their defaults.
@@ -227,12 +224,12 @@ def test_the_commands_by_hand_deploy_the_function_that_terraform_makes(name):
     assert "no-allow-unauthenticated" in flags and "trigger-http" in flags
 
 
-def test_all_functions_are_deployed_by_hand_too():
-    assert deployments().keys() == FUNCTIONS.keys()
+def test_all_functions_are_deployed_by_hand_too(functions):
+    assert deployments().keys() == functions.all.keys()
 
 
-def test_there_is_one_python_runtime_and_the_packages_know_it():
-    (runtime,) = {only(function, "build_config").get("runtime") for function in FUNCTIONS.values()}
+def test_there_is_one_python_runtime_and_the_packages_know_it(functions):
+    (runtime,) = {only(function, "build_config")["runtime"] for function in functions.all.values()}
     assert {found for _, found in words(r"\bpython3\d\d\b(?!-template)")} == {runtime}
     version = f"{runtime.removeprefix('python')[0]}.{runtime.removeprefix('python')[1:]}"
     images = {found for _, found in words(r"\bFROM (?:--\S+ )?(?:\S*/)?python:(\d\.\d+)")}
@@ -244,36 +241,36 @@ def test_there_is_one_python_runtime_and_the_packages_know_it():
 # --------------------------------------------------------------------------------------------- when, and waits
 
 
-def test_the_scheduler_job_is_the_one_that_create_job_makes():
+def test_the_scheduler_job_is_the_one_that_create_job_makes(job):
     plain = parse_arguments([f"--project={PROJECT}", "--region=us-central1", "--trigger_url=http://x/"])
     made = build_job(plain.name, plain.schedule or WEEKLY, plain.time_zone, plain.retries, plain.deadline_seconds, {})
-    retry, wanted = only(JOB, "retry_config"), made["retry_config"]
-    assert [JOB.get(field) for field in ("name", "schedule", "time_zone")] == [
+    retry, wanted = only(job, "retry_config"), made["retry_config"]
+    assert [job[field] for field in ("name", "schedule", "time_zone")] == [
         made[field] for field in ("name", "schedule", "time_zone")
     ]
-    assert JOB.get("attempt_deadline") == f"{made['attempt_deadline'].seconds}s"
-    assert retry.get("retry_count") == wanted["retry_count"]
+    assert job["attempt_deadline"] == f"{made['attempt_deadline'].seconds}s"
+    assert retry["retry_count"] == wanted["retry_count"]
     for field in ("min_backoff_duration", "max_backoff_duration"):
-        assert retry.get(field) == f"{wanted[field].seconds}s"
-    assert only(JOB, "http_target").get("http_method") == "POST"
+        assert retry[field] == f"{wanted[field].seconds}s"
+    assert only(job, "http_target")["http_method"] == "POST"
 
 
-def test_the_job_s_schedule_is_that_of_the_commands_by_hand():
+def test_the_job_s_schedule_is_that_of_the_commands_by_hand(job):
     (command,) = re.findall(r"gcloud scheduler jobs create http .*", re.sub(r"\\\n\s*", "", BY_HAND))
     flags = dict(flag.split("=", 1) for flag in shlex.split(command) if "=" in flag)
-    assert (flags["--schedule"], flags["--time-zone"]) == (JOB.get("schedule"), JOB.get("time_zone"))
-    retry = only(JOB, "retry_config")
+    assert (flags["--schedule"], flags["--time-zone"]) == (job["schedule"], job["time_zone"])
+    retry = only(job, "retry_config")
     assert (int(flags["--max-retry-attempts"]), flags["--min-backoff"]) == (
-        retry.get("retry_count"),
-        retry.get("min_backoff_duration"),
+        retry["retry_count"],
+        retry["min_backoff_duration"],
     )
 
 
-def test_who_waits_for_an_answer_waits_as_long_as_it_may_take():
-    push = VALUES.instances("google_pubsub_subscription.classify")[None]
-    assert only(FUNCTIONS["classify"], "service_config").get("timeout_seconds") <= push.get("ack_deadline_seconds")
-    trigger = only(FUNCTIONS["retrain-trigger"], "service_config").get("timeout_seconds")
-    assert JOB.get("attempt_deadline") == f"{trigger}s"
+def test_who_waits_for_an_answer_waits_as_long_as_it_may_take(functions, plan, job):
+    push = plan.instances("google_pubsub_subscription.classify")[None]
+    assert only(functions.all["classify"], "service_config")["timeout_seconds"] <= push["ack_deadline_seconds"]
+    trigger = only(functions.all["retrain-trigger"], "service_config")["timeout_seconds"]
+    assert job["attempt_deadline"] == f"{trigger}s"
 
 
 # ------------------------------------------------------------------------------------------- workflow template
@@ -298,25 +295,21 @@ def leaves(value: object, path: tuple = ()) -> Iterator[tuple[tuple, str]]:
         yield path, str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def template_made(tmp_path: Path, text: str) -> tuple[dict, dict]:
+def template_made(terraform: Terraform, text: str) -> tuple[dict, dict]:
     """(what the text says, what Terraform makes of it), as path → value."""
-    folder = tmp_path / "terraform"
-    folder.mkdir()
-    (tmp_path / "workflow_template.yaml").write_text(text, "utf-8")
-    values = Values(CONFIGURATION, {"project_id": PROJECT}, folder)
-    (body,) = values.all_of("google_dataproc_workflow_template")
-    wanted = dict(leaves(yaml.safe_load(here(text))))
-    return wanted, dict(leaves(body.everything()))
+    (made,) = terraform.plan({**FILES, TEMPLATE: text}, project_id=PROJECT).all_of("google_dataproc_workflow_template")
+    return dict(leaves(yaml.safe_load(here(text)))), dict(leaves(made.given()))
+
+
+# Without the lines in whose place Terraform puts what it makes.
+OURS = re.sub(r"\n *(serviceAccount|subnetworkUri|configBucket|tempBucket):.*", "", LARGER)
 
 
 @pytest.mark.parametrize(
-    "text",
-    # Without the lines in whose place Terraform puts what it makes.
-    [TEMPLATE_TEXT, re.sub(r"\n *(serviceAccount|subnetworkUri|configBucket|tempBucket):.*", "", LARGER)],
-    ids=["one machine", "a larger cluster"],
+    "text", [TEMPLATE_TEXT, OURS.replace("SPOT", "PREEMPTIBLE")], ids=["one machine", "a larger cluster"]
 )
-def test_the_workflow_template_is_made_of_all_that_its_file_says(tmp_path, text):
-    wanted, made = template_made(tmp_path, text)
+def test_the_workflow_template_is_made_of_all_that_its_file_says(terraform, text):
+    wanted, made = template_made(terraform, text)
     workers = ("placement", "managed_cluster", "config", "worker_config", "num_instances")
     if wanted[workers] == "0":  # a cluster without workers has no such block
         del wanted[workers]
@@ -324,21 +317,26 @@ def test_the_workflow_template_is_made_of_all_that_its_file_says(tmp_path, text)
     assert "ml_" not in str({path: value for path, value in made.items() if "args" in path or "uri" in path[-1:]})
 
 
-def test_the_code_that_the_workflow_runs_is_uploaded_under_its_names():
+def test_terraform_s_provider_takes_no_spot_machines_as_the_template_s_comment_says(terraform):
+    with pytest.raises(Refused, match="PREEMPTIBLE; found SPOT"):
+        template_made(terraform, OURS)
+
+
+def test_the_code_that_the_workflow_runs_is_uploaded_under_its_names(functions, plan):
     text = here(TEMPLATE_TEXT)
-    code = VALUES.output("code_bucket")
+    code = plan.outputs["code_bucket"]
     run = set(re.findall(rf"gs://{code}/(\w+\.(?:py|zip))", text))
-    objects = {body.get("name"): body for body in VALUES.instances("google_storage_bucket_object.programs").values()}
+    objects = {body["name"]: body for body in plan.instances("google_storage_bucket_object.programs").values()}
     assert objects.keys() == run
     for name, body in objects.items():
-        assert body.get("bucket") == code
-        assert uploaded(body.get("source")).name == name
-        assert uploaded(body.get("source")).is_file()
+        assert body["bucket"] == code
+        assert functions.uploaded(body["source"]).name == name
+        assert functions.uploaded(body["source"]).is_file()
 
 
-def test_the_machines_of_the_workflow_are_those_that_may_do_its_work():
-    config = only(next(VALUES.all_of("google_dataproc_workflow_template")), "placement", "managed_cluster", "config")
+def test_the_machines_of_the_workflow_are_those_that_may_do_its_work(plan):
+    config = only(plan.all_of("google_dataproc_workflow_template")[0], "placement", "managed_cluster", "config")
     machines = only(config, "gce_cluster_config")
-    assert machines.get("service_account") == VALUES.output("spark_service_account")
-    assert machines.get("subnetwork") == VALUES.output("subnetwork")
-    assert {config.get("staging_bucket"), config.get("temp_bucket")} == {VALUES.output("temp_bucket")}
+    assert machines["service_account"] == plan.outputs["spark_service_account"]
+    assert machines["subnetwork"] == plan.outputs["subnetwork"]
+    assert {config["staging_bucket"], config["temp_bucket"]} == {plan.outputs["temp_bucket"]}

@@ -10,11 +10,12 @@ import pytest
 
 from local import topics
 from tests.conftest import ROOT
-from tests.terraform.terraform_project import PROJECT, VALUES, only
+from tests.terraform.terraform_project import PROJECT, only
+from tests.terraform.terraform_run import Plan
 from tests.test_readme import BY_HAND
 
 NOT_HERE = {"ml_alerts", "sub-ml-alerts"}  # Cloud Monitoring's
-OF_DEPLOYMENT = {"depends_on", "push_config"}
+OF_DEPLOYMENT = {"push_config"}
 OF_GCP = {"--project", "--push-endpoint", "--push-auth-service-account", "--push-auth-token-audience"}
 FLAGS = {
     "--topic": "topic",
@@ -46,9 +47,9 @@ def here(request: dict) -> dict:
     return found
 
 
-def in_terraform(kind: str) -> dict[str, dict]:
+def in_terraform(plan: Plan, kind: str) -> dict[str, dict]:
     """Name → all that the Terraform files say of it."""
-    bodies = [body.everything() for body in VALUES.all_of(kind)]
+    bodies = [one.given() for one in plan.all_of(kind)]
     found = {body["name"]: {key: value for key, value in body.items() if key not in OF_DEPLOYMENT} for body in bodies}
     return {name: body for name, body in found.items() if name not in NOT_HERE}
 
@@ -74,14 +75,15 @@ def of_flag(text: str) -> object:
     return {"": True, "never": as_terraform(topics.NEVER)}.get(text, int(text) if text.isdigit() else text)
 
 
-def test_the_topics_here_are_terraform_s():
-    assert {name: here(topics.topic(PROJECT, name)) for name in topics.TOPICS} == in_terraform("google_pubsub_topic")
+def test_the_topics_here_are_terraform_s(plan):
+    found = in_terraform(plan, "google_pubsub_topic")
+    assert {name: here(topics.topic(PROJECT, name)) for name in topics.TOPICS} == found
 
 
-def test_the_subscriptions_here_are_terraform_s_and_the_pushed_one_is_the_one_that_terraform_pushes():
-    found = in_terraform("google_pubsub_subscription")
+def test_the_subscriptions_here_are_terraform_s_and_the_pushed_one_is_the_one_that_terraform_pushes(plan):
+    found = in_terraform(plan, "google_pubsub_subscription")
     assert {name: here(topics.subscription(PROJECT, name)) for name in topics.SUBSCRIPTIONS} == found
-    pushed = {body.get("name") for body in VALUES.all_of("google_pubsub_subscription") if body.inside("push_config")}
+    pushed = {one["name"] for one in plan.all_of("google_pubsub_subscription") if one["push_config"]}
     assert pushed == {topics.PUSHED}
 
 
@@ -93,16 +95,17 @@ def test_the_commands_by_hand_create_the_same():
     assert by_hand("subscriptions") == wanted
 
 
-def test_the_subscription_by_hand_pushes_to_the_function_as_terraform_s_does():
+def test_the_subscription_by_hand_pushes_to_the_function_as_terraform_s_does(plan):
     (words,) = [words for _, words in BY_HAND_COMMANDS if words.startswith(f"{topics.PUSHED} ")]
     flags = dict(word.partition("=")[::2] for word in shlex.split(words) if word.startswith("--push"))
-    (push,) = VALUES.instances("google_pubsub_subscription.classify")[None].inside("push_config")
-    (token,) = push.inside("oidc_token")
+    push = only(plan.instances("google_pubsub_subscription.classify")[None], "push_config")
+    token = only(push, "oidc_token")
     # The address below run.app: at the one below cloudfunctions.net, Pub/Sub is not inside.
-    assert push.get("push_endpoint").endswith("service_config.uri>")
+    function = plan.instances("google_cloudfunctions2_function.classify")[None]
+    assert push["push_endpoint"] == only(function, "service_config")["uri"] != function["url"]
     assert re.search(r"^CLASSIFY_URL=.*describe classify .*value\(serviceConfig\.uri\)", BY_HAND, re.M)
-    account = token.get("service_account_email").replace(f"@{PROJECT}.", "@P.")
-    assert push.get("push_endpoint") == token.get("audience")
+    account = token["service_account_email"].replace(f"@{PROJECT}.", "@P.")
+    assert push["push_endpoint"] == token["audience"]
     assert flags == {
         "--push-endpoint": "$CLASSIFY_URL",
         "--push-auth-service-account": account,
@@ -153,9 +156,9 @@ def test_the_commands_by_hand_run_and_the_server_says_the_same_of_what_they_make
     assert made == {name: created[name] for name in created if name != f"subscriptions/{topics.PUSHED}"}
 
 
-def test_what_a_lost_job_had_acknowledged_is_kept_and_its_alarm_says_how_to_have_it_again():
-    landing = VALUES.instances("google_pubsub_subscription.landing")[None]
-    assert landing.get("retain_acked_messages") is True
-    alarm = VALUES.instances("google_monitoring_alert_policy.landing_lag")[None]
-    text = only(alarm, "documentation").get("content")
-    assert f"gcloud pubsub subscriptions seek {landing.get('name')} --time=" in text
+def test_what_a_lost_job_had_acknowledged_is_kept_and_its_alarm_says_how_to_have_it_again(plan):
+    landing = plan.instances("google_pubsub_subscription.landing")[None]
+    assert landing["retain_acked_messages"] is True
+    alarm = plan.instances("google_monitoring_alert_policy.landing_lag")[None]
+    text = only(alarm, "documentation")["content"]
+    assert f"gcloud pubsub subscriptions seek {landing['name']} --time=" in text
