@@ -179,6 +179,7 @@ def test_each_provider_is_pinned_to_one_version(plan):
         assert provider["full_name"] == f"registry.terraform.io/hashicorp/{name}"
 
 
+@pytest.mark.terraform
 @pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not on PATH")
 def test_terraform_itself_would_format_nothing_otherwise():
     command = ["terraform", "fmt", "-check", "-diff", "-recursive", str(FOLDER)]
