@@ -35,6 +35,7 @@ TRACES = [
     (trace(JOB, "java.lang.OutOfMemoryError: Java heap space"), "Spark ran out of memory"),
     (trace(JOB, "org.apache.spark.SparkException: Python worker exited", "java.io.EOFException"), "want of memory"),
     (trace("java.net.UnknownHostException: nowhere"), "the service cannot be reached"),
+    (trace(JOB, "java.net.ConnectException: x", "java.io.IOException: No space left on device"), "no space left"),
     (trace(JOB, "org.apache.spark.SparkDateTimeException: [CAST_INVALID_INPUT] 'secret'"), "the query fails on"),
 ]
 

@@ -21,7 +21,7 @@ from brigade.conversion.refusals import (
     too_large,
 )
 from brigade.conversion.schema import EVENT, fields_of, quoted
-from brigade.events.rules import HELD
+from brigade.events.rules import HELD, MAX_KEY_LENGTH
 
 # A surrogate that is written as an escape and lacks its partner, in a text without escaped backslashes.
 LONE_SURROGATE = r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]"
@@ -69,8 +69,9 @@ def refusal(mark: str, schema: str, spark: SparkSession) -> str:
     Nearly all lines are valid, which is cheap to see. Only for the others the reasons are looked through.
     """
     utf8, unpaired, typed = is_utf8(spark), has_lone_surrogate("value"), f"event.{CORRUPT} IS NULL"
-    valid = [f"event.{END} = '{mark}'", typed, utf8, f"NOT {unpaired}"]
-    refusals = line_refusals(utf8, unpaired, mark)
+    long_key = has_long_key(spark)
+    valid = [f"event.{END} = '{mark}'", typed, utf8, f"NOT {unpaired}", f"NOT {long_key}"]
+    refusals = line_refusals(utf8, unpaired, long_key, mark)
     if schema == EVENT:
         texts = ("eventId", "doc.docId", "doc.payload")
         valid += [f"NOT {too_large()[0]}", "event.eventId <> ''", "event.doc.docId <> ''", "eventTime IS NOT NULL"]
@@ -118,6 +119,17 @@ def is_utf8(spark: SparkSession) -> str:
     """Whether a line is valid UTF-8. Spark reads invalid bytes as U+FFFD."""
     before_4 = spark.version.startswith("3.")
     return "(encode(value, 'UTF-8') = CAST(value AS BINARY))" if before_4 else "is_valid_utf8(value)"
+
+
+def has_long_key(spark: SparkSession) -> str:
+    """Whether a key is longer than Jackson takes since 2.16, which comes with Spark 4. The Jackson of Spark 3 has no
+    such limit."""
+    if not spark.version.startswith("3."):
+        return "false"
+    unescaped = r"regexp_replace(value, r'\\u....|\\.', '_')"
+    unescaped = rf"regexp_replace({unescaped}, r'[\x{{10000}}-\x{{10FFFF}}]', '__')"  # as Java counts
+    long = rf"""{unescaped} RLIKE r'"[^"]{{{MAX_KEY_LENGTH + 1},}}+"[ \t\r\n]*:'"""
+    return f"(octet_length(value) > {MAX_KEY_LENGTH} AND {long})"
 
 
 def has_lone_surrogate(text: str) -> str:

@@ -31,10 +31,10 @@ def read_again(text: str, mark: str, schema: str) -> str:
     return f"if(coalesce({clear}, false), NULL, {parsed(text, fields)})"
 
 
-def line_refusals(utf8: str, unpaired: str, mark: str) -> list[Refusal]:
+def line_refusals(utf8: str, unpaired: str, long_key: str, mark: str) -> list[Refusal]:
     """The refusals of a line that is not one JSON object in UTF-8.
 
-    Expressions: `utf8`; `unpaired`, whether it holds half a surrogate pair.
+    Expressions: `utf8`; `unpaired`, whether it holds half a surrogate pair; `long_key`, whether a key is too long.
     """
     is_json = f"event.{CORRUPT} IS NULL OR again.{END} <=> '{mark}' AND again.{CORRUPT} IS NULL"
     whole = f"(event.{END} <=> '{mark}' AND ({is_json}))"
@@ -45,7 +45,7 @@ def line_refusals(utf8: str, unpaired: str, mark: str) -> list[Refusal]:
         (unpaired, "malformed_json", "'an escaped surrogate lacks its partner'"),
         (rf"NOT {whole} AND value RLIKE r'^[ \t\r\n]*\{{[ \t\r\n]*\}}[ \t\r\n]*\z'", "missing_field", "'eventId'"),
         (f"NOT {whole} AND size({values}) = 2 AND {values}[1] = '{mark}'", "not_an_object", "'expected an object'"),
-        (f"NOT {whole}", "malformed_json", "'not JSON, or beyond the limits of Jackson'"),
+        (f"NOT {whole} OR {long_key}", "malformed_json", "'not JSON, or beyond the limits of Jackson'"),
     ]
 
 
@@ -124,13 +124,18 @@ def first_of(refusals: list[Refusal]) -> str:
 def has_other_type(column: str, path: str) -> str:
     """Whether a field that was read as text is a number, a boolean, an array or an object in the JSON.
 
-    Spark reads the JSON of those as text. Only a text that looks like one is parsed again.
+    Spark reads the JSON of those as text. Only a text that looks like one is parsed again. If the name occurs twice,
+    once as such a value and once as a text, how its last value begins decides.
     """
     *outer, name = path.split(".")
+    inside = parsed("value", f"{outer[0]} STRING") + f".{outer[0]}" if outer else "value"
+    begins = rf"""regexp_extract({inside}, r'(?s)^.*"{name}"[ \t\r\n]*:[ \t\r\n]*(.)', 1)"""
     cases = []
     for kind, condition in other_types(column).items():
         field = f"{outer[0]} STRUCT<{name}: {kind}>" if outer else f"{name} {kind}"
-        cases.append(f"WHEN {condition} THEN from_json(value, '{field}').{path} IS NOT NULL")
+        typed = parsed("value", f"{field}, {CORRUPT} STRING")
+        other = f"""{typed}.{path} IS NOT NULL AND ({typed}.{CORRUPT} IS NULL OR {begins} <> '"')"""
+        cases.append(f"WHEN {condition} THEN {other}")
     return f"CASE {' '.join(cases)} ELSE false END"
 
 

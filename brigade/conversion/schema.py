@@ -7,11 +7,10 @@ import hashlib
 import json
 from typing import Any
 
-from pyspark.errors import ParseException
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
-from brigade.conversion.errors import SchemaError, spark_says
+from brigade.conversion.errors import SchemaError
 
 # The fields that are read of an event. Only four are required, see lines.py. Fields that are not listed here stay in
 # the landed files.
@@ -54,7 +53,8 @@ COLUMNS = tuple(column.split()[0] for column in SCHEMA.split(","))
 def fields_of(spark: SparkSession, schema: str) -> StructType:
     """The fields that are read of a line: those of the schema, and LANDING unless the schema has its own `pubsub`.
 
-    Raises SchemaError if the schema is not Spark's DDL, or names a field twice or like a column of ADDED.
+    Raises SchemaError if the schema is empty, or names a field twice or like a column of ADDED; and Spark's
+    ParseException if it is not DDL.
     """
     fields = parsed(spark, schema)
     known = [name.lower() for name in ("_row", "_line", *ADDED)]
@@ -71,14 +71,11 @@ def fields_of(spark: SparkSession, schema: str) -> StructType:
 
 
 def parsed(spark: SparkSession, schema: str) -> StructType:
-    """The fields of a schema in Spark's DDL. Raises SchemaError if it is none."""
+    """The fields of a schema in Spark's DDL. Raises SchemaError if it is empty; ParseException if it is not DDL."""
     if not schema.strip():
         raise SchemaError("expected fields as Spark's DDL, such as number STRING, total DOUBLE; found nothing")
     java: Any = spark._jvm
-    try:
-        fields = java.org.apache.spark.sql.types.StructType.fromDDL(schema)
-    except ParseException as error:
-        raise SchemaError(spark_says(error)) from None
+    fields = java.org.apache.spark.sql.types.StructType.fromDDL(schema)
     return StructType.fromJson(json.loads(fields.json()))
 
 

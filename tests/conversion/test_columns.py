@@ -1,11 +1,11 @@
 """A table takes in only what it can be read with."""
 
 import pytest
-from pyspark.sql.types import StructType
 
 from brigade.conversion.columns import merged_columns
 from brigade.conversion.errors import ConversionError
 from brigade.conversion.run import json_into_parquet
+from brigade.conversion.schema import parsed
 from brigade.conversion.table import read_parquet
 from tests.conversion.outputs import files_below
 from tests.conversion.sample_events import written
@@ -73,6 +73,6 @@ def test_columns_that_may_lie_in_one_table_are_those_that_spark_can_read_togethe
             assert spark.read.option("mergeSchema", "true").parquet(*paths).count() == 2, (kind, other)
 
 
-def test_merged_columns_are_those_of_both():
-    there, new = (StructType.fromDDL(text) for text in ("a INT, s STRUCT<x: INT>", "S STRUCT<y: INT>, b STRING"))
+def test_merged_columns_are_those_of_both(spark):
+    there, new = (parsed(spark, text) for text in ("a INT, s STRUCT<x: INT>", "S STRUCT<y: INT>, b STRING"))
     assert merged_columns(there, new).simpleString() == "struct<a:int,s:struct<x:int,y:int>,b:string>"

@@ -124,6 +124,10 @@ FIELDS = [
 TWICE = [
     ("eventId", b'"a"', b'"b"', None), ("eventId", b"7", b'"b"', None), ("eventId", b"null", b'"b"', None),
     ("eventId", b'"a"', b"7", "wrong_type"), ("eventId", b'"a"', b"null", "wrong_type"),
+    ("eventId", b"true", b'"true"', None), ("eventId", b'"true"', b"true", "wrong_type"),
+    ("doc.docId", b"[]", b'"[x]"', None), ("doc.docId", b"5", b'"7"', None), ("doc.docId", b'"5"', b"7", "wrong_type"),
+    ("doc.payload", b"{}", b'"{}"', None), ("doc.payload", b'"{}"', b"{}", "wrong_type"),
+    ("doc.payload", b"1e999", b'"1"', None), ("eventId", b'"[1]"', b"[1]", "wrong_type"),
     ("eventId", b'"a"', b'""', "missing_field"), ("eventTimestamp", b'"soon"', b'"2019-04-02T21:55:57Z"', None),
     ("eventTimestamp", b'"2019-04-02T21:55:57Z"', b'"soon"', "bad_timestamp"),
     ("doc", b'"text"', b'{"docId": "d", "payload": "p"}', None),

@@ -1,8 +1,11 @@
 """A job that cannot read its source or write its folders does not start, and says why in one line."""
 
+import time
+
 import pytest
 
 import pubsub_gcs
+from brigade.landing import checks, waiting
 
 
 @pytest.mark.parametrize(
@@ -33,3 +36,20 @@ def test_a_folder_that_cannot_be_written_is_one_line_and_status_1(pubsub, tmp_pa
     flags = [f"--input_topic={topic}", f"--output_path={tmp_path}/file/input", "--project=brigade-test"]
     assert pubsub_gcs.main(flags) == 1
     assert "cannot be written to" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "slow, told",
+    [
+        ("check_source", "Pub/Sub, to see whether S exists"),
+        ("check_writable", "storage, to see whether F can be written"),
+    ],
+)
+def test_a_start_that_waits_says_for_what(monkeypatch, caplog, slow, told):
+    """`tells_when_it_waits` is tested by itself; this is that a start is within it."""
+    monkeypatch.setattr(waiting, "FIRST_SECONDS", 0.01)
+    for name in ("check_source", "check_writable"):
+        monkeypatch.setattr(checks, name, lambda *_, name=name: time.sleep(0.3 * (name == slow)))
+    checks.check_surroundings("S", "F")
+    (line,) = [text for text in map(str, caplog.messages) if text.startswith("waiting for ")]
+    assert line.startswith(f"waiting for {told}")

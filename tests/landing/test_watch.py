@@ -115,6 +115,11 @@ def test_who_waits_says_for_what_and_since_when_and_when_it_was_over(monkeypatch
     assert last.startswith("waited ") and last.endswith(" s for storage, to write gs://b/input/x.jsonl")
 
 
+def test_the_first_line_comes_within_ten_seconds_and_a_lost_topic_is_seen_within_a_minute():
+    """The other tests shorten both."""
+    assert waiting.FIRST_SECONDS <= 10 and watch.WATCH_SECONDS <= 45
+
+
 def test_who_does_not_wait_says_nothing(caplog):
     caplog.set_level(logging.INFO)
     with waiting.tells_when_it_waits("storage"):

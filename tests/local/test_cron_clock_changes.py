@@ -38,6 +38,8 @@ def runs(expression: str, zone: str, since: str, until: str) -> list[str]:
         ("30 2 * * *", "Europe/Berlin", "2026-03-28T12:00Z", "2026-03-30T12:00Z", "29 01:30,30 00:30"),
         ("0 */2 * * *", "Europe/Berlin", "2026-03-28T22:00Z", "2026-03-29T02:00Z", "28 23:00,29 01:00,29 02:00"),
         ("15 0 * * *", "America/Sao_Paulo", "2018-11-03T04:00Z", "2018-11-05T04:00Z", "04 03:15,05 02:15"),
+        # What the last hour of a day leaves out comes on the next day.
+        ("15,45 23 * * *", "America/Nuuk", "2026-03-28T12:00Z", "2026-03-30T00:30Z", "29 01:15,29 01:45,30 00:15"),
         # A zone whose clocks change by half an hour.
         ("45 * * * *", "Australia/Lord_Howe", "2026-04-04T14:00Z", "2026-04-04T16:00Z", "04 14:45,04 15:15"),
         ("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T12:00Z", "2026-10-04T16:00Z", "03 15:45,04 15:15"),

@@ -73,6 +73,16 @@ def test_two_calls_at_the_same_time_start_one_cloud_and_print_the_same(folder):
     assert processes(folder) == [] and services.running(folder) is None
 
 
+def test_a_call_begins_nothing_while_another_one_is_at_work(folder):
+    with services.alone(folder):
+        second = call("up", "--empty", folder=folder)
+        assert "is at work; waiting for its end" in second.stderr.readline()
+        assert processes(folder) == []
+    finished(second)
+    assert len(processes(folder)) == 1
+    finished(call("down", folder=folder))
+
+
 def test_a_call_after_one_that_was_interrupted_waits_for_what_that_one_began(folder):
     interrupted = call("up", "--empty", folder=folder)
     end = time.monotonic() + 60

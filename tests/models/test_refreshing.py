@@ -160,6 +160,11 @@ def hung_storage(monkeypatch):
         one.close()
 
 
+def test_a_first_request_waits_ten_seconds_at_most():
+    """The next test shortens it."""
+    assert store_module.WAIT_SECONDS <= 10
+
+
 def test_while_storage_hangs_a_first_request_is_told_so_and_waits_no_longer_than_that(hung_storage, monkeypatch):
     monkeypatch.setattr(store_module, "WAIT_SECONDS", 0.5)
     store = ModelStore("gs://ml_output/output/")

@@ -173,7 +173,7 @@ def test_a_changed_file_of_the_champions_is_not_followed(world):
 
 def test_why_the_champions_data_cannot_be_read_is_in_the_reason_and_is_a_warning(world, caplog):
     champion = replace(world.champion(), data={"splitRule": 1})
-    assert "cannot be read (KeyError: 'parquet'), so all that was" in memory_of(world.spark, champion).how
+    assert "cannot be read (KeyError: 'files'), so all that was" in memory_of(world.spark, champion).how
     told = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert [(level, "expected splitRule" in text) for level, text in told][:1] == [("WARNING", True)], told
 

@@ -5,7 +5,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from brigade.training.documents import FRACTIONS, MIN_DOCUMENTS, labelled_documents, left_out, parted
@@ -191,6 +191,7 @@ def test_many_moments_are_cut_near_their_fractions(spark):
         assert shares == pytest.approx(FRACTIONS, abs=0.006)
 
 
+@example([1, 1, 118], [0.1, 0.1])
 @given(st.lists(st.integers(1, 100), min_size=3, max_size=40), st.sampled_from([[0.1, 0.1], [0.1]]))
 def test_cuts_leave_a_moment_for_every_part(counts, fractions):
     ends = cuts(counts, fractions)
