@@ -5,6 +5,7 @@
     python -m benchmarks.training growth --data=FOLDER       10,000, 100,000 and 1,000,000 documents; Linux
     python -m benchmarks.training partitions --data=FOLDER   the same accuracy from 1, 2, 8 and 32 partitions
     python -m benchmarks.training small --data=FOLDER        10 to 4,000 documents, next to scikit-learn
+    python -m benchmarks.training variants --data=FOLDER     the default, changed in one point each
 
 FOLDER holds the public data sets as CSV files with a header: 20newsgroups/20ng_{train,test}.csv (id,label,text),
 reuters_r8/r8_{train,test}.csv (newid,label,title,body), ag_news/train_subset_balanced.csv and test_text.csv
@@ -24,7 +25,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import sessions, training_small
+from benchmarks import sessions, training_small, training_variants
 from benchmarks.sessions import concluded, peak_mib, say
 from benchmarks.training_data import SETS, documents, write_parquet
 
@@ -197,11 +198,19 @@ def small(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
 small.__doc__ = training_small.small.__doc__
 
 
+def variants(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
+    return training_variants.variants(arguments.data, arguments.sets or list(training_variants.HELD_OUT))
+
+
+variants.__doc__ = training_variants.variants.__doc__
+
+
 def main(argv: list[str] | None = None) -> int:
     plain = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__, **plain)
-    commands = parser.add_subparsers(required=True, metavar="accuracy | time | growth | partitions | small")
+    commands = parser.add_subparsers(required=True, metavar="accuracy | time | growth | partitions | small | variants")
     moves = {"accuracy": accuracy, "time": time_, "growth": growth, "partitions": partitions, "small": small}
+    moves |= {"variants": variants}
     for name, run in moves.items():
         sub = commands.add_parser(name, description=run.__doc__, **plain)
         sub.set_defaults(run=run)
@@ -211,6 +220,8 @@ def main(argv: list[str] | None = None) -> int:
         if name == "small":
             choices = {"choices": list(training_small.DRAWS), "metavar": "NAME", "help": "only these draws"}
             sub.add_argument("--draws", nargs="+", **choices)
+        if name == "variants":
+            sub.add_argument("--sets", nargs="+", choices=list(training_variants.HELD_OUT), help="only these sets")
         if name == "growth":
             sub.add_argument("--steps", type=int, choices=[1, 2, 3], default=3, help="3 goes up to 1,000,000 documents")
     arguments = parser.parse_args(argv)

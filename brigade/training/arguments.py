@@ -89,7 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     fixed = parser.add_argument_group("instead of a choice by validation")
     fixed.add_argument("--ngrams", type=int, choices=[1, 2], help="1 for words, 2 for words and pairs")
     fixed.add_argument("--idf_power", type=float, metavar="X", help="how much rare words count for")
-    fixed.add_argument("--alpha", type=float, metavar="X", help="regularisation of scikit-learn's SGDClassifier")
+    fixed.add_argument("--alpha", type=float, metavar="X", help="regularisation beside the mean loss")
     rest = parser.add_argument_group("the computation")
     rest.add_argument("--seed", type=int, metavar="N", help="of the split and the order of learning (default: 0)")
     rest.add_argument("--hash_bits", type=int, help="2 to this power is the number of places, 10 to 24 (default: 20)")

@@ -16,8 +16,9 @@ from brigade.models.document_model import DocumentModel
 from brigade.models.text_features import FeatureParameters
 from brigade.training.errors import TrainingError
 from brigade.training.features import Block, document_frequencies, joined, scores_of, weigh
-from brigade.training.mixing import NO_WORDS, averaged, beginning, plan_of, rounds_alone
+from brigade.training.mixing import NO_WORDS, learn, plan_of, with_weights
 from brigade.training.options import Settings
+from brigade.training.tally import Tally
 
 FOLDS = 10  # into which the documents are cut; each has about as many as the validation part, which is the first
 VALIDATED = 500  # documents at least, if there are so many
@@ -30,13 +31,12 @@ def folds_for(documents: int) -> int:
 
 @dataclass(frozen=True)
 class Training:
-    """How a model is trained on blocks that one worker holds: on which classes, with what, for how many rounds."""
+    """How a model is trained on blocks that one worker holds: on which classes, and with what."""
 
     classes: list[str]
     features: FeatureParameters
     settings: Settings
     seed: int
-    rounds: int
 
     def model(self, blocks: list[Block]) -> DocumentModel:
         """The model that has learned these blocks, not calibrated."""
@@ -45,9 +45,8 @@ class Training:
         if not len(plan.places):  # all that have words are in the fold that is validated
             return plan
         matrix = joined([weigh(block, plan) for block in blocks])
-        alpha, documents = self.settings.alpha, len(matrix.classes)
-        learned = rounds_alone([matrix], beginning(plan), self.rounds, len(plan.classes), alpha, self.seed, documents)
-        return averaged(plan, next(learned))
+        scales = Tally.of([matrix], len(plan.classes), len(plan.places)).scales()
+        return with_weights(plan, learn(matrix, scales, self.settings.alpha, self.seed))
 
     def scored(self, blocks: list[Block], folds: int) -> tuple[np.ndarray, np.ndarray]:
         """The scores [n, C] and classes [n] of the first folds' documents, by models that have learned the others."""

@@ -1,11 +1,14 @@
-"""Trains one linear classifier on many partitions: iterative parameter mixing (McDonald, Hall, Mann 2010).
+"""Trains one linear classifier on many partitions: linear SVMs with NB features, and the average of their weights.
 
-In each round every partition runs some epochs of scikit-learn's SGDClassifier from the shared weights, and the weights
-are averaged. A round moves one weight matrix, however many documents there are. The same documents give the same
-weights, bit by bit, in whatever order the partitions finish.
+Each class has a support vector machine of its own against all other documents (liblinear's, squared hinge loss). Its
+features are scaled by how much they tell about the class, see `Tally.scales`. Few documents are learned together: each
+task learns some of the classes from all of them. Of many each partition learns its own, and the weights are averaged
+(parameter mixing: McDonald, Hall, Mann 2010). The same documents give the same weights, bit by bit, in whatever order
+the partitions finish.
 """
 
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,35 +19,41 @@ from brigade.models.text_features import FeatureParameters
 from brigade.training.calibration import CALIBRATED_SCORES, calibrated, first_scores
 from brigade.training.errors import TrainingError
 from brigade.training.evaluation import Evaluation, evaluate_matrices
-from brigade.training.features import BLOCK_ROWS, Frequencies, Matrix, inverse_frequencies, used_places, weigh
+from brigade.training.features import Frequencies, Matrix, inverse_frequencies, joined, used_places, weigh
 from brigade.training.options import Settings
+from brigade.training.tally import Tally
 
-# Each round reads the matrices block by block from disk. From memory Spark would read a whole partition at once; what
-# is read again soon is in the operating system's page cache anyway.
+# Each training reads the matrices from disk. From memory Spark would read a whole partition at once; what is read again
+# soon is in the operating system's page cache anyway.
 CACHE = StorageLevel.DISK_ONLY
-KEPT_BLOCKS = 16  # a worker keeps up to so many blocks of a partition for further epochs
 MAX_WEIGHTS = 1 << 25  # of one model: 128 MiB as float32
-DOCUMENTS_A_PARTITION = 2500  # at least: averaged weights that saw fewer are worse than weights that saw all
-EPOCHS = 4  # of each round, in each partition: sending the weights around costs more than an epoch
+TOGETHER = 30_000  # documents that one task learns at once: of more, the average of several models is as good
+MAX_CELLS = 1 << 24  # of the matrix that it learns, each of about 40 bytes
+DOCUMENTS_A_PARTITION, DOCUMENTS_APART = 2500, 15_000  # at least; the latter if each partition learns its own
+TOLERANCE, PASSES = 0.1, 100  # of liblinear: when it stops, at the latest after so many passes
 NO_WORDS = "expected documents with words, found none; are the texts empty?"
 FIXED_POINT = 2.0**24  # weights are added up as whole numbers, so that the order of adding changes nothing
 
 
+def partitions_for(documents: int, most: int) -> int:
+    """In how many partitions so many documents are to lie: `most` if these are large enough."""
+    return min(most, max(1, documents // (DOCUMENTS_A_PARTITION if documents <= TOGETHER else DOCUMENTS_APART)))
+
+
 @dataclass
 class Weights:
-    """What a round shares: coefficients [rows, features], intercepts [rows], and the number of updates so far.
+    """Coefficients [rows, features] and intercepts [rows]: a row for each class, and a single one if there are two.
 
-    There is one row a class, and a single one if there are two classes. Weights are added up as whole numbers
-    (fixed point), so that partitions may finish in any order: a sum of float32 values depends on their order.
+    Weights are added up as whole numbers (fixed point), so that partitions may finish in any order: a sum of float32
+    values depends on their order.
     """
 
     coefficients: np.ndarray
     intercepts: np.ndarray
-    updates: np.ndarray
 
     @property
-    def parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self.coefficients, self.intercepts, self.updates
+    def parts(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.coefficients, self.intercepts
 
     def __mul__(self, share: float) -> "Weights":
         return Weights(*((part * np.float32(share)).astype(np.float32) for part in self.parts))
@@ -72,66 +81,58 @@ def whole(numbers: np.ndarray) -> np.ndarray:
     return np.asarray(numbers).astype(np.int32 if small else np.int64)
 
 
-def epoch(
-    matrices: Iterable[Matrix], start: Weights, classes: int, alpha: float, seed: int, documents: int
-) -> Iterator[Weights]:
-    """One partition's EPOCHS from the shared weights: yields its weights, scaled by its share of the documents.
+def learn(matrix: Matrix, scales: np.ndarray, alpha: float, seed: int, rows: Iterable[int] | None = None) -> Weights:
+    """The weights of these rows (all, if none are named) for the documents of a matrix; the other rows are 0.
 
-    Yields nothing for a partition without documents.
+    alpha: the weight of the regularisation beside the mean loss. A class's scales are folded into its weights.
     """
-    from sklearn.linear_model import SGDClassifier
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.svm import LinearSVC
 
-    learner, seen, blocks, kept = None, 0, 0, []
+    found = Weights(np.zeros(scales.shape, np.float32), np.zeros(len(scales), np.float32))
+    features, first = matrix.sparse(scales.shape[1]).astype(np.float64), len(scales) == 1
+    values, documents = features.data.copy(), len(matrix.classes)
+    for row in range(len(scales)) if rows is None else rows:
+        own = matrix.classes == row + first  # a single row is that of the second class
+        if own.all() or not own.any():
+            found.intercepts[row] = 1 if own.any() else -1
+            continue
+        features.data = values * scales[row][features.indices]
+        machine = LinearSVC(C=1 / (alpha * documents), tol=TOLERANCE, max_iter=PASSES, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # PASSES are enough in any case
+            machine.fit(features, own)
+        found.coefficients[row], found.intercepts[row] = machine.coef_[0] * scales[row], machine.intercept_[0]
+    return found
+
+
+def learn_together(
+    matrices: Iterable[Matrix], scales: np.ndarray, alpha: float, seed: int, rows: Iterable[int]
+) -> Iterator[Weights]:
+    """Yields the weights of these rows for all documents, which may come in any order."""
+    if kept := sorted(matrices, key=lambda one: one.order):
+        yield learn(joined(kept), scales, alpha, seed, rows).fixed()
+
+
+def learn_apart(
+    matrices: Iterable[Matrix], scales: np.ndarray, alpha: float, seed: int, documents: int
+) -> Iterator[Weights]:
+    """Yields the weights for each piece of a partition, scaled by its share of all documents."""
+    for matrix in pieces(matrices):
+        yield (learn(matrix, scales, alpha, seed) * (len(matrix.classes) / documents)).fixed()
+
+
+def pieces(matrices: Iterable[Matrix]) -> Iterator[Matrix]:
+    """A partition's matrices joined to as large ones as are learned at once."""
+    waiting: list[Matrix] = []
     for matrix in matrices:
-        features = matrix.sparse(start.coefficients.shape[1])
-        if learner is None:
-            learner = SGDClassifier(loss="hinge", alpha=alpha, random_state=seed)
-            # A first call allocates the weights; the shared ones then replace their values.
-            learner.partial_fit(features[:1], matrix.classes[:1], classes=np.arange(classes))
-            learner.coef_[:], learner.intercept_[:] = start.coefficients, start.intercepts
-            learner.t_ = float(start.updates)
-        learner.partial_fit(features, matrix.classes)
-        seen += len(matrix.classes)
-        blocks += 1
-        if blocks <= KEPT_BLOCKS:
-            kept.append((features, matrix.classes))
-    if learner is None:
-        return
-    if blocks == len(kept):  # a larger partition is read once a round: it makes enough updates
-        for number in range(1, EPOCHS):
-            learner.random_state = seed + number
-            for features, own in kept:
-                learner.partial_fit(features, own)
-    found = Weights(learner.coef_, learner.intercept_, np.asarray(learner.t_, np.float32))
-    yield (found * (seen / documents)).fixed()
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a training is: its weights, its rounds, and the sum of those rounds that count for the average."""
-
-    weights: Weights
-    rounds: int = 0
-    sums: Weights | None = None
-    summed: int = 0
-
-    def after(self, weights: Weights) -> "Progress":
-        """One round later. The first round does not count for the average: its weights are still far off."""
-        if self.rounds == 0:
-            return replace(self, weights=weights, rounds=1)
-        sums = weights if self.sums is None else (self.sums + weights).floating()
-        return Progress(weights, self.rounds + 1, sums, self.summed + 1)
-
-
-def rounds_alone(
-    matrices: Iterable[Matrix], start: Progress, rounds: int, classes: int, alpha: float, seed: int, documents: int
-) -> Iterator[Progress]:
-    """So many rounds of the only partition. It has no other's weights to wait for, so its worker does them in a row."""
-    kept, progress = list(matrices), start
-    for _ in range(rounds):
-        learned = epoch(kept, progress.weights, classes, alpha, seed + EPOCHS * progress.rounds, documents)
-        progress = progress.after(next(learned).floating())
-    yield progress
+        waiting.append(matrix)
+        documents, cells = sum(len(one.classes) for one in waiting), sum(len(one.values) for one in waiting)
+        if documents >= TOGETHER or cells >= MAX_CELLS:
+            yield joined(waiting)
+            waiting = []
+    if waiting:
+        yield joined(waiting)
 
 
 def plan_of(
@@ -146,112 +147,103 @@ def plan_of(
     return DocumentModel(classes, parameters, places, idf, nothing, np.zeros(len(classes), np.float32))
 
 
-def beginning(plan: DocumentModel) -> Progress:
-    """The progress before the first round."""
-    rows = 1 if len(plan.classes) == 2 else len(plan.classes)
-    nothing = np.zeros((rows, len(plan.places)), np.float32), np.zeros(rows, np.float32), np.ones((), np.float32)
-    return Progress(Weights(*nothing))
-
-
-def averaged(plan: DocumentModel, progress: Progress) -> DocumentModel:
-    """The plan with the average of the rounds (without the first) as its weights, not calibrated."""
-    found, count = progress.weights, 1
-    if progress.sums is not None:
-        found, count = progress.sums, progress.summed
-    coefficients, intercepts = found.coefficients / count, found.intercepts / count
+def with_weights(plan: DocumentModel, found: Weights) -> DocumentModel:
+    """The plan with these weights, not calibrated."""
+    coefficients, intercepts = found.parts
     if len(coefficients) == 1:  # two classes: one row has the second class's scores; the first's are the opposite
         coefficients, intercepts = np.vstack([-coefficients, coefficients]), np.hstack([-intercepts, intercepts])
     weights = np.ascontiguousarray(coefficients.T, np.float32)
     return replace(plan, weights=weights, intercept=intercepts.astype(np.float32))
 
 
-@dataclass
-class Prepared:
-    """All documents' features for some ngrams and idf_power: a model without weights, and the cached matrices.
+def weigh_all(number: int, blocks: Iterable, plan: DocumentModel) -> Iterator[Matrix]:
+    """The matrices of a partition's blocks. number: of the partition."""
+    for at, block in enumerate(blocks):
+        yield replace(weigh(block, plan), order=(number, at))
+
+
+class Trainer:
+    """Trains models with some ngrams and idf_power: a model without weights, the classes' scales, cached matrices.
 
     documents: the number of those that are not for validation.
     """
 
-    plan: DocumentModel
-    matrices: RDD
-    documents: int
+    def __init__(self, plan: DocumentModel, matrices: RDD, documents: int, seed: int):
+        self.plan, self.matrices, self.documents, self.seed = plan, matrices, documents, seed
+        self.validation = matrices.filter(lambda matrix: matrix.validation)
+        classes, features = len(plan.classes), len(plan.places)
+        own = matrices.filter(lambda matrix: not matrix.validation)
+        tally = own.mapPartitions(lambda part: [Tally.of(part, classes, features)]).treeReduce(
+            lambda one, other: one + other
+        )
+        self.scales = matrices.context.broadcast(tally.scales())
+        self.large = int(tally.documents.sum(dtype=np.int64)) > MAX_CELLS
 
     @classmethod
     def of(
-        cls, blocks: RDD, frequencies: Frequencies, classes: list[str], features: FeatureParameters, settings: Settings
-    ) -> "Prepared":
+        cls,
+        blocks: RDD,
+        frequencies: Frequencies,
+        classes: list[str],
+        features: FeatureParameters,
+        settings: Settings,
+        seed: int,
+    ) -> "Trainer":
+        """A trainer with the ngrams and the idf_power of these settings. Raises TrainingError if there are no words."""
         plan = plan_of(frequencies, classes, features, settings)
         if not len(plan.places):
             raise TrainingError(NO_WORDS)
         shared = blocks.context.broadcast(plan)
-        matrices = blocks.map(lambda block: weigh(block, shared.value)).persist(CACHE)
-        return cls(plan, matrices, frequencies.documents)
+        matrices = blocks.mapPartitionsWithIndex(lambda number, part: weigh_all(number, part, shared.value))
+        return cls(plan, matrices.persist(CACHE), frequencies.documents, seed)
 
+    def model(self, alpha: float) -> DocumentModel:
+        """The model that has learned the documents that are not for validation; not calibrated."""
+        return self.learned(self.documents, alpha, lambda matrix: not matrix.validation)
 
-class Trainer:
-    """Trains one model, round by round: first without the validation documents, in the end with all documents."""
+    def whole_model(self, alpha: float, documents: int) -> DocumentModel:
+        """The model that has learned all documents, not calibrated. documents: how many these are."""
+        return self.learned(documents, alpha, lambda matrix: True)
 
-    def __init__(self, prepared: Prepared, settings: Settings, seed: int):
-        self.context, self.settings, self.seed = prepared.matrices.context, settings, seed
-        self.plan, self.matrices, self.documents = prepared.plan, prepared.matrices, prepared.documents
-        self.own = self.matrices.filter(lambda matrix: not matrix.validation)
-        self.validation = self.matrices.filter(lambda matrix: matrix.validation)
-        self.progress = beginning(self.plan)
-
-    def advance(self, rounds: int) -> None:
-        """Runs so many rounds more: one Spark job a round, or one job in all for few documents in one partition."""
-        if self.own.getNumPartitions() == 1 and self.documents <= KEPT_BLOCKS * BLOCK_ROWS:
-            self.progress = self.advanced_alone(rounds)
+    def learned(self, documents: int, alpha: float, wanted: Callable[[Matrix], bool]) -> DocumentModel:
+        """The model that has learned the wanted matrices. documents: how many these hold."""
+        scales, seed = self.scales, self.seed
+        if documents <= TOGETHER and not self.large:
+            learned = self.learned_together(alpha, wanted)
         else:
-            for _ in range(rounds):
-                self.progress = self.progress.after(self.mixed())
+            learned = self.matrices.filter(wanted).mapPartitions(
+                lambda part: learn_apart(part, scales.value, alpha, seed, documents)
+            )
+        return with_weights(self.plan, learned.treeReduce(lambda one, other: one + other).floating())
 
-    def advanced_alone(self, rounds: int) -> Progress:
-        """The progress after so many rounds of the only partition."""
-        classes, alpha, seed, documents = len(self.plan.classes), self.settings.alpha, self.seed, self.documents
-        shared = self.context.broadcast(self.progress)
-        learned = self.own.mapPartitions(
-            lambda part: rounds_alone(part, shared.value, rounds, classes, alpha, seed, documents)
-        )
-        (found,) = learned.collect()
-        shared.destroy()
-        return found
+    def learned_together(self, alpha: float, wanted: Callable[[Matrix], bool]) -> RDD:
+        """As many tasks as there are partitions; each reads all of these, and learns its share of the classes."""
+        scales, seed, rows = self.scales, self.seed, len(self.scales.value)
+        everything = self.matrices.coalesce(1).filter(wanted)
+        tasks = min(rows, self.matrices.getNumPartitions())
 
-    def mixed(self) -> Weights:
-        """The weights after one more round: the partitions' average."""
-        classes, alpha, documents = len(self.plan.classes), self.settings.alpha, self.documents
-        shared, seed = self.context.broadcast(self.progress.weights), self.seed + EPOCHS * self.progress.rounds
-        learned = self.own.mapPartitions(lambda part: epoch(part, shared.value, classes, alpha, seed, documents))
-        found = learned.treeReduce(lambda one, other: one + other).floating()
-        shared.destroy()
-        return found
+        def task(own: range) -> RDD:
+            return everything.mapPartitions(lambda part: learn_together(part, scales.value, alpha, seed, own))
 
-    def average_from_here(self) -> None:
-        """Earlier rounds no longer count for the average."""
-        self.progress = replace(self.progress, sums=None, summed=0)
+        return self.matrices.context.union([task(range(first, rows, tasks)) for first in range(tasks)])
 
-    def take_all(self, documents: int) -> None:
-        """From here on the validation documents are learned too. documents: how many there are then."""
-        self.own, self.documents = self.matrices, documents
-        self.average_from_here()
-
-    def model(self) -> DocumentModel:
-        """The average of the rounds so far, not calibrated."""
-        return averaged(self.plan, self.progress)
-
-    def validate(self) -> Evaluation:
-        """Evaluates the model on the validation documents."""
-        shared = self.context.broadcast(self.model())
+    def validate(self, model: DocumentModel) -> Evaluation:
+        """Evaluates a model on the validation documents."""
+        shared = self.matrices.context.broadcast(model)
         evaluated = self.validation.mapPartitions(lambda part: evaluate_matrices(part, shared.value))
         found = evaluated.treeReduce(lambda one, other: one + other)
         shared.destroy()
         return found
 
-    def calibrate(self) -> Calibration:
-        """Calibrates the model on the validation documents; CALIBRATED_SCORES of their scores are enough."""
-        shared = self.context.broadcast(self.model())
+    def calibrate(self, model: DocumentModel) -> Calibration:
+        """Calibrates a model on the validation documents; CALIBRATED_SCORES of their scores are enough."""
+        shared = self.matrices.context.broadcast(model)
         most = CALIBRATED_SCORES // len(self.plan.classes) // self.validation.getNumPartitions() + 1
         found = self.validation.mapPartitions(lambda part: first_scores(part, shared.value, most)).collect()
         shared.destroy()
         scores, classes = zip(*found, strict=True)
         return calibrated(np.concatenate(scores), np.concatenate(classes))
+
+    def free(self) -> None:
+        """Frees the cached matrices."""
+        self.matrices.unpersist()

@@ -11,13 +11,13 @@ from dataclasses import dataclass, fields
 class Settings:
     """What one candidate is trained with.
 
-    ngrams: 1 for words, 2 for words and pairs. alpha: the regularisation of scikit-learn's SGDClassifier. idf_power:
-    the exponent of the inverse document frequencies; the higher it is, the more rare words count.
+    ngrams: 1 for words, 2 for words and pairs. alpha: the weight of the regularisation beside the mean loss.
+    idf_power: the exponent of the inverse document frequencies; the higher it is, the more rare words count.
     """
 
     ngrams: int = 2
     alpha: float = 1e-4
-    idf_power: float = 1.5
+    idf_power: float = 1.0
 
 
 @dataclass(frozen=True)

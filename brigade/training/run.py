@@ -28,7 +28,7 @@ from brigade.training.documents import MOST_SHOWN, Parts, check_enough, parted, 
 from brigade.training.errors import TrainingError
 from brigade.training.evaluation import evaluate, macro_f1
 from brigade.training.gate import TOLERANCE, judge, keeps_serving
-from brigade.training.mixing import DOCUMENTS_A_PARTITION
+from brigade.training.mixing import partitions_for
 from brigade.training.options import Options
 from brigade.training.outcome import Outcome, describe_run, save_files, summary_of
 from brigade.training.selection import fit
@@ -99,7 +99,7 @@ def learn_and_test(spark: SparkSession, sources: Sources, output_path: str, opti
             raise TrainingError(f"the parts {parts.counts} do not add up to {total} documents")
         log.info("%d documents in %d classes: %s", total, len(parts.learned), parts.counts)
         warn_about_labels(parts)
-        partitions = min(options.partitions or cores, max(1, parts.learned.total() // DOCUMENTS_A_PARTITION))
+        partitions = partitions_for(parts.learned.total(), options.partitions or cores)
         own = parts.documents.where("part IN ('train', 'validation')")
         fitted = fit(own, sorted(parts.tally["train"]), partitions, options)
         test = parts.documents.where("part = 'test'").select("payload", "label", "place", "eventId")

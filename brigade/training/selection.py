@@ -1,7 +1,6 @@
 """Chooses a model's settings on the validation documents, and trains the final model with them.
 
-Each setting that is not given is tried in turn, and the earlier value stays unless a later one is clearly better. The
-best candidate is trained further, calibrated, and then learns the validation documents too. If the documents are few,
+The best candidate is calibrated, and its settings then train the model on all documents. If the documents are few,
 candidates are chosen and calibrated by cross-validation.
 """
 
@@ -13,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 from pyspark import RDD
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from brigade.models.document_model import DocumentModel
@@ -22,16 +21,14 @@ from brigade.training.calibration import calibrated
 from brigade.training.cross_validation import FOLDS, Training, cross_validate, folds_for, learn_all
 from brigade.training.evaluation import Evaluation, evaluate_scores, macro_f1
 from brigade.training.features import count_features, document_frequencies
-from brigade.training.mixing import CACHE, Prepared, Trainer
+from brigade.training.mixing import CACHE, Trainer
 from brigade.training.options import Options, Settings
 
 log = logging.getLogger("train_ml_model")
 
-ALPHAS = (1e-4, 0.1), (1e-4, 1.0), (1e-5, 0.01)  # the values of alpha: at least, and divided by the documents
-TRIAL_ROUNDS, ROUNDS, LAST_ROUNDS = 1, 2, 1  # of a candidate, of the best one, and of that with all documents
-FEW_DOCUMENTS, MAX_ROUNDS = 5000, 40  # fewer documents are gone through more often, at most so often
-MAX_ROUNDS_OF_FEW = 12  # in cross-validation
-CLEARLY = 0.5  # standard errors of the accuracy by which a later candidate has to be better
+ALPHA, LEAST_ALPHA = 1 / 3, 3e-5  # alpha: divided by the documents, and at least
+WORDS_FIRST = 500  # documents up to which pairs have to be clearly better than words alone, and not the other way
+CLEARLY = 1.0  # standard errors of the accuracy by which a later candidate has to be better
 
 
 @dataclass
@@ -78,13 +75,15 @@ def counted_blocks(
     """The documents of these classes as cached blocks of counted features, in the order of their texts' hashes.
 
     Classes may come one after the other in the input; in this order every partition has some of each. The validation
-    part is the first fold, and the other documents are spread over the others by their texts.
+    part is the first fold. Each class is spread evenly over the others: where a fold takes much of a class of few
+    documents, the model of the other folds is biased against just that class. Documents of one text stay together.
     """
     index = {name: number for number, name in enumerate(classes)}
     spread = documents.where(F.col("label").isin(classes)) if len(classes) < 1000 else documents
-    spread = spread.repartition(partitions, "place").sortWithinPartitions("place", "label", "eventId")
-    fold = F.when(F.col("part") == "validation", 0).otherwise((1 + F.pmod("place", F.lit(folds - 1))).cast("int"))
-    rows = spread.select("payload", "label", fold.alias("fold")).rdd
+    rank = F.dense_rank().over(Window.partitionBy(F.lit(0)).orderBy("label", "place")) if folds > 2 else F.lit(1)
+    fold = F.when(F.col("part") == "validation", 0).otherwise(1 + rank % (folds - 1))
+    spread = spread.withColumn("fold", fold.cast("int")).repartition(partitions, "place")
+    rows = spread.sortWithinPartitions("place", "label", "eventId").select("payload", "label", "fold").rdd
     return rows.mapPartitions(
         lambda part: count_features((row for row in part if row.label in index), features, index)
     ).persist(CACHE)
@@ -94,69 +93,68 @@ def fit_few(
     blocks: RDD, total: int, folds: int, classes: list[str], features: FeatureParameters, options: Options
 ) -> Fitted:
     """Chooses and calibrates by cross-validation, and trains on all documents at once. blocks: in one partition."""
-    rounds = min(MAX_ROUNDS_OF_FEW, rounds_for(total, ROUNDS + LAST_ROUNDS))
 
     def attempt(settings: Settings) -> tuple[tuple[np.ndarray, np.ndarray], Evaluation]:
-        training = Training(classes, features, settings, options.seed, rounds)
+        training = Training(classes, features, settings, options.seed)
         found = cross_validate(blocks, training, folds)
         return found, evaluate_scores(*found, classes)
 
-    (scores, labels), trials = select(attempt, options.fixed, total)
-    calibration, validation = calibrated(scores, labels), evaluate_scores(scores, labels, classes)
+    (scores, labels), trials, validation = select(attempt, candidates(total, options.fixed))
+    calibration = calibrated(scores, labels)
     log.info("chosen: %s, %s, accuracy %.4f", trials[0].settings, calibration, validation.accuracy)
-    model = learn_all(blocks, Training(classes, features, trials[0].settings, options.seed, rounds))
+    model = learn_all(blocks, Training(classes, features, trials[0].settings, options.seed))
     return Fitted(replace(model, calibration=calibration), trials, validation)
 
 
 def fit_many(blocks: RDD, classes: list[str], features: FeatureParameters, options: Options) -> Fitted:
-    """Chooses and calibrates on the validation part, which the best candidate learns in its last rounds."""
+    """Chooses and calibrates on the validation part, and trains on all documents."""
     frequencies = blocks.mapPartitions(lambda part: document_frequencies(part, features)).treeReduce(
         lambda one, other: [a + b for a, b in zip(one, other, strict=True)]
     )
     total = sum(one.documents for one in frequencies)
-    prepared: dict[tuple, Prepared] = {}
+    trainers: dict[tuple, Trainer] = {}
 
-    def attempt(settings: Settings) -> tuple[Trainer, Evaluation]:
+    def attempt(settings: Settings) -> tuple[DocumentModel, Evaluation]:
         key = settings.ngrams, settings.idf_power
-        if key not in prepared:
-            prepared[key] = Prepared.of(blocks, frequencies[0], classes, features, settings)
-        trainer = Trainer(prepared[key], settings, options.seed)
-        trainer.advance(rounds_for(trainer.documents, TRIAL_ROUNDS))
-        return trainer, trainer.validate()
+        if key not in trainers:
+            trainers[key] = Trainer.of(blocks, frequencies[0], classes, features, settings, options.seed)
+        model = trainers[key].model(settings.alpha)
+        return model, trainers[key].validate(model)
 
-    trainer, trials = select(attempt, options.fixed, total)
-    for one in prepared.values():
-        if one.matrices is not trainer.matrices:
-            one.matrices.unpersist()
-    fitted = finish(trainer, trials, total)
-    trainer.matrices.unpersist()
-    return fitted
+    model, trials, validation = select(attempt, candidates(total, options.fixed))
+    chosen = trials[0].settings
+    trainer = trainers[chosen.ngrams, chosen.idf_power]
+    calibration = trainer.calibrate(model)
+    log.info("chosen: %s, %s, accuracy %.4f", chosen, calibration, validation.accuracy)
+    model = replace(trainer.whole_model(chosen.alpha, total), calibration=calibration)
+    for one in trainers.values():
+        one.free()
+    return Fitted(model, trials, validation)
 
 
-def choices(documents: int) -> dict[str, tuple]:
-    """The values that are tried for each setting, in their order.
+def candidates(documents: int, fixed: dict) -> list[Settings]:
+    """The settings that are tried, in their order. fixed: those that are given.
 
     alpha is higher for few documents: a sum of few losses is as large beside the regularisation as one of many.
     """
-    return {"alpha": tuple(max(least, share / documents) for least, share in ALPHAS), "ngrams": (2, 1)}
+    alpha, order = max(LEAST_ALPHA, ALPHA / documents), (1, 2) if documents <= WORDS_FIRST else (2, 1)
+    return list(dict.fromkeys(Settings(**{"ngrams": ngrams, "alpha": alpha} | fixed) for ngrams in order))
 
 
 Found = TypeVar("Found")
 
 
 def select(
-    attempt: Callable[[Settings], tuple[Found, Evaluation]], fixed: dict, documents: int
-) -> tuple[Found, list[Trial]]:
-    """Tries `choices`, one setting after the other; returns what the best attempt gave, and all trials, the best first.
+    attempt: Callable[[Settings], tuple[Found, Evaluation]], candidates: list[Settings]
+) -> tuple[Found, list[Trial], Evaluation]:
+    """Tries one candidate after the other; an earlier one stays unless a later one is clearly better.
 
-    attempt: trains a candidate; gives what it found and its evaluation. fixed: settings that are given and not tried.
+    Returns what the best attempt gave, all trials, the best first, and the best one's evaluation. attempt: trains a
+    candidate; gives what it found and its evaluation.
     """
-    best: tuple[Found, Trial] | None = None
+    best: tuple[Found, Trial, Evaluation] | None = None
     trials: list[Trial] = []
-    for name, value in [(name, value) for name, values in choices(documents).items() for value in values]:
-        settings = replace(best[1].settings if best else Settings(**fixed), **{name: fixed.get(name, value)})
-        if any(settings == trial.settings for trial in trials):
-            continue
+    for settings in candidates:
         started = time.monotonic()
         result, found = attempt(settings)
         trial = Trial(settings, found.accuracy, macro_f1(found), time.monotonic() - started)
@@ -167,32 +165,10 @@ def select(
             trial.seconds,
         )  # fmt: skip
         if best is None or clearly_better(trial.accuracy, best[1].accuracy, found.documents):
-            best = result, trial
+            best = result, trial, found
     assert best is not None
-    result, chosen = best
-    return result, sorted(trials, key=lambda trial: trial is not chosen)
-
-
-def finish(trainer: Trainer, trials: list[Trial], total: int) -> Fitted:
-    """Trains the best candidate to its end. total: the documents, those for validation included."""
-    first, last = rounds_for(trainer.documents, ROUNDS), rounds_for(trainer.documents, LAST_ROUNDS)
-    trainer.advance(first - trainer.progress.rounds)
-    log.info("%d rounds, %d to come", trainer.progress.rounds, last)
-    # The last rounds run twice: without the validation documents, to calibrate the scores, and then with them.
-    halfway = trainer.progress
-    trainer.average_from_here()
-    trainer.advance(last)
-    validation, calibration = trainer.validate(), trainer.calibrate()
-    log.info("chosen: %s, %s, accuracy %.4f", trainer.settings, calibration, validation.accuracy)
-    trainer.progress = halfway
-    trainer.take_all(total)
-    trainer.advance(last)
-    return Fitted(replace(trainer.model(), calibration=calibration), trials, validation)
-
-
-def rounds_for(documents: int, rounds: int) -> int:
-    """The rounds for so many documents, if `rounds` are enough for many."""
-    return max(rounds, min(MAX_ROUNDS, rounds * FEW_DOCUMENTS // documents))
+    result, chosen, evaluation = best
+    return result, sorted(trials, key=lambda trial: trial is not chosen), evaluation
 
 
 def clearly_better(accuracy: float, other: float, documents: int) -> bool:

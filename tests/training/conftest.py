@@ -15,7 +15,7 @@ from tests.training.whole_runs import MODEL, QUICK, landed, model_of, quick_trai
 
 @pytest.fixture
 def quick(tmp_path):
-    """Trainings in this test run few rounds."""
+    """Trainings in this test run without MLflow, and their temporary files lie apart."""
     with quick_training(tmp_path / "ein Büro"):
         yield
 

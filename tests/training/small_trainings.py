@@ -8,7 +8,7 @@ from sklearn.utils import murmurhash3_32
 
 from brigade.models.text_features import FeatureParameters
 from brigade.training.features import Block, Matrix, count_features, document_frequencies
-from brigade.training.mixing import Prepared, Trainer
+from brigade.training.mixing import Trainer
 from brigade.training.options import Settings
 from tests.training.made_up_documents import INDEX, LABELS
 
@@ -43,4 +43,4 @@ def trainer_of(spark, partitions: list[list[tuple[str, str]]], held=(), classes=
     (frequencies,) = document_frequencies([block for part in blocks for block in part], FEATURES)
     lying = spark.sparkContext.parallelize(blocks, len(blocks)).flatMap(lambda part: part)
     settings = Settings(**{"ngrams": 1, "idf_power": 1.0} | settings)
-    return Trainer(Prepared.of(lying, frequencies[0], list(classes), FEATURES, settings), settings, 0)
+    return Trainer.of(lying, frequencies[0], list(classes), FEATURES, settings, 0)

@@ -69,9 +69,9 @@ def test_calibration_takes_a_bounded_number_of_scores_from_each_partition():
 def test_no_calibration_of_a_coarse_grid_is_better_by_more_than_the_caution(spark):
     held = confused(90, 0.4, seed=12)
     trainer = trainer_of(spark, [confused(150, 0.4), confused(100, 0.4, seed=7)], held)
-    trainer.advance(3)
-    found, model = trainer.calibrate(), trainer.model()
-    trainer.matrices.unpersist()
+    model = trainer.model(1e-3)
+    found = trainer.calibrate(model)
+    trainer.free()
     scores = np.array([model.scores(text) for text, _ in held])
     labels = [INDEX[label] for _, label in held]
 

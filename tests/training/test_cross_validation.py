@@ -11,12 +11,12 @@ from brigade.models.text_features import FeatureParameters
 from brigade.training.cross_validation import FOLDS, VALIDATED, Training, folds_for
 from brigade.training.evaluation import Evaluation, evaluate_scores
 from brigade.training.options import Options, Settings
-from brigade.training.selection import fit, select
+from brigade.training.selection import candidates, counted_blocks, fit, select
 from tests.training.made_up_documents import INDEX, LABELS, confused, texts
 from tests.training.small_trainings import FEATURES, blocks_of
 from tests.training.test_selection import frame
 
-PLAIN = Training(LABELS, FEATURES, Settings(ngrams=1, alpha=1e-3), seed=0, rounds=5)
+PLAIN = Training(LABELS, FEATURES, Settings(ngrams=1, alpha=1e-3), seed=0)
 
 
 def in_folds(rows: list[tuple[str, str]], folds: int = FOLDS) -> list:
@@ -85,13 +85,24 @@ def better_than_plain(count: int) -> float:
     blocks = [block for fold in range(FOLDS) for block in blocks_of(train[fold::FOLDS], wide, fold)]
 
     def attempt(settings: Settings) -> tuple[Training, Evaluation]:
-        training = Training(LABELS, wide, settings, 0, 10)
+        training = Training(LABELS, wide, settings, 0)
         return training, evaluate_scores(*training.scored(blocks, FOLDS), LABELS)
 
-    training, _ = select(attempt, {"ngrams": 1}, count)
+    training, *_ = select(attempt, candidates(count, {"ngrams": 1}))
     model = training.model(blocks)
     found = sum(model.predict(text)["label"] == label for text, label in fresh) / len(fresh)
     return found - expected
+
+
+def test_folds_have_the_classes_evenly_and_each_text_in_one(spark):
+    (blocks,) = counted_blocks(frame(spark, [*texts(60), *texts(60)]), LABELS, 1, FEATURES, FOLDS).glom().collect()
+    counted = np.zeros((FOLDS, 3), int)
+    for block in blocks:
+        counted[block.fold] += np.bincount(block.classes, minlength=3)
+    assert counted.sum() == 120
+    assert not (counted % 2).any(), counted  # each text comes twice
+    assert counted[1:].min() >= 2, counted  # of 18 texts of each class, beside the validation part's
+    assert counted[1:].max() <= 6, counted
 
 
 def test_few_documents_are_all_validated_and_learned_whatever_their_order(spark, quick, tmp_path):
@@ -104,7 +115,7 @@ def test_few_documents_are_all_validated_and_learned_whatever_their_order(spark,
         (tmp_path / name).mkdir()
         fitted.model.save(tmp_path / name)
         assert fitted.validation.documents == 120
-        assert len(fitted.trials) == 4
+        assert len(fitted.trials) == 2
     for file in ("weights.safetensors", "model.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
     assert 0.5 < fitted.validation.accuracy < 0.95  # a share has any label: what was learned would be right

@@ -90,7 +90,7 @@ def test_odd_labels_and_texts_are_learned_as_they_are(spark, quick, capsys, tmp_
 
 @pytest.mark.long
 def test_many_classes_of_two_documents_end_with_a_model(spark, quick, capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("brigade.training.run.DOCUMENTS_A_PARTITION", 150)
+    monkeypatch.setattr("brigade.training.mixing.DOCUMENTS_A_PARTITION", 150)
     rows = [(f"word{n} other{n} copy{copy}", f"class {n}") for n in range(300) for copy in range(2)]
     data = parquet(spark, tmp_path / "parquet", labelled(rows))
     assert train_ml_model.main([data, f"{tmp_path}/models", *QUICK, "--partitions=8"]) == 0

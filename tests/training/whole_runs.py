@@ -19,11 +19,9 @@ QUICK = ["--alpha=1e-4", "--ngrams=1", "--hash_bits=12", "--date=2026-01-05"]  #
 
 @contextmanager
 def quick_training(scratch: Path) -> Iterator[None]:
-    """Meanwhile trainings run few rounds, without MLflow, and keep their temporary files in a new folder `scratch`."""
+    """Meanwhile trainings run without MLflow and keep their temporary files in a new folder `scratch`."""
     scratch.mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"TRIAL_ROUNDS": 1, "ROUNDS": 2, "LAST_ROUNDS": 1, "FEW_DOCUMENTS": 1}.items():
-            patch.setattr(f"brigade.training.selection.{name}", value)
         patch.setattr("tempfile.tempdir", str(scratch))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         yield
