@@ -23,7 +23,7 @@ PACKAGES = {
     "mmh3": "mmh3",
     "numpy": "numpy",
     "safetensors": "safetensors.numpy",
-    "scikit-learn": "sklearn.linear_model",
+    "scikit-learn": "sklearn.svm",
     "scipy": "scipy.optimize",
 }
 
