@@ -21,20 +21,20 @@ SERVING_SETTINGS = ("MODEL_REFRESH_SECONDS", "MODEL_PIN", "RESULT_TOPIC", "DEAD_
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # a make that a test runs is no part of the one that runs the tests
     os.environ.pop(name, None)
 
-SPARK = ("conversion", "training")  # the folders of tests that share the Spark session
+SPARK = ("conversion", "training")  # the folders of tests that need a Spark session
 LONG = ("test_demo", "test_gcp", "test_tutorial")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs gcloud or Terraform is marked so. Side by side, a file's tests stay together, and so do all that need
-    the Spark session, which is slow to warm up; what takes longest begins first."""
+    """What runs gcloud or Terraform is marked so. Side by side, a file's tests stay together, and so do all of a folder
+    that need a Spark session, which is slow to warm up; what takes longest begins first."""
     for item in items:
         for fixture, marker in {"gcloud": "gcloud", "providers": "terraform"}.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(marker)
         folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group("spark" if folder in SPARK else f"{folder}/{item.path.stem}"))
+        item.add_marker(pytest.mark.xdist_group(folder if folder in SPARK else f"{folder}/{item.path.stem}"))
     items.sort(key=lambda item: item.path.parent.name not in SPARK and not item.path.stem.startswith(LONG))
 
 
