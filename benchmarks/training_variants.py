@@ -72,6 +72,7 @@ def accuracy_of(variant: Variant, own: list, held: list, classes: list[str]) -> 
     from brigade.training.features import document_frequencies, joined, scores_of, weigh
     from brigade.training.mixing import Weights, learn, plan_of, with_weights
     from brigade.training.options import Settings
+    from brigade.training.selection import candidates
     from brigade.training.tally import Tally
 
     frequencies = reduce(add, (one for both in document_frequencies(own, FeatureParameters()) for one in both))
@@ -79,7 +80,7 @@ def accuracy_of(variant: Variant, own: list, held: list, classes: list[str]) -> 
     plan = plan_of(frequencies, classes, FeatureParameters(), settings)
     matrices = [weigh(block, plan) for block in own]
     scales = variant.scale(Tally.of(matrices, len(classes), len(plan.places)).scales())
-    alpha = max(3e-5, 1 / (3 * frequencies.documents)) * 3 / variant.strength
+    alpha = candidates(frequencies.documents, {})[0].alpha * 3 / variant.strength
     matrix, learned = joined(matrices), []
     for number in range(variant.learners):
         share = rows_of(matrix, number, variant.learners)

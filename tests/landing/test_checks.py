@@ -1,11 +1,10 @@
 """A job that cannot read its source or write its folders does not start, and says why in one line."""
 
-import time
-
 import pytest
 
 import pubsub_gcs
 from brigade.landing import checks, waiting
+from tests.models.written_models import wait_until
 
 
 @pytest.mark.parametrize(
@@ -48,8 +47,10 @@ def test_a_folder_that_cannot_be_written_is_one_line_and_status_1(pubsub, tmp_pa
 def test_a_start_that_waits_says_for_what(monkeypatch, caplog, slow, told):
     """`tells_when_it_waits` is tested by itself; this is that a start is within it."""
     monkeypatch.setattr(waiting, "FIRST_SECONDS", 0.01)
+
+    def until_it_is_told(*_) -> None:
+        wait_until(lambda: f"waiting for {told}" in caplog.text)
+
     for name in ("check_source", "check_writable"):
-        monkeypatch.setattr(checks, name, lambda *_, name=name: time.sleep(0.3 * (name == slow)))
+        monkeypatch.setattr(checks, name, until_it_is_told if name == slow else lambda *_: None)
     checks.check_surroundings("S", "F")
-    (line,) = [text for text in map(str, caplog.messages) if text.startswith("waiting for ")]
-    assert line.startswith(f"waiting for {told}")
