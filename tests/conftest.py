@@ -38,6 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.parent.name not in SPARK and not item.path.stem.startswith(LONG))
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Bytes give a case no name: a packed file holds the second of its packing, and the workers must agree on the names."""
+    return argname if isinstance(val, bytes) else None
+
+
 def real_data(path: str) -> Path:
     """A file of real documents that lie beside the project; skips the test, and says so, when they do not."""
     if not (DATA / path).exists():
