@@ -22,6 +22,11 @@ resource "google_monitoring_notification_channel" "email" {
     email_address = var.alert_email
   }
 
+  # Google keeps a channel that an alarm names. With this, an address that is taken away goes after the alarms have changed.
+  lifecycle {
+    create_before_destroy = true
+  }
+
   depends_on = [google_project_service.needed]
 }
 
@@ -118,6 +123,7 @@ resource "google_logging_metric" "dead_letters" {
   }
 }
 
+# The file leaves out what is 0: Google answers without it, and each plan would put it back.
 resource "google_monitoring_dashboard" "brigade" {
   dashboard_json = replace(file("${path.module}/dashboard.json"), "PROJECT_ID", var.project_id)
   depends_on     = [google_project_service.needed]

@@ -1,6 +1,16 @@
 # Who may do what: every grant of the pipeline, one role each, on the smallest thing that can carry it. SECURITY.md shows the
 # same as a table, which a test compares with this file.
 
+locals {
+  # For roles that can be granted on a project only. Names of buckets may begin alike, so that the name is compared whole.
+  no_other_bucket = join(" && ", [
+    "!(resource.service == \"storage.googleapis.com\"",
+    "resource.name != \"projects/_/buckets/${local.temp_bucket}\"",
+    "!resource.name.startsWith(\"projects/_/buckets/${local.temp_bucket}/objects/\"))",
+  ])
+  function_sources = "projects/_/buckets/gcf-v2-sources-${data.google_project.this.number}-${var.region}"
+}
+
 # --- landing: Pub/Sub → Cloud Storage, on Dataflow's workers
 
 resource "google_project_iam_member" "landing_worker" {
@@ -11,7 +21,7 @@ resource "google_project_iam_member" "landing_worker" {
   # The role reads and creates objects anywhere in the project. What it needs of that is the job's own files.
   condition {
     title      = "no other bucket"
-    expression = "!(resource.service == \"storage.googleapis.com\" && !resource.name.startsWith(\"projects/_/buckets/${local.temp_bucket}\"))"
+    expression = local.no_other_bucket
   }
 }
 
@@ -49,7 +59,7 @@ resource "google_project_iam_member" "spark_worker" {
   # The role writes and deletes objects anywhere in the project. What it needs of that is the cluster's own files.
   condition {
     title      = "no other bucket"
-    expression = "!(resource.service == \"storage.googleapis.com\" && !resource.name.startsWith(\"projects/_/buckets/${local.temp_bucket}\"))"
+    expression = local.no_other_bucket
   }
 }
 
@@ -177,7 +187,7 @@ resource "google_pubsub_topic_iam_member" "monitoring_notifies" {
 resource "google_storage_bucket_iam_member" "logs_writer" {
   bucket = google_storage_bucket.logs.name
   role   = "roles/storage.objectCreator"
-  member = google_logging_project_sink.logs.writer_identity # an identity of this sink's own
+  member = google_logging_project_sink.logs.writer_identity # Google's agent for all sinks of the project
 }
 
 # --- making the functions' images
@@ -203,7 +213,7 @@ resource "google_project_iam_member" "build_source" {
   # Cloud Run functions copy a function's source into a bucket of their own, which does not exist before the first one.
   condition {
     title      = "sources of functions"
-    expression = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${data.google_project.this.number}-${var.region}\")"
+    expression = "resource.name == \"${local.function_sources}\" || resource.name.startsWith(\"${local.function_sources}/objects/\")"
   }
 }
 

@@ -163,7 +163,7 @@ def documented(document: str) -> dict[Grant, str]:
         raise ValueError(f"SECURITY.md: expected a table with the columns {COLUMNS}, found {rows[:1]}")
     found: dict[Grant, str] = {}
     for row in rows[2:]:
-        key = Grant(*(cell.replace("`", "") for cell in row[:3]))
+        key = Grant(*(cell.replace("`", "").replace(r"\|", "|") for cell in row[:3]))
         if key in found:
             raise ValueError(f"SECURITY.md: expected each grant once, found {key} twice")
         found[key] = row[3]
@@ -175,6 +175,7 @@ def table(rows: list[Grant], reasons: dict[Grant, str]) -> str:
     for row in rows:
         on = re.sub(r"^(bucket|topic|subscription|service account|function|repository) ([^ ,]+)", r"\1 `\2`", row.on)
         on = re.sub(r", if (.*?)(?=, with `var|$)", r", if `\1`", re.sub(r", with (var\.\w+)", r", with `\1`", on))
+        on = on.replace("|", r"\|")  # a bar would begin the next cell
         who = f"`{row.identity}`" if " " not in row.identity else row.identity
         lines.append(f"| {who} | `{row.role}` | {on} | {reasons.get(row, '')} |")
     return "\n".join(lines)

@@ -165,6 +165,12 @@ def test_a_question_that_nothing_answers_is_noticed(terraform, name, old, new, f
     assert any(found in problem for problem in wrong(values)), found
 
 
+def test_no_alarm_waits_for_a_metric_that_is_made_with_it(values):
+    """Google refuses an alarm on a log-based metric for up to ten minutes after the metric was made.
+    https://github.com/hashicorp/terraform-provider-google/issues/11102"""
+    assert {asked.metric for asked in asked_by_alarms(values)} & own_metrics(values).keys() == set()
+
+
 def test_every_metric_and_resource_in_the_list_has_its_page_and_is_used(values):
     for about in (*DOCUMENTED["metrics"].values(), *DOCUMENTED["resources"].values()):
         assert about["page"].startswith("https://docs.cloud.google.com/")
@@ -326,6 +332,24 @@ def test_a_word_that_the_api_does_not_know_is_noticed(terraform, old, new):
 
 def tiles_of(values: Plan) -> list[dict]:
     return [{"xPos": 0, "yPos": 0} | tile for tile in dashboard(values)["mosaicLayout"]["tiles"]]
+
+
+def test_the_dashboard_says_nothing_that_the_api_leaves_out_of_its_answer(values):
+    """Google answers without what is 0; Google's provider would put it back in every plan, which never ends.
+    https://github.com/hashicorp/terraform-provider-google/issues/24650"""
+    (body,) = values.all_of("google_monitoring_dashboard")
+    assert left_out(json.loads(body["dashboard_json"]), dashboard(values)) == []
+
+
+def left_out(written: object, answered: object, where: str = "") -> list[str]:
+    """Where something is written that an answer does not have, or has otherwise; what is in the answer alone, the
+    provider passes over."""
+    if isinstance(written, dict) and isinstance(answered, dict):
+        return [one for key, value in written.items() for one in left_out(value, answered.get(key), f"{where}.{key}")]
+    if isinstance(written, list) and isinstance(answered, list) and len(written) == len(answered):
+        pairs = enumerate(zip(written, answered, strict=True))
+        return [one for number, (value, other) in pairs for one in left_out(value, other, f"{where}[{number}]")]
+    return [] if written == answered else [f"{where}: {written}"]
 
 
 def test_the_dashboard_fills_its_columns_and_no_tile_lies_on_another(values):

@@ -97,6 +97,49 @@ def test_a_workers_role_without_its_condition_reaches_models_and_programs(planne
         assert f"brigade-{who}" in writers(without, bucket)
 
 
+def conditions(grants: list[Grant]) -> dict[tuple[str, str], str]:
+    return {
+        (row.identity, row.role): re.split(", with var", row.on.partition(", if ")[2])[0]
+        for row in grants
+        if ", if " in row.on
+    }
+
+
+def holds(condition: str, name: str, service: str = "storage.googleapis.com") -> bool:
+    """Whether a grant counts for a resource; of IAM's expressions, what the files use."""
+    python = condition.replace("resource.name.startsWith", "name.startswith").replace("resource.name", "name")
+    python = python.replace("resource.service", "service").replace("&&", " and ").replace("||", " or ")
+    return eval(re.sub(r"!(?!=)", " not ", python).strip(), {}, {"name": name, "service": service})
+
+
+@pytest.mark.parametrize("who", [("brigade-landing", "roles/dataflow.worker"), ("brigade-spark", "roles/dataproc.worker")])
+def test_a_workers_role_counts_in_the_temporary_bucket_and_in_none_whose_name_only_begins_like_it(grants, who):
+    condition, bucket = conditions(grants)[who], "projects/_/buckets/<project>-ml-temp"
+    for name in (bucket, f"{bucket}/objects/dataflow/a"):
+        assert holds(condition, name), name
+    others = [bucket + end for end in ("-2", "orary", "-2/objects/a", "orary/objects/a")]
+    for name in (*others, "projects/_/buckets/<project>-ml-code/objects/brigade.zip"):
+        assert not holds(condition, name), name
+        assert holds(condition, name, "compute.googleapis.com")
+
+
+def test_the_build_reads_the_sources_of_its_own_region_alone(grants):
+    """There are regions whose names begin like another's: europe-west1 and europe-west12."""
+    condition = conditions(grants)["brigade-build", "roles/storage.objectViewer"]
+    bucket = "projects/_/buckets/gcf-v2-sources-<project number>-us-central1"
+    assert holds(condition, bucket) and holds(condition, f"{bucket}/objects/classify/function-source.zip")
+    for name in (f"{bucket}2", f"{bucket}2/objects/a", "projects/_/buckets/<project>-ml-input/objects/a"):
+        assert not holds(condition, name), name
+
+
+def test_each_condition_on_a_bucket_names_the_whole_of_it(grants):
+    found = conditions(grants)
+    assert len(found) >= 4
+    for condition in found.values():
+        for prefix in re.findall(r'startsWith\("([^"]+)"\)', condition):
+            assert re.match(r"projects/_/buckets/[^/]+/objects/", prefix), condition
+
+
 @pytest.mark.parametrize(
     ("old", "new", "row"),
     [
@@ -129,7 +172,7 @@ def test_a_grant_that_changes_changes_its_row(planned, grants, old, new, row):
 
 def test_a_condition_is_part_of_its_row(planned, grants):
     (row,) = (row for row in grants if "gcf-v2-sources" in row.on)
-    assert row.on.startswith("project, if resource.name.startsWith(")
+    assert row.on.startswith("project, if resource.name == ")
     assert row not in permissions.grants(planned(broken("gcf-v2-sources-", "sources-")))
 
 

@@ -123,6 +123,17 @@ def test_what_was_applied_is_not_changed_again_and_can_be_destroyed_and_applied_
         assert json.loads(state.read_text())["resources"] == []
 
 
+def test_an_address_that_is_taken_away_is_forgotten_by_the_alarms_before_it_goes(tmp_path, providers):
+    """Google refuses to delete a channel that an alarm names: hashicorp/terraform-provider-google#3008."""
+    place = Terraform(tmp_path, providers[0])
+    given = ["-auto-approve", "-input=false", "-no-color", f"-var=project_id={PROJECT}"]
+    place.run("apply", *given, "-var=alert_email=somebody@example.com")
+    said = place.run("apply", *given)
+    alarms = [at.end() for at in re.finditer(r"google_monitoring_alert_policy\.\w+: Modifications complete", said)]
+    assert len(alarms) == sum(text.count('resource "google_monitoring_alert_policy"') for text in FILES.values())
+    assert said.index("google_monitoring_notification_channel.email[0]: Destroying") > max(alarms)
+
+
 def test_without_the_package_terraform_says_what_to_do(tmp_path, providers):
     place = Terraform(tmp_path, providers[0])
     shutil.rmtree(tmp_path / "build")
