@@ -22,10 +22,10 @@ SECONDS = 15
 # Terraform asks these about the project before it can switch on anything, so it cannot switch them on.
 BEFORE_TERRAFORM = ("cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com")
 # The cluster of a training is one e2-standard-4 with 100 GB; landing grows to MAX_WORKERS e2-standard-2, of 30 GB each
-# under Streaming Engine; Cloud NAT takes an address.
+# under Streaming Engine; Cloud NAT reserves an address.
 MAX_WORKERS = 2
-QUOTA = {"CPUS": 4 + 2 * MAX_WORKERS, "INSTANCES": 1 + MAX_WORKERS, "IN_USE_ADDRESSES": 1}
-QUOTA |= {"DISKS_TOTAL_GB": 100 + 30 * MAX_WORKERS}
+QUOTA = {"CPUS": 4 + 2 * MAX_WORKERS, "INSTANCES": 1 + MAX_WORKERS, "DISKS_TOTAL_GB": 100 + 30 * MAX_WORKERS}
+QUOTA |= {"IN_USE_ADDRESSES": 1, "STATIC_ADDRESSES": 1}
 BUCKETS = ("input", "output", "code", "temp", "logs")
 ROLE, ROLE_ADDRESS = "brigadeRetrain", "google_project_iam_custom_role.retrain"
 FREE, SOMEBODY_ELSES = "free", "somebody else's"

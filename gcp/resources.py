@@ -37,7 +37,7 @@ DATA_BUCKETS = ("ml-input", "ml-output", "ml-logs")
 CUSTOM_ROLE = "google_project_iam_custom_role"
 POLL_SECONDS = 10.0
 DRAIN_SECONDS = 1800.0
-SPREAD_SECONDS, SPREAD_TRIES = 150.0, 4  # between two tries while new grants spread, and how many tries
+SPREAD_SECONDS, SPREAD_TRIES = 150.0, 4  # between two tries while APIs and grants spread; tries
 STORAGE_PRICE = "$0.020 a GB a month in us-central1, https://cloud.google.com/storage/pricing"
 
 
@@ -68,27 +68,32 @@ def up(project: str, region: str, yes: bool) -> dict:
 
 
 def apply(terraform: Terraform, *arguments: str) -> None:
-    """Runs `terraform apply`; again, after a pause, if it fails where it has made grants that are used at once.
+    """Runs `terraform apply`; again, after a pause, if it fails where it has switched on APIs or made grants that are
+    used at once.
 
-    Google's grants take two minutes to work everywhere, and at times seven and more.
+    Google's grants take two minutes to work everywhere, and at times seven and more. An API, too, may answer that it is
+    off for some minutes after it was switched on.
     https://cloud.google.com/iam/docs/access-change-propagation
+    https://registry.terraform.io/providers/hashicorp/google/latest/docs/guides/google_project_service
     """
-    before = grants_of(terraform.state())
+    before = spreading(terraform.state())
     for tries_left in reversed(range(SPREAD_TRIES)):
         try:
             return terraform.run("apply", *arguments)
         except Failed:
-            made = grants_of(terraform.state()) - before
+            made = spreading(terraform.state()) - before
             if not made or not tries_left:
                 raise
-            say(f"{len(made)} grants are new; Google's services take minutes to know them. If the error above is of a")
-            say(f"  permission, or of a build that failed, that is why. Trying again in {SPREAD_SECONDS:.0f} s.")
+            say(f"{len(made)} APIs and grants are new; Google's services take minutes to know them. If the error above")
+            say("  is of an API that is off, of a permission, or of a build that failed, that is why.")
+            say(f"  Trying again in {SPREAD_SECONDS:.0f} s.")
             time.sleep(SPREAD_SECONDS)
 
 
-def grants_of(state: dict) -> set[str]:
-    """The addresses of the grants in a state."""
-    return {address for address, about in managed(state).items() if about["type"].endswith("_iam_member")}
+def spreading(state: dict) -> set[str]:
+    """The addresses of what takes minutes to work everywhere in a state: APIs and grants."""
+    kinds = ("google_project_service", "_iam_member")
+    return {address for address, about in managed(state).items() if about["type"].endswith(kinds)}
 
 
 # ------------------------------------------------------------------------------------------------------------ down

@@ -34,7 +34,7 @@ from pathlib import Path
 with open(Path({folder!r}) / "calls", "a") as calls:
     workspace = os.environ.get("TF_WORKSPACE", "")
     calls.write(" ".join(["terraform", *(word for word in sys.argv[1:] if "-chdir" not in word), workspace]) + "\\n")
-types = "google_(storage_bucket|project_iam_custom_role|project_iam_member)[.]"
+types = "google_(storage_bucket|project_iam_custom_role|project_iam_member|project_service)[.]"
 arguments = [re.sub(types, "terraform_data.", word) for word in sys.argv[1:]]
 command = [{terraform!r}, *arguments]
 if "pull" not in arguments:
@@ -50,6 +50,8 @@ for resource in state.get("resources", []):
         resource["type"] = "google_project_iam_custom_role"
     if resource["name"] == "grant":
         resource["type"] = "google_project_iam_member"
+    if resource["name"] == "switched_on":
+        resource["type"] = "google_project_service"
 print(json.dumps(state) if state else "")
 sys.exit(done.returncode)
 """

@@ -279,8 +279,9 @@ resource "terraform_data" "built" {
 """
 
 
-def test_a_new_grant_that_google_does_not_know_yet_is_waited_for(cloud_of, capfd, monkeypatch):
-    (commands.TERRAFORM / "fresh.tf").write_text(FRESH_GRANT)
+@pytest.mark.parametrize("fresh", ["grant", "switched_on"])
+def test_a_new_grant_or_api_that_google_does_not_know_yet_is_waited_for(cloud_of, capfd, monkeypatch, fresh):
+    (commands.TERRAFORM / "fresh.tf").write_text(re.sub(r"\bgrant\b(?! )", fresh, FRESH_GRANT))
 
     def spread(seconds: float) -> None:
         assert seconds == resources.SPREAD_SECONDS
@@ -289,7 +290,8 @@ def test_a_new_grant_that_google_does_not_know_yet_is_waited_for(cloud_of, capfd
     monkeypatch.setattr(resources.time, "sleep", spread)
     assert up() == 0
     told = capfd.readouterr().err
-    assert "Build failed: permission denied" in told and "1 grants are new" in told and "Trying again in 150 s" in told
+    assert "Build failed: permission denied" in told and "Trying again in 150 s" in told
+    assert "1 APIs and grants are new" in told
     assert len(cloud_of.calls("terraform apply")) == 2
 
 

@@ -25,7 +25,7 @@ TERRAFORM = ROOT / "terraform"
 APIS = ["cloudresourcemanager", "serviceusage", "compute", "pubsub"]
 ROLE = f"/v1/projects/{P}/roles/brigadeRetrain"
 NO_ROLE = (404, {"error": {"code": 404, "message": "The role was not found.", "status": "NOT_FOUND"}})
-ENOUGH = {"CPUS": 24, "INSTANCES": 24, "IN_USE_ADDRESSES": 8, "DISKS_TOTAL_GB": 2048}
+ENOUGH = {"CPUS": 24, "INSTANCES": 24, "IN_USE_ADDRESSES": 8, "STATIC_ADDRESSES": 8, "DISKS_TOTAL_GB": 2048}
 
 
 class Google:
@@ -214,6 +214,14 @@ def test_quota_that_is_in_use_may_be_the_pipeline_s_own(google):
     google.answers[f"/compute/v1/projects/{P}/regions/us-central1"] = (200, region)
     (found,) = google_checks.quota(P, "us-central1")
     assert (found.state, found.found.split(";")[0]) == (UNKNOWN, "in us-central1: CPUS: 2 of 9 in use, 8 needed")
+
+
+@pytest.mark.gcloud
+def test_the_address_that_cloud_nat_reserves_is_asked_for(google):
+    region = google.region(ENOUGH | {"STATIC_ADDRESSES": 0})
+    google.answers[f"/compute/v1/projects/{P}/regions/us-central1"] = (200, region)
+    (found,) = google_checks.quota(P, "us-central1")
+    assert (found.state, found.found) == (MISSING, "in us-central1: STATIC_ADDRESSES 0 of 1")
 
 
 @pytest.mark.gcloud

@@ -112,7 +112,10 @@ def holds(condition: str, name: str, service: str = "storage.googleapis.com") ->
     return eval(re.sub(r"!(?!=)", " not ", python).strip(), {}, {"name": name, "service": service})
 
 
-@pytest.mark.parametrize("who", [("brigade-landing", "roles/dataflow.worker"), ("brigade-spark", "roles/dataproc.worker")])
+WORKERS = [("brigade-landing", "roles/dataflow.worker"), ("brigade-spark", "roles/dataproc.worker")]
+
+
+@pytest.mark.parametrize("who", WORKERS)
 def test_a_workers_role_counts_in_the_temporary_bucket_and_in_none_whose_name_only_begins_like_it(grants, who):
     condition, bucket = conditions(grants)[who], "projects/_/buckets/<project>-ml-temp"
     for name in (bucket, f"{bucket}/objects/dataflow/a"):
