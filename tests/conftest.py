@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
-    """Bytes give a case no name: a packed file holds the second of its packing, and the workers must agree on the names."""
+    """Bytes give a case no name: a packed file holds the second of its packing, and the workers have to agree."""
     return argname if isinstance(val, bytes) else None
 
 
