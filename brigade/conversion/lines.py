@@ -131,5 +131,6 @@ def may_be_other_type(column: str) -> str:
     bytes first: a pattern would make a Java string of every payload.
     """
     return f"""({column} BETWEEN '-' AND ':' AND {column} RLIKE r'^-?\\d[\\d.eE+-]*\\z')
-        OR startswith({column}, '{{') AND endswith({column}, '}}') OR startswith({column}, '[') AND endswith({column}, ']')
+        OR startswith({column}, '{{') AND endswith({column}, '}}')
+        OR startswith({column}, '[') AND endswith({column}, ']')
         OR {column} IN ('true', 'false', '"Infinity"', '"-Infinity"')"""
