@@ -22,6 +22,7 @@ PACKAGES = {
     "markupsafe": "markupsafe",
     "mmh3": "mmh3",
     "numpy": "numpy",
+    "orjson": "orjson",
     "safetensors": "safetensors.numpy",
     "scikit-learn": "sklearn.svm",
     "scipy": "scipy.optimize",

@@ -17,55 +17,74 @@ NUMBER = "trim(LEADING '0' FROM messageId)"
 # Ties are broken by what does not depend on the order in which lines are read. As text: a Column needs a session.
 NEWEST_FIRST = f"""publishTime DESC NULLS LAST, length({NUMBER}) DESC NULLS LAST, {NUMBER} DESC NULLS LAST,
     messageId DESC NULLS LAST, file DESC, hash DESC, id DESC NULLS LAST"""
+SO_FAR = f"OVER (PARTITION BY eventId ORDER BY {NEWEST_FIRST} ROWS UNBOUNDED PRECEDING)"
 COMPARED = ["eventId", "publishTime", "messageId", "file", "hash", "id", "dt"]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a run's events do to each other and to the table."""
+    """What a run's events do to each other and to the table.
 
-    losers: DataFrame  # `id` of the staged rows that lose against another row of their eventId
+    changed: see `judged`; the rows alone that are lost or removed. lost, replaced: how many these are.
+    """
+
+    changed: DataFrame
     lost: int
-    removed: DataFrame | None  # `eventId`, `dt` of the table's rows that have to go; None if the table is empty
-    replaced: int  # how many these are
+    replaced: int
+
+    @property
+    def losers(self) -> DataFrame:
+        """`id` of the staged rows that lose against another row of their eventId."""
+        return self.changed.where("lost").select("id")
+
+    @property
+    def removed(self) -> DataFrame:
+        """`eventId`, `dt` of the table's rows that have to go."""
+        return self.changed.where("removed").select("eventId", "dt")
 
 
 def compare(
-    table: Table, keys: DataFrame, voided: list[list[str]], cache: Callable[[DataFrame], DataFrame]
+    table: Table, keys: DataFrame, found: int, voided: list[list[str]], cache: Callable[[DataFrame], DataFrame]
 ) -> Comparison:
-    """Compares staged events (see Table.add_to_index) with each other and with the table's.
+    """Compares staged events with each other and with the table's.
 
-    A row of the table has to go if a staged one wins against it, or if its file has changed and is among `voided`.
+    keys, found: see Table.add_to_index. voided: [file, run]: what that run read of the file counts no longer.
     """
-    if not table.base.runs:
-        losers = cache(number_copies(contested(keys)).where("copy > 1").select("id"))
-        return Comparison(losers, losers.count(), None, 0)
-    void = table.spark.createDataFrame(voided, "file STRING, run STRING").withColumn("gone", F.lit(True))
-    index = table.index().join(F.broadcast(void), ["file", "run"], "left")
-    touched = cache(keys.select("eventId").unionAll(index.where("gone").select("eventId")).distinct())
-    # The index is of all runs, and stays where it is when a few events are compared with it.
-    known = F.broadcast(touched) if touched.count() <= sessions.ROWS_A_TASK else touched
-    old = cache(index.join(known, "eventId", "left_semi"))
-    contenders = keys.select(*COMPARED, F.lit(True).alias("new"))
-    contenders = contenders.unionAll(old.where("gone IS NULL").select(*COMPARED, F.lit(False).alias("new")))
-    numbered = cache(number_copies(contested(contenders)).select("eventId", "id", "new", "copy"))
-    winners = numbered.where("copy = 1").select("eventId", "new")
-    were = number_copies(old).where("copy = 1").select("eventId", "dt", "gone")
-    # An event that is no longer contested is the winner itself.
-    removed = were.join(winners, "eventId", "left").where("gone OR coalesce(new, false)").select("eventId", "dt")
-    losers, removed = cache(numbered.where("new AND copy > 1").select("id")), cache(removed)
-    return Comparison(losers, losers.count(), removed, removed.count())
+    contenders = keys.select(*COMPARED, F.lit(True).alias("new"), F.lit(False).alias("gone"))
+    if table.base.runs:
+        void = table.spark.createDataFrame(voided, "file STRING, run STRING").withColumn("void", F.lit(True))
+        index = table.index().join(F.broadcast(void), ["file", "run"], "left")
+        touched = keys.select("eventId")
+        if voided:
+            touched = touched.unionAll(index.where("void").select("eventId"))
+        touched = touched.distinct()
+        # The index is of all runs, and stays where it is when a few events are compared with it.
+        few = not voided and found <= sessions.ROWS_A_TASK
+        old = index.join(F.broadcast(touched) if few else touched, "eventId", "left_semi")
+        gone = F.col("void").isNotNull().alias("gone")
+        contenders = contenders.unionAll(old.select(*COMPARED, F.lit(False).alias("new"), gone))
+    changed = cache(judged(contenders).where("lost OR removed"))
+    lost, replaced = changed.agg(F.count_if("lost"), F.count_if("removed")).collect()[0]
+    return Comparison(changed, lost, replaced)
 
 
-def number_copies(keys: DataFrame) -> DataFrame:
-    """Adds `copy`: 1 for the last published row of each eventId, 2, 3, … for the others."""
-    return keys.withColumn("copy", F.expr(f"row_number() OVER (PARTITION BY eventId ORDER BY {NEWEST_FIRST})"))
+def judged(contenders: DataFrame) -> DataFrame:
+    """Contenders (COMPARED, `new`, `gone`) → `eventId`, `id`, `dt`, `lost`, `removed`.
 
-
-def contested(keys: DataFrame) -> DataFrame:
-    """The events whose eventId may occur more than once.
-
-    Hashes find them, so that whole ids and all that decides between copies are compared for a few only.
+    new: a staged event, else one of the table's index. gone: one of the index that counts no longer.
+    lost: the staged row loses. removed: the event's row in the table has to go, since it counts no longer or a staged
+    one wins against it. Of an eventId the table holds the first row of the index.
     """
-    often = keys.groupBy(F.xxhash64("eventId").alias("often")).count().where("count > 1").select("often")
-    return keys.join(often, F.xxhash64("eventId") == F.col("often"), "left_semi")
+    ranked = contenders.selectExpr(
+        "*",
+        f"count_if(NOT gone) {SO_FAR} AS living",
+        f"count_if(new) {SO_FAR} AS staged",
+        f"count_if(NOT new) {SO_FAR} AS indexed",
+    )
+    return ranked.selectExpr(
+        "eventId",
+        "id",
+        "dt",
+        "new AND living > 1 AS lost",
+        "NOT new AND indexed = 1 AND (gone OR staged > 0) AS removed",
+    )

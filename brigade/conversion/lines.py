@@ -1,30 +1,25 @@
-"""Parses lines into events. A line that is not an event gets a reason.
+"""Reads lines as events: parses them in Spark, checks them, and says why a line is not an event.
 
-The reasons are the codes of landing's dead letters, and the same events are taken as in `brigade.events.event`. The
-parsing is SQL as text: hundreds of Column objects would take half a second, one call to Java for each.
+A valid line costs one pass of Spark's JSON parser and a few comparisons, which are strict: what they let through is an
+event. Whatever else comes, such as a document that begins with an accent, `refusals` judges in Python.
 """
 
 import uuid
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from brigade.conversion.refusals import (
-    CORRUPT,
-    END,
-    OPTIONS,
-    field_refusals,
-    first_of,
-    line_refusals,
-    may_be_other_type,
-    read_again,
-    too_large,
-)
+from brigade.conversion.refusals import event_refusal, object_refusal
 from brigade.conversion.schema import EVENT, fields_of, quoted
-from brigade.events.rules import HELD, MAX_KEY_LENGTH
+from brigade.events.rules import HELD, MAX_KEY_LENGTH, NOT_RFC3339
 
-# A surrogate that is written as an escape and lacks its partner, in a text without escaped backslashes.
-LONE_SURROGATE = r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]"
+CORRUPT, END = "_corrupt_record", "_end_of_line"
+OPTIONS = {
+    "mode": "PERMISSIVE",
+    "columnNameOfCorruptRecord": CORRUPT,
+    "allowSingleQuotes": "false",  # as JSON has it, and the next too
+    "allowNonNumericNumbers": "false",
+}
 
 
 def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
@@ -34,8 +29,8 @@ def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
     `_row.reason` is null for a line that is an event of the schema, and else says why it is not; `_row.detail` says
     more.
     """
-    mark = uuid.uuid4().hex  # a value that no line can hold
-    fields = fields_of(lines.sparkSession, schema)
+    spark, mark = lines.sparkSession, uuid.uuid4().hex  # a value that no line can hold
+    fields = fields_of(spark, schema)
     kinds = {field.name: field.dataType.simpleString() for field in fields}
     fields = fields.add(CORRUPT, "string").add(END, "string")
     parsed = lines.withColumn("event", F.from_json(F.expr(marked(mark)), fields, OPTIONS))
@@ -43,8 +38,7 @@ def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
     time_of = timestamp("event.eventTimestamp") if is_text else "CAST(NULL AS TIMESTAMP)"
     publish_time = timestamp("event.pubsub.publishTime")
     parsed = parsed.selectExpr("*", f"{time_of} AS eventTime", f"{publish_time} AS publishTime")
-    parsed = parsed.selectExpr("*", f"{read_again(marked(mark), mark, schema)} AS again")
-    parsed = parsed.selectExpr("*", f"{refusal(mark, schema, lines.sparkSession)} AS refusal")
+    parsed = parsed.withColumn("refusal", refusal(mark, schema, spark))
     return parsed.selectExpr(
         """struct(
             monotonically_increasing_id() AS id,
@@ -63,24 +57,23 @@ def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
     )
 
 
-def refusal(mark: str, schema: str, spark: SparkSession) -> str:
-    """Why a line is not an event of the schema: an expression with `reason` and `detail`, null for an event.
-
-    Nearly all lines are valid, which is cheap to see. Only for the others the reasons are looked through.
-    """
-    utf8, unpaired, typed = is_utf8(spark), has_lone_surrogate("value"), f"event.{CORRUPT} IS NULL"
-    long_key = has_long_key(spark)
-    valid = [f"event.{END} = '{mark}'", typed, utf8, f"NOT {unpaired}", f"NOT {long_key}"]
-    refusals = line_refusals(utf8, unpaired, long_key, mark)
+def refusal(mark: str, schema: str, spark: SparkSession) -> Column:
+    """Why a line is not an event of the schema: a column with `reason` and `detail`, null for an event."""
+    clear = [f"event.{END} = '{mark}'", f"event.{CORRUPT} IS NULL", is_utf8(spark), is_plain("value")]
     if schema == EVENT:
-        texts = ("eventId", "doc.docId", "doc.payload")
-        valid += [f"NOT {too_large()[0]}", "event.eventId <> ''", "event.doc.docId <> ''", "eventTime IS NOT NULL"]
-        valid += [starts_with_printable("event.doc.payload")]
-        valid += [f"NOT ({may_be_other_type(f'event.{name}')})" for name in texts]
-        refusals = [too_large(), *refusals, *field_refusals()]
+        clear += ["event.eventId <> ''", "event.doc.docId <> ''", "eventTime IS NOT NULL"]
+        clear += [starts_with_printable("event.doc.payload")]
+        clear += [f"NOT ({may_be_other_type(f'event.{name}')})" for name in ("eventId", "doc.docId", "doc.payload")]
+        judge, left = event_refusal, ("eventTime IS NULL", "bad_timestamp", NOT_RFC3339)
     else:
-        refusals += [(f"NOT ({typed})", "wrong_type", "'a field is not of its type in the schema'")]
-    return f"if(coalesce({' AND '.join(valid)}, false), NULL, {first_of(refusals)})"
+        judge, left = (
+            object_refusal,
+            (f"event.{CORRUPT} IS NOT NULL", "wrong_type", "a field is not of its type in the schema"),
+        )
+    doubtful = f"if(coalesce({' AND '.join(clear)}, false), NULL, CAST(value AS BINARY))"
+    condition, reason, detail = left  # what Python takes and Spark has not read
+    unread = F.when(F.expr(condition), F.struct(F.lit(reason).alias("reason"), F.lit(detail).alias("detail")))
+    return F.coalesce(judge(F.expr(doubtful)), unread)
 
 
 def marked(mark: str) -> str:
@@ -121,18 +114,23 @@ def is_utf8(spark: SparkSession) -> str:
     return "(encode(value, 'UTF-8') = CAST(value AS BINARY))" if before_4 else "is_valid_utf8(value)"
 
 
-def has_long_key(spark: SparkSession) -> str:
-    """Whether a key is longer than Jackson takes since 2.16, which comes with Spark 4. The Jackson of Spark 3 has no
-    such limit."""
-    if not spark.version.startswith("3."):
-        return "false"
-    unescaped = r"regexp_replace(value, r'\\u....|\\.', '_')"
-    unescaped = rf"regexp_replace({unescaped}, r'[\x{{10000}}-\x{{10FFFF}}]', '__')"  # as Java counts
-    long = rf"""{unescaped} RLIKE r'"[^"]{{{MAX_KEY_LENGTH + 1},}}+"[ \t\r\n]*:'"""
-    return f"(octet_length(value) > {MAX_KEY_LENGTH} AND {long})"
+def is_plain(text: str) -> str:
+    r"""Whether a JSON text has neither an escaped surrogate nor room for a key that is too long.
+
+    Jackson takes half a character, written as \ud800, and Spark stores a `?`; and the Jackson of Spark 3 takes keys of
+    any length.
+    """
+    escaped = rf"(contains({text}, r'\u') AND (contains({text}, r'\ud') OR contains({text}, r'\uD')))"
+    return f"NOT {escaped} AND octet_length({text}) <= {MAX_KEY_LENGTH}"
 
 
-def has_lone_surrogate(text: str) -> str:
-    """Whether an escape in the JSON text stands for half a character. Jackson takes it, and Spark stores a `?`."""
-    may_have = rf"contains({text}, r'\u') AND (contains({text}, r'\ud') OR contains({text}, r'\uD'))"
-    return rf"({may_have} AND replace({text}, r'\\', '  ') RLIKE r'{LONE_SURROGATE}')"
+def may_be_other_type(column: str) -> str:
+    """Whether a field that was read as text may be a number, a boolean, an array or an object in the JSON.
+
+    Spark reads the JSON of those as text, and a number beyond a double's range as `"Infinity"`, with quotes. Compares
+    bytes first: a pattern would make a Java string of every payload.
+    """
+    return f"""({column} BETWEEN '-' AND ':' AND {column} RLIKE r'^-?\\d[\\d.eE+-]*\\z')
+        OR startswith({column}, '{{') AND endswith({column}, '}}')
+        OR startswith({column}, '[') AND endswith({column}, ']')
+        OR {column} IN ('true', 'false', '"Infinity"', '"-Infinity"')"""

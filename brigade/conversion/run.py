@@ -83,7 +83,8 @@ def json_into_parquet(
         raise ConversionError(f"expected JSON lines below {paths['input']}, found no file there; has anything landed?")
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
     with separate_session(spark, CONVERTING) as session:
-        check_query(session, query, schema)
+        if not is_default(query, schema):
+            check_query(session, query, schema)
         with Lock(session, output_path) as lock:
             table = Table(session, output_path, quarantine_path, run, full)
             tidy(table)
@@ -120,7 +121,7 @@ def convert(
     with ThreadPoolExecutor(1) as beside:  # small jobs, for which Spark plans more than it works
         quarantine = beside.submit(write_quarantine, table, staged, counts["quarantined"], new.voided)
         with settings(spark, shuffle_for(spark, table.manifest.rows + found)):
-            compared = compare(table, keys, new.voided, cache)
+            compared = compare(table, keys, found, new.voided, cache)
             rewritten = files_to_rewrite(table, keys, compared)
         counts["duplicates"], counts["replaced"] = compared.lost, compared.replaced
         counts["converted"] = found - counts["quarantined"] - compared.lost

@@ -23,13 +23,14 @@ Partitions = dict[str, dict[str, dict[str, int]]]  # as in Manifest
 def files_to_rewrite(table: Table, keys: DataFrame, compared: Comparison) -> dict[str, list[str]]:
     """The table's files that are written again, by day."""
     partitions = table.base.partitions
-    if not partitions or compared.removed is None:
+    if not partitions:
         return {}
-    counted = keys.join(compared.losers, "id", "left_anti").groupBy("dt").count().collect()
-    added = {row.dt: row["count"] for row in counted if row.dt in partitions}
-    shrunk = {row.dt for row in compared.removed.select("dt").distinct().collect()} & {*partitions}
-    to_merge = {day: small_files(partitions[day], rows) for day, rows in added.items()}
-    return to_merge | {day: list(partitions[day]) for day in shrunk}
+    new = keys.selectExpr("dt", "1 AS added", "0 AS removed")
+    changed = compared.changed.selectExpr("dt", "-CAST(lost AS INT)", "CAST(removed AS INT)")
+    days = new.unionAll(changed).groupBy("dt").agg(F.sum("added").alias("added"), F.sum("removed").alias("removed"))
+    found = {row.dt: row for row in days.collect() if row.dt in partitions}
+    to_merge = {day: small_files(partitions[day], row.added) for day, row in found.items() if row.added}
+    return to_merge | {day: list(partitions[day]) for day, row in found.items() if row.removed}
 
 
 def small_files(files: dict[str, dict[str, int]], rows: int) -> list[str]:
@@ -50,7 +51,7 @@ def write_days(
     losers = F.broadcast(compared.losers) if few else compared.losers
     rows = staged.where("_row.reason IS NULL").join(losers, F.col("_row.id") == losers.id, "left_anti").drop("_row")
     old = [table.rows_of(names) for names in rewritten.values() if names]
-    if old and compared.removed is not None:
+    if old:
         kept = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), old)
         kept = kept.join(compared.removed, ["eventId", "dt"], "left_anti")
         rows = rows.unionByName(kept, allowMissingColumns=True)

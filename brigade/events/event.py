@@ -9,7 +9,7 @@ import re
 from datetime import UTC, date, datetime
 from typing import Any, NoReturn
 
-from brigade.events.json_text import NotAnEvent, json_type, parse
+from brigade.events.json_text import NotAnEvent, check_object, json_type, parse
 from brigade.events.rules import HELD, MAX_EVENT_BYTES, NOT_HELD, NOT_RFC3339, RFC3339
 
 REQUIRED = (("eventId",), ("eventTimestamp",), ("doc", "docId"), ("doc", "payload"))
@@ -33,8 +33,7 @@ def read_event(data: bytes, max_bytes: int = MAX_EVENT_BYTES) -> dict:
 
 def check_event(event: object) -> dict:
     """The parsed value, if it is an event. Raises NotAnEvent if it is no object, or if a field is not as it must be."""
-    if not isinstance(event, dict):
-        raise NotAnEvent("not_an_object", f"expected an object, found {json_type(event)}")
+    event = check_object(event)
     doc: Any = event.get("doc")
     whole = (
         type(doc) is dict

@@ -96,6 +96,13 @@ def has_long_key(data: bytes) -> bool:
     return any(len(orjson.loads(key).encode("utf-16-le")) > 2 * MAX_KEY_LENGTH for key in keys)
 
 
+def check_object(value: object) -> dict:
+    """The parsed value, if it is an object. Raises NotAnEvent if it is another one."""
+    if not isinstance(value, dict):
+        raise NotAnEvent("not_an_object", f"expected an object, found {json_type(value)}")
+    return value
+
+
 def json_type(value: object) -> str:
     """What JSON calls the type of a parsed value."""
     return TYPES.get(type(value), "a number")

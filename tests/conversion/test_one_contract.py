@@ -161,11 +161,9 @@ def test_an_offset_and_an_id_are_judged_alike_by_every_reader(spark):
 
 
 def test_a_refusal_has_the_same_words_in_landing_and_conversion(spark, corpus):
-    sent = [data for data, reason in corpus.items() if reason in ("missing_field", "bad_timestamp", "empty_payload")]
-    wrong = [data for data, reason in corpus.items() if reason == "wrong_type"]
-    rows = converted(spark, [*sent, *wrong])
+    sent = [data for data, reason in corpus.items() if reason]
+    rows = converted(spark, sent)
     assert {data: rows[data] for data in sent} == {data: read(data) for data in sent}
-    assert [data for data in wrong if not read(data)[1].startswith(rows[data][1])] == []  # landing says what it found
 
 
 @pytest.mark.parametrize("time", NOT_HELD)
