@@ -1,7 +1,7 @@
 """What an event must hold, as data: names, limits, patterns and the words of a refusal.
 
-`brigade.events.event` reads messages by these rules, and `brigade.conversion.lines` lets lines through by some of them in
-SQL. So this file imports nothing, and its patterns mean the same in Python and in Java.
+`brigade.events.event` reads messages by these rules, and `brigade.conversion.lines` lets lines through by some of them,
+in SQL. So this file imports nothing, and its patterns mean the same in Python and in Java.
 """
 
 MAX_EVENT_BYTES = 4 << 20  # far enough below Pub/Sub's 10 MB for what is added to an event
