@@ -48,7 +48,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error("--hold_out and --hold_out_file go together")
     if flags.hold_out is not None and flags.hold_out >= 1:
         parser.error(f"--hold_out: expected a fraction between 0 and 1, found {flags.hold_out}")
-    flags.encoding = flags.encoding or "utf-8"
     return flags
 
 
@@ -79,11 +78,20 @@ def publisher_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("files", nargs="*", metavar="FILE", help="CSV, TSV or JSON lines, also .gz; - is standard input")
+    add(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="CSV, TSV, JSON lines (also .gz) or Parquet, or folders of these; - is standard input",
+    )
     add("--topic", metavar="projects/P/topics/T", help="where to publish")
-    add("--text", metavar="COLUMN[+COLUMN]", help="columns of the text, joined by a space (default: text)")
+    add(
+        "--text",
+        metavar="COLUMN[+COLUMN]",
+        help="columns of the text, joined by a space (default: text); a.b for b in a, in JSON lines and Parquet",
+    )
     add("--label", metavar="COLUMN", help="column of the label to learn (default: label, if there is one)")
-    add("--encoding", type=text_encoding, help="of the files (default: utf-8, with or without a byte order mark)")
+    add("--encoding", type=text_encoding, help="of the files (default: what a byte order mark says, else utf-8)")
     add(
         "--delimiter",
         type=delimiter,

@@ -46,12 +46,27 @@ class Columns:
             self.warn(f"{problem}; publishing without labels (--label=COLUMN names another column)")
 
     def event(self, row: dict, position: str) -> Message:
-        text = " ".join(part for part in (as_text(row.get(name)) for name in self.text) if part)
-        return event(text, label_text(row.get(self.label)), position)
+        text = " ".join(part for part in (as_text(value_of(row, name)) for name in self.text) if part)
+        return event(text, label_text(value_of(row, self.label)), position)
+
+
+def value_of(row: dict, name: str) -> object:
+    """The row's value of this name; `a.b` is also b in the object a. None if there is none."""
+    if name in row:
+        return row[name]
+    outer, dot, inner = name.partition(".")
+    value = row.get(outer)
+    return value_of(value, inner) if dot and isinstance(value, dict) else None
+
+
+def names_of(row: dict) -> list[str]:
+    """The names of a row's values, and of those in its objects as `a.b`."""
+    inner = [f"{name}.{one}" for name, value in row.items() if isinstance(value, dict) for one in names_of(value)]
+    return list(dict.fromkeys([*row, *inner]))
 
 
 def as_text(value: object) -> str:
-    """A field as text: a JSON number or object as JSON writes it; empty if it is missing or null."""
+    """A field as text: a number, a date or an object as JSON writes it; empty if it is missing or null."""
     if value is None or isinstance(value, str):
         return value or ""
-    return orjson.dumps(value).decode("utf-8")
+    return orjson.dumps(value, default=str).decode("utf-8")

@@ -1,4 +1,5 @@
-"""Reads documents from files: tables (CSV, TSV) and JSON lines, packed or not, here, in a bucket or on standard input.
+"""Reads documents from files: tables (CSV, TSV), JSON lines and Parquet, alone or in a folder, here or in a bucket; all
+but Parquet also packed, and on standard input.
 
 A row becomes an event. A line that is an event already goes out byte for byte. A file that does not fit is refused
 before the first message is sent. Standard input is checked whole as well if it is a file; of a pipe, which cannot be
@@ -17,7 +18,8 @@ from brigade.errors import WrongInput
 from brigade.publishing.columns import Columns
 from brigade.publishing.documents import Message
 from brigade.publishing.json_lines import Record, json_rows
-from brigade.publishing.sources import named, standard_input, text_lines
+from brigade.publishing.parquet import parquet_rows
+from brigade.publishing.sources import is_parquet, named, sources_in, standard_input, text_lines
 from brigade.publishing.tables import guess_delimiter, table_rows
 
 log = logging.getLogger(__name__)
@@ -29,18 +31,21 @@ JSON_BEGINS = re.compile(r'\s*(\{\s*(["}]|$)|\[\s*([\[{"]|$))')
 
 @dataclass(frozen=True)
 class Form:
-    """How files are read: where rows have their text, in which encoding, parted by what (None: the header tells)."""
+    """How files are read: where rows have their text, in which encoding, parted by what.
+
+    None for what the files tell: the encoding by a byte order mark, the delimiter by the header.
+    """
 
     columns: Columns
-    encoding: str
-    delimiter: str | None
+    encoding: str | None = None
+    delimiter: str | None = None
 
 
 def documents(sources: list[str], form: Form) -> Iterator[Message]:
     """The documents of the files. Raises WrongInput now if a file does not fit, later if a pipe does not."""
     if sources.count("-") > 1:
         raise WrongInput("expected - (standard input) once")
-    every = [checked_records(source, form) for source in sources]
+    every = [checked_records(source, form) for given in sources for source in sources_in(given)]
     return (
         record if isinstance(record, Message) else form.columns.event(*record)
         for record in itertools.chain.from_iterable(every)
@@ -77,6 +82,8 @@ def checked_records(source: str, form: Form) -> Iterator[Record]:
 
 def records(source: str, form: Form, plain_quotes: bool = False) -> Iterator[Record]:
     """The records of a table or of JSON lines. Raises WrongInput."""
+    if is_parquet(source):
+        return parquet_rows(source, form.columns)
     kind = os.path.splitext(source.removesuffix(".gz"))[1].lower()
     rest = text_lines(source, form.encoding)
     head = []

@@ -12,7 +12,7 @@ import orjson
 
 from brigade.errors import WrongInput
 from brigade.events.labels import label_of
-from brigade.publishing.columns import Columns, as_text
+from brigade.publishing.columns import Columns, as_text, names_of
 from brigade.publishing.documents import Message
 from brigade.publishing.sources import named
 
@@ -50,7 +50,7 @@ def json_rows(lines: Iterable[str], source: str, columns: Columns) -> Iterator[R
             yield as_it_is(data, row)
         else:
             if not rows_are_checked:
-                columns.check(named(source), list(row))
+                columns.check(named(source), names_of(row))
                 rows_are_checked = True
             check_names(data, f"{named(source)}: line {number}", columns)
             yield row, f"{os.path.basename(source)} {number}"

@@ -17,13 +17,14 @@ from google.api_core import exceptions
 from brigade.errors import WrongInput
 from brigade.storage import BUCKET_URI, list_files, open_to_read
 
+PARQUET = rb"PAR1[\x00-\x08\x0e-\x1f\x80-\xff]"
 # How files of other kinds begin: https://en.wikipedia.org/wiki/List_of_file_signatures
 BEGINNINGS = {
     rb"\x1f\x8b": "a gzip file (what is named .gz is unpacked once)",
     rb"PK(\x03\x04|\x05\x06)": "a zip archive (xlsx, docx and ods are zip archives too)",
     rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Office file of the old form (xls, doc)",
     rb"%PDF-": "a PDF file",
-    rb"PAR1[\x00-\x08\x0e-\x1f\x80-\xff]": "a Parquet file",
+    PARQUET: "a Parquet file (one is read from a file or a bucket, not packed and not from a pipe)",
     rb"ORC[\x00-\x08\x0e-\x1f\x80-\xff]": "an ORC file",
     rb"Obj\x01": "an Avro file",
     rb"ARROW1\0": "an Arrow file",
@@ -73,14 +74,18 @@ def named(source: str) -> str:
     return "standard input" if source == "-" else source
 
 
-def text_lines(source: str, encoding: str) -> Iterator[str]:
-    """The lines with their line ends. Raises WrongInput at the first place that is no text in the encoding."""
-    wide = "\n".encode(encoding) != b"\n"  # UTF-16, for example, does not end a line with the byte \n
-    place, number, first = "after line" if wide else "line", 0, b""  # what is wide is decoded some lines ahead
+def text_lines(source: str, encoding: str | None) -> Iterator[str]:
+    """The lines with their line ends. Raises WrongInput at the first place that is no text in the encoding.
+
+    encoding: None for what the byte order mark says, and for UTF-8 without one.
+    """
+    wide, number, first = False, 0, b""
     try:
         with open_source(source) as stream:
             first = stream.peek(512)[:512]
             refuse_other_kinds(source, first)
+            encoding = encoding or next((name for mark, name in MARKS.items() if first.startswith(mark)), "utf-8")
+            wide = "\n".encode(encoding) != b"\n"  # UTF-16, for example, does not end a line with the byte \n
             lines: Iterable = io.TextIOWrapper(stream, encoding, newline="\n") if wide else stream
             for line in lines:
                 text = line if wide else line.decode(encoding)
@@ -92,7 +97,8 @@ def text_lines(source: str, encoding: str) -> Iterator[str]:
     except UnicodeError as error:
         likely = next((name for mark, name in MARKS.items() if first.startswith(mark)), "utf-8" if wide else "latin-1")
         reason = getattr(error, "reason", error)  # UTF-16 without a mark is an error without a place
-        problem = f"{named(source)}: {place} {number + (not wide)} is not {encoding} ({reason})"
+        place = f"after line {number}" if wide else f"line {number + 1}"  # what is wide is decoded some lines ahead
+        problem = f"{named(source)}: {place} is not {encoding} ({reason})"
         raise WrongInput(f"{problem}; try --encoding={likely}") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         other = isinstance(error, gzip.BadGzipFile) and not first
@@ -142,6 +148,31 @@ def bucket_has(prefix: str) -> bool:
         return next(list_files(prefix), None) is not None
     except exceptions.NotFound:
         return False
+
+
+def sources_in(source: str) -> list[str]:
+    """The files of a folder, here or in a bucket, in the order of their names, without hidden ones; else the source."""
+    if source == "-" or "://" in source and not BUCKET_URI.fullmatch(source):
+        return [source]
+    try:
+        found = [path for path, _ in list_files(source)]
+    except exceptions.NotFound:
+        found = []
+    if source in found or not found and not os.path.isdir(source):
+        return [source]  # of which opening it says what is wrong
+    root = source.rstrip("/") + "/"
+    shown = [path for path in found if not re.search(r"(^|/)[._]", path.removeprefix(root))]
+    if not shown:
+        raise WrongInput(f"{source}: expected files with documents, found an empty folder")
+    return shown
+
+
+def is_parquet(source: str) -> bool:
+    """Whether a file is Parquet, whatever its name says. One that is packed or comes by a pipe cannot be read so."""
+    if source == "-" or source.endswith(".gz"):
+        return False
+    with open_source(source) as stream:
+        return re.match(PARQUET, stream.peek(8)[:8], re.S) is not None
 
 
 def refuse_other_kinds(source: str, first: bytes) -> None:

@@ -110,15 +110,6 @@ def database() -> bytes:
         return connection.serialize()
 
 
-def parquet() -> bytes:
-    import pyarrow
-    import pyarrow.parquet
-
-    buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table({"text": ["a"], "label": ["x"]}), buffer)
-    return buffer.getvalue()
-
-
 KINDS = [
     ("a gzip file", gzip.compress(TABLE.encode())),
     ("a bzip2 file", bz2.compress(TABLE.encode())),
@@ -126,7 +117,6 @@ KINDS = [
     ("a tar archive", packed_tar()),
     ("xlsx", packed_zip()),
     ("an SQLite database", database()),
-    ("a Parquet file", parquet()),
     ("a PDF file", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"),
     ("an Office file", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500)),
     ("a PNG image", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"),
@@ -157,8 +147,12 @@ def test_a_damaged_gzip_file_is_refused(folder):
 @pytest.mark.parametrize(
     ("content", "flags", "said"),
     [
-        ((T + "á,x\n").encode("utf-16"), [], "line 1 is not utf-8 (invalid start byte); try --encoding=utf-16"),
-        ((T + "á,x\n").encode("utf-32"), [], "try --encoding=utf-32"),
+        (
+            (T + "á,x\n").encode("utf-16"),
+            ["--encoding=utf-8"],
+            "line 1 is not utf-8 (invalid start byte); try --encoding=utf-16",
+        ),
+        ((T + "á,x\n").encode("utf-32"), ["--encoding=utf-8"], "try --encoding=utf-32"),
         ((T + "á,x\n").encode("utf-16-le"), [], "line 1 holds NUL bytes"),
         ((T + "á,x\n").encode(), ["--encoding=utf-16"], "is not utf-16"),
         ((T + "á,x\n").encode(), ["--encoding=utf-32"], "is not utf-32"),
@@ -172,26 +166,27 @@ def test_another_encoding_is_refused_with_one_to_try(folder, content, flags, sai
 def test_what_is_no_file_is_told_as_what_it_is(folder):
     reading, writing = os.pipe()
     for source, said in (
-        (folder, "expected a file, found a folder"),
+        (folder, "expected files with documents, found an empty folder"),
         (folder / "nowhere.csv", "there is no such file"),
         (f"/dev/fd/{reading}", "found a pipe or a device"),
         ("/dev/null", "found a pipe or a device"),
         ("https://example.org/mails.csv", "expected a local path or gs://bucket/object, found another URL"),
         ("s3://bucket/mails.csv", "found another URL"),
         (f"file://{folder}/mails.csv", "found another URL"),
-        ("gs://bucket", "expected gs://bucket/object"),
+        ("gs:///mails.csv", "expected gs://bucket/object"),
     ):
         assert said in refused(source)
     os.close(reading), os.close(writing)
 
 
-def test_a_folder_of_a_bucket_is_told_as_one(storage_emulator):
+def test_a_folder_of_a_bucket_is_read_and_its_beginning_is_no_name(storage_emulator):
     from google.cloud import storage
 
     bucket = storage.Client(project="brigade-test").create_bucket(f"bucket-{uuid.uuid4().hex[:8]}")
     bucket.blob("mails/a.csv").upload_from_string(TABLE)
-    assert "expected a file, found a folder" in refused(f"gs://{bucket.name}/mails")
-    assert "expected a file, found a folder" in refused(f"gs://{bucket.name}/mails/")
+    bucket.blob("mails/_SUCCESS").upload_from_string("")
+    for uri in (f"gs://{bucket.name}/mails", f"gs://{bucket.name}/mails/", f"gs://{bucket.name}"):
+        assert len(run(uri, "--dry_run").lines) == 3
     assert "there is no such file" in refused(f"gs://{bucket.name}/mail")
     assert "there is no such file" in refused("gs://no-such-bucket/mails.csv")
 

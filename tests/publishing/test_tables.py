@@ -180,3 +180,36 @@ def test_the_publisher_counts_classes_by_the_labels_that_training_reads(folder):
     assert done.summary["classes"] == {"1": 5, "true": 1}
     labels = [orjson.loads(line)["doc"]["metadata"].get("superTag01") for line in done.lines]
     assert labels == ["1", "1", "1", "true", None, None, None, 1, "1\t", {}, None]  # an event goes out as it came
+
+
+# ------------------------------------------------------------------------------------ folders, encodings, nested names
+
+
+def test_a_folder_is_all_its_files_in_the_order_of_their_names_without_hidden_ones(folder):
+    (folder / "mails" / "2026").mkdir(parents=True)
+    write(folder / "mails", "b.jsonl", '{"text": "from b", "label": "x"}\n')
+    write(folder / "mails" / "2026", "a l'été.csv", TABLE)
+    for hidden in ("_SUCCESS", ".part.csv"):
+        write(folder / "mails", hidden, "no,table")
+    done = run(folder / "mails", "--dry_run")
+    assert (done.status, len(done.lines), payloads(done.lines)[-1]) == (0, 4, "from b"), done.error
+    assert run(f"{folder}/mails/", "--dry_run").summary["documents"] == 4
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("name", ["mails.csv", "mails.csv.gz"])
+def test_a_byte_order_mark_tells_the_encoding(folder, name, encoding):
+    content = "text,label\nolá,x\n日本,y\n".encode(encoding)
+    done = run(write(folder, name, gzip.compress(content) if name.endswith(".gz") else content), "--dry_run")
+    assert (done.status, payloads(done.lines)) == (0, ["olá", "日本"]), done.error
+
+
+def test_a_name_with_dots_is_the_way_into_nested_objects_unless_a_member_has_it(folder):
+    rows = '{"mail": {"subject": {"text": "s1"}}, "a.b": "dots", "a": {"b": "nested"}, "kind": {"name": "x"}}\n'
+    rows += '{"mail": {"subject": null}, "a": {"b": "nested"}, "kind": {"name": 7}}\n{"mail": "plain", "kind": "y"}\n'
+    path = write(folder, "mails.jsonl", rows)
+    done = run(path, "--text=mail.subject.text+a.b", "--label=kind.name", "--dry_run")
+    assert (done.status, payloads(done.lines)) == (0, ["s1 dots", "nested", ""]), done.error
+    assert [orjson.loads(line)["doc"]["metadata"].get("superTag01") for line in done.lines] == ["x", "7", None]
+    refused = run(path, "--text=mail.body", "--dry_run")
+    assert refused.status == 2 and "found columns mail, a.b, a, kind, mail.subject, mail.subject.text" in refused.error
