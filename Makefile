@@ -3,12 +3,17 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-# Settings of `make demo`: make demo DOCS=mails.csv TEXT=title+body LABEL=label
+# Settings of `make demo`: make demo DOCS=mails.csv TEXT=title+body LABEL=label ENCODING=latin-1 DELIMITER=';' RATE=50 SAMPLE=1000
 DOCS ?=
 TEXT ?= text
-LABEL ?=
+LABEL ?= label
+ENCODING ?=
+DELIMITER ?=
+RATE ?= 50
+SAMPLE ?= 1000
 GENERATE ?= 4000
 SEED ?= 1
+export DOCS TEXT LABEL ENCODING DELIMITER
 # The public data sets of `make bench-train` and `make bench-serve`, see python -m benchmarks.training --help
 DATA ?= data
 # `make up EMPTY=1`: without topics, buckets and functions, for the tutorial's commands, which create them
@@ -61,8 +66,9 @@ need-tools:
 	@bash local/setup.sh need gcloud terraform
 
 demo: setup ## runs the whole pipeline on this machine; DOCS=FILE TEXT=title+body LABEL=label for your own documents
-	@exec $(PY) -m local.demo --generate=$(GENERATE) --seed=$(SEED) --text='$(TEXT)' \
-		$(if $(DOCS),--docs='$(DOCS)') $(if $(LABEL),--label='$(LABEL)')
+	@exec $(PY) -m local.demo --generate=$(GENERATE) --seed=$(SEED) --rate='$(RATE)' --sample='$(SAMPLE)' \
+		$(if $(value DOCS),--docs="$$DOCS" --text="$$TEXT" --label="$$LABEL") \
+		$(if $(value ENCODING),--encoding="$$ENCODING") $(if $(value DELIMITER),--delimiter="$$DELIMITER")
 
 test: setup ## runs the tests that a change needs, in minutes; ORDER=random shuffles them
 	@exec $(PYTEST) -m '$(QUICK)'

@@ -1,10 +1,10 @@
 """The whole way through, on one machine: publish → land → convert → train → serve, and what became of every message.
 
     python -m local.demo                                   generated business documents
-    python -m local.demo --docs=FILE --text=title+body     your own CSV or JSON lines
+    python -m local.demo --docs=FILE --text=title+body     your own CSV, JSON lines or Parquet, or a folder of them
 
-Every stage is the real program. The run adds up, or it fails and says which number is off. It ends with a table, and
-the same as JSON in .local/demo.json.
+Your own documents are looked through before anything starts. Every stage is the real program. The run adds up, or it
+fails and says which number is off. It ends with a table, and the same as JSON in .local/demo.json.
 """
 
 import argparse
@@ -18,13 +18,16 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from brigade.events.labels import label_of
 from brigade.schedule.refusals import Refusal, asking
-from local import demo_result, emulators, spark_jobs, workflow_templates
+from local import demo_result, emulators, plan, spark_jobs, workflow_templates
+from local.demo_arguments import parse_arguments
 from local.services import (
     DEAD_LETTER_TOPIC,
     INPUT_BUCKET,
@@ -127,6 +130,14 @@ class LineCount:
         return sum(self.lines.values())
 
 
+def dead_letter_reasons(client) -> Counter:
+    """How many dead letters there are of each reason."""
+    found: Counter = Counter()
+    for blob in client.list_blobs(INPUT_BUCKET, prefix="dead_letter/"):
+        found.update(json.loads(line)["reason"] for line in blob.download_as_bytes().splitlines())
+    return found
+
+
 def land(clock: Clock, services: Services, source: list[str], hold_out: float, client) -> dict:
     """Starts the streaming job, publishes, and waits until every message is in a file. Then ends the job."""
     unseen = services.folder / "unseen.jsonl"
@@ -155,6 +166,8 @@ def land(clock: Clock, services: Services, source: list[str], hold_out: float, c
         "published": sent["published"],
         "landed": landed(),
         "dead_lettered": dead(),
+        "reasons": dict(dead_letter_reasons(client).most_common()),
+        "held_out": sent["held_out"],
         "unseen_file": unseen,
     }
 
@@ -230,9 +243,18 @@ def driver_output(client, uri: str) -> dict:
 # --------------------------------------------------------------------------------------------------------- serve
 
 
-def serve(clock: Clock, services: Services, unseen_file: Path, rate: float) -> dict:
-    """Publishes the held-out documents to the pushed function, and compares what comes back with their labels."""
-    events = [json.loads(line) for line in unseen_file.read_text("utf-8").splitlines()]
+def some_unseen(file: Path, most: int) -> list[dict]:
+    """Up to `most` events of the file, by their ids, so that those of all classes have the same chance. The file then
+    holds these alone."""
+    lines = {json.loads(line)["eventId"]: line for line in file.read_text("utf-8").splitlines()}
+    chosen = [lines[name] for name in sorted(lines)[:most]]
+    file.write_text("".join(f"{line}\n" for line in chosen), "utf-8")
+    return [json.loads(line) for line in chosen]
+
+
+def serve(clock: Clock, services: Services, unseen_file: Path, rate: float, most: int) -> dict:
+    """Publishes held-out documents to the pushed function, and compares what comes back with their labels."""
+    events = some_unseen(unseen_file, most)
     labels = {event["eventId"]: label_of(event, "superTag01") for event in events}
     with emulators.subscriber_client() as subscriber:
         for name, topic in ((RESULTS, RESULT_TOPIC), (SENT, TOPIC), (POISON, DEAD_LETTER_TOPIC)):
@@ -240,11 +262,18 @@ def serve(clock: Clock, services: Services, unseen_file: Path, rate: float) -> d
         ready = wait_until_ready(f"http://127.0.0.1:{services.start_function('predict')}/model")
         clock.say(f"function serves {ready['name']}")
         services.push_to(services.start_function("classify"))
-        sent = publish(services, str(unseen_file), f"--rate={rate}")
-        clock.say(f"{sent['published']:,} unseen documents published, {rate:g} a second")
+        clock.say(f"{len(events):,} unseen documents are published, {rate:g} a second")
         results, times = Inbox(subscriber, RESULTS), Inbox(subscriber, SENT)
         poison = Inbox(subscriber, POISON)
-        wait_for(clock, len(labels), lambda: results.pull() + poison.pull(), "classified", services, "classify")
+        with ThreadPoolExecutor(1) as beside:
+            sent = beside.submit(publish, services, str(unseen_file), f"--rate={rate}")
+
+            def classified() -> int:
+                if sent.done():
+                    sent.result()  # raises what publishing has raised
+                return results.pull() + poison.pull()
+
+            wait_for(clock, len(labels), classified, "classified", services, "classify")
         wait_for(clock, len(labels), times.pull, "times of publication", services, "classify")
     answers = {key: json.loads(message.data)["classification"] for key, message in results.messages.items()}
     waits = sorted(
@@ -279,11 +308,10 @@ class Inbox:
 
 def run(arguments: argparse.Namespace, folder: Path) -> dict:
     clock = Clock()
-    source = [arguments.docs, f"--text={arguments.text}"] if arguments.docs else []
-    if arguments.docs and arguments.label:
-        source.append(f"--label={arguments.label}")
-    if not arguments.docs:
-        source = [f"--generate={arguments.generate}", f"--seed={arguments.seed}"]
+    source = [f"--generate={arguments.generate}", f"--seed={arguments.seed}"]
+    if arguments.docs:
+        with clock.stage("look"):
+            source = own_documents(clock, arguments)
     with Services(folder) as services:
         with clock.stage("start"):
             services.start_emulators()
@@ -296,7 +324,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
         with clock.stage("retrain"), asking("Dataproc", TEMPLATE, f"see {services.log('control-plane')}"):
             summaries = retrain(clock, services, client)
         with clock.stage("serve"):
-            result |= serve(clock, services, result.pop("unseen_file"), arguments.rate)
+            result |= serve(clock, services, result.pop("unseen_file"), arguments.rate, arguments.sample)
         result |= {name: summaries[name] for name in ("convert", "train")}
         clock.seconds["all"] = round(time.monotonic() - clock.started, 1)
         result["seconds"] = clock.seconds | {name: summaries[name]["seconds"] for name in summaries}
@@ -307,6 +335,8 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
                 "published",
                 "landed",
                 "dead_lettered",
+                "reasons",
+                "held_out",
                 "unseen",
                 "classified",
                 "accuracy",
@@ -315,7 +345,8 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
             )
         }
         public |= {key: result["convert"][key] for key in ("converted", "duplicates", "quarantined")}
-        public |= {"trained_on": result["train"]["trained_on"], "seconds": result["seconds"]}
+        public |= {key: result["train"][key] for key in ("trained_on", "unlabelled")}
+        public |= {"seconds": result["seconds"]}
         public |= {"model": result["train"]["model"], "runId": result["train"]["runId"], "adds_up": not wrong}
         (folder.parent / "demo.json").write_text(json.dumps(public, indent=1) + "\n")
         if wrong:
@@ -324,27 +355,16 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
         return public
 
 
-def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="make demo",
-        description="The whole pipeline on one machine; make's DOCS, TEXT, LABEL are these flags.",
-    )
-    parser.add_argument("--docs", help="CSV or JSON lines (default: generated documents)")
-    parser.add_argument("--text", default="text", help="the text's columns, joined by + (default: text)")
-    parser.add_argument("--label", help="the label's column (default: label)")
-    parser.add_argument("--generate", type=int, default=4000, help="how many documents to generate (default: 4000)")
-    parser.add_argument("--seed", type=int, default=1, help="which ones (default: 1)")
-    parser.add_argument("--hold_out", type=float, default=0.1, help="share that training never sees (default: 0.1)")
-    parser.add_argument("--rate", type=float, default=50, help="unseen documents published a second (default: 50)")
-    parser.add_argument("--state", type=Path, default=ROOT / ".local", help="where all files go (default: .local)")
-    arguments = parser.parse_args(argv)
-    if arguments.docs:
-        arguments.docs = str(Path(arguments.docs).expanduser().absolute())
-        if not Path(arguments.docs).is_file():
-            parser.error(f"DOCS: expected a file, found none at {arguments.docs}")
-    if not 0 < arguments.hold_out < 1:
-        parser.error(f"--hold_out: expected a share between 0 and 1, found {arguments.hold_out}")
-    return arguments
+def own_documents(clock: Clock, arguments: argparse.Namespace) -> list[str]:
+    """Looks through the user's documents, and gives the publisher's arguments for them. Raises Failed."""
+    form = {name: getattr(arguments, name) for name in ("text", "label", "encoding", "delimiter")}
+    try:
+        found = plan.look([arguments.docs], **form)
+    except plan.Unfit as problem:
+        raise Failed(str(problem)) from None
+    for line in found.lines():
+        clock.say(line)
+    return [arguments.docs, *(f"--{name}={value}" for name, value in form.items() if value is not None)]
 
 
 def stop(signal_number, frame):

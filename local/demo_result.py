@@ -35,6 +35,8 @@ def table(result: dict, folder: Path) -> str:
     convert, train, seconds = result["convert"], result["train"], result["seconds"]
     buckets = folder / ".cloudstorage"
     model = f"{OUTPUT_BUCKET}/output/{train['model']}"
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in result["reasons"].items())
+    held_back = result["held_out"] - result["unseen"]
     rows = [
         ("stage", "in", "out", "seconds"),
         (
@@ -43,7 +45,7 @@ def table(result: dict, folder: Path) -> str:
             f"{result['landed']:,} landed",
             seconds["land"],
         ),
-        ("", "", f"{result['dead_lettered']:,} dead letters", ""),
+        ("", "", f"{result['dead_lettered']:,} dead letters" + (f": {reasons}" if reasons else ""), ""),
         ("convert", f"{convert['lines']:,} lines", f"{convert['converted']:,} documents", convert["seconds"]),
         ("", "", f"{convert['duplicates']:,} duplicates", ""),
         ("", "", f"{convert['quarantined']:,} quarantined", ""),
@@ -54,8 +56,11 @@ def table(result: dict, folder: Path) -> str:
             train["seconds"],
         ),
         ("", "", f"{train['validated_on']:,} validated, {train['tested_on']:,} tested on", ""),
+        ("", "", f"{train['unlabelled']:,} without a label", ""),
         ("serve", f"{result['unseen']:,} unseen", f"{result['classified']:,} classified", seconds["serve"]),
+        ("", "", f"{held_back:,} more held out, not sent", ""),
     ]
+    rows = [row for row in rows if not row[2].startswith(("0 without", "0 more", "0 quarantined"))]
     widths = [max(len(str(row[column])) for row in rows) for column in range(4)]
     lines = [
         "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -17,6 +17,8 @@ RESULT = {
     "published": 12,
     "landed": 10,
     "dead_lettered": 2,
+    "reasons": {"empty_payload": 2},
+    "held_out": 5,
     "unseen": 3,
     "classified": 3,
     "models": ["doc-classification-model-2026-11-21/run-1"],
@@ -82,7 +84,7 @@ def test_the_whole_way_through_adds_up(tmp_path):
     table.write_text("\n".join(rows) + "\n", "utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "local.demo", f"--docs={table}", "--text=title+body", "--label=category"]
-        + [f"--state={tmp_path / 'state'}"],
+        + [f"--state={tmp_path / 'state'}", "--sample=20"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -90,10 +92,11 @@ def test_the_whole_way_through_adds_up(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "state" / "demo.json").read_text())
-    assert result["published"] + result["unseen"] == 361
+    assert result["published"] + result["held_out"] == 361 and result["reasons"] == {"empty_payload": 1}
     assert (result["dead_lettered"], result["duplicates"], result["quarantined"]) == (1, 0, 0)
     assert result["published"] == result["landed"] + 1 and result["landed"] == result["converted"]
-    assert result["classified"] == result["unseen"] > 10
+    assert result["classified"] == result["unseen"] == min(result["held_out"], 20)
+    assert "1 dead letters: 1 empty_payload" in done.stdout and "more held out, not sent" in done.stdout
     assert result["accuracy"] > 0.9
     assert set(result["seconds"]) >= {"start", "land", "retrain", "serve", "convert", "train", "all"}
     assert "accuracy on the unseen documents" in done.stdout
@@ -127,4 +130,4 @@ def test_a_file_that_is_not_there_is_named(capsys):
     with pytest.raises(SystemExit) as ended:
         demo.main(["--docs=/no/such/file.csv"])
     assert ended.value.code == 2
-    assert "expected a file, found none at /no/such/file.csv" in capsys.readouterr().err
+    assert "expected a file or folder, found none at /no/such/file.csv" in capsys.readouterr().err
