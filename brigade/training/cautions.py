@@ -1,21 +1,27 @@
 """What a reader of the headline figures has to know: classes that the test says little about, and imbalance."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 FEW = 5  # test documents of a class; one of them moves its recall by a fifth or more
 IMBALANCE = 100  # times as many documents as the rarest class has
 NAMED = 10  # classes in a sentence
 LABEL_CHARACTERS = 40
+WIDE = 0.2  # an interval of the accuracy
 
 
-def cautions(tested: dict[str, dict], learned: Counter) -> list[str]:
+def cautions(tested: dict[str, dict], learned: Counter, interval: Sequence[float] = ()) -> list[str]:
     """The warnings, each a sentence without its full stop.
 
     tested: what is known of each class of the model and of the test documents, see `per_class`. learned: how many
-    documents the model has learned, by class.
+    documents the model has learned, by class. interval: of the accuracy.
     """
     found = []
+    if interval and interval[1] - interval[0] > WIDE:
+        found.append(
+            f"{sum(one['documents'] for one in tested.values())} test documents say little: with 95 % confidence the "
+            f"accuracy lies between {interval[0]:.2f} and {interval[1]:.2f}"
+        )
     untested = sorted(name for name, one in tested.items() if not one["documents"])
     if untested:
         found.append(

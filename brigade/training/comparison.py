@@ -5,16 +5,15 @@ few others are left, each model's own test counts, whose documents that model ha
 and small ones say little, so the tolerance grows with the uncertainty of both.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
-import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
 from brigade.models.document_model import DocumentModel
 from brigade.training.cautions import quoted
 from brigade.training.champion import Champion
-from brigade.training.evaluation import HEADLINES, Evaluation, evaluate, headlines, macro_f1, metrics
+from brigade.training.evaluation import HEADLINES, Evaluation, evaluate, headlines, macro_f1, metrics, variance
 from brigade.training.memory import Memory, memory_of
 
 MIN_DOCUMENTS = 50  # that a comparison needs; with fewer, one document moves macro-F1 by more than the tolerance
@@ -128,17 +127,3 @@ def by_own_tests(champion: Champion, memory: Memory, test: Evaluation, unlearned
         f"{margin:g} more tolerance)",
         margin,
     )
-
-
-def variance(classes: Mapping[str, dict]) -> float:
-    """About the variance of a macro-F1: each class's F1 taken for a share of its documents.
-
-    The shares are drawn towards one half by two documents (Agresti and Coull 1998), so that a class with few documents
-    never counts as certain. classes: see `per_class`. Raises ValueError if none has documents.
-    """
-    parts = [(float(one["f1"]), int(one["documents"])) for one in classes.values() if one["documents"]]
-    if not parts:
-        raise ValueError("expected classes with documents, found none")
-    shares = np.array([(f1 * count + 1) / (count + 2) for f1, count in parts])
-    counts = np.array([count + 2 for _, count in parts])
-    return float((shares * (1 - shares) / counts).sum() / len(parts) ** 2)

@@ -6,7 +6,7 @@ of the report come from it; a new metric goes into `metrics`.
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,7 @@ from brigade.training.features import Matrix, scores_of
 
 BINS = 10  # of confidence
 WORST_MISTAKES = 20
+SURELY = 1.96  # standard errors on both sides: 95 times in a hundred
 HEADLINES = ("accuracy", "macroF1", "logLoss", "expectedCalibrationError", "documents")
 
 
@@ -161,7 +162,9 @@ def metrics(evaluation: Evaluation, known: Iterable[str] = ()) -> dict:
     pairs = sorted(evaluation.pairs.items(), key=lambda pair: (-pair[1], pair[0]))
     return {
         "accuracy": round(evaluation.accuracy, 4),
+        "accuracyInterval": accuracy_interval(evaluation.accuracy, evaluation.documents),
         "macroF1": round(macro_f1(evaluation), 4),
+        "macroF1Interval": macro_f1_interval(macro_f1(evaluation), classes),
         "logLoss": round(evaluation.log_loss / evaluation.documents, 4),
         "expectedCalibrationError": round(sum(gaps) / evaluation.documents, 4),
         "documents": evaluation.documents,
@@ -169,6 +172,34 @@ def metrics(evaluation: Evaluation, known: Iterable[str] = ()) -> dict:
         "confusions": [[*pair, count] for pair, count in pairs if pair[0] != pair[1]][:1000],
         "calibration": bins,
     }
+
+
+def variance(classes: Mapping[str, dict]) -> float:
+    """About the variance of a macro-F1: each class's F1 taken for a share of its documents.
+
+    The shares are drawn towards one half by two documents (Agresti and Coull 1998), so that a class with few documents
+    never counts as certain. classes: see `per_class`. Raises ValueError if none has documents.
+    """
+    parts = [(float(one["f1"]), int(one["documents"])) for one in classes.values() if one["documents"]]
+    if not parts:
+        raise ValueError("expected classes with documents, found none")
+    shares = np.array([(f1 * count + 1) / (count + 2) for f1, count in parts])
+    counts = np.array([count + 2 for _, count in parts])
+    return float((shares * (1 - shares) / counts).sum() / len(parts) ** 2)
+
+
+def accuracy_interval(accuracy: float, documents: int) -> list[float]:
+    """Between which accuracies the true one lies 95 times in a hundred (Wilson 1927), of so many test documents."""
+    square = SURELY**2 / documents
+    middle = (accuracy + square / 2) / (1 + square)
+    half = SURELY / (1 + square) * float(np.sqrt(accuracy * (1 - accuracy) / documents + square / documents / 4))
+    return [round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4)]
+
+
+def macro_f1_interval(value: float, classes: Mapping[str, dict]) -> list[float]:
+    """About the same for a macro-F1, see `variance`."""
+    half = SURELY * variance(classes) ** 0.5
+    return [round(max(0.0, value - half), 4), round(min(1.0, value + half), 4)]
 
 
 def over_classes(classes: dict[str, dict]) -> str:

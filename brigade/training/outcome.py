@@ -48,7 +48,7 @@ class Outcome:
         documents = {"total": self.total, "trained": self.parts.learned.total(), "unlabelled": 0, "repeated": 0}
         return {
             "test": self.tested,
-            "warnings": cautions(self.tested["classes"], self.parts.learned),
+            "warnings": cautions(self.tested["classes"], self.parts.learned, self.tested["accuracyInterval"]),
             "majority": headlines(majority(self.test, self.parts.learned)),
             "champion": self.comparison.champion if self.comparison else None,
             "comparison": self.comparison.about() if self.comparison else None,

@@ -10,7 +10,8 @@ from markupsafe import Markup
 from brigade.training.evaluation import Evaluation
 
 MOST_LABELS = 40  # of a confusion matrix
-CELL, LEFT, TOP = 30, 190, 150  # the size of a cell, and the room for the labels, in pixels
+CELL = 30  # the size of a cell in pixels
+LABEL_CHARACTERS = 28
 RIGHT, WRONG = "47,109,181", "190,40,40"  # blue and red
 SIZE, PAD = 300, 36  # of the calibration curve and around it, in pixels
 
@@ -21,33 +22,39 @@ def confusion_picture(evaluation: Evaluation) -> Markup:
     for (label, _), count in evaluation.pairs.items():
         supports[label] += count
     names = sorted(name for name, _ in supports.most_common(MOST_LABELS))
-    size = CELL * len(names)
+    size, longest = CELL * len(names), 7 * max(len(cut(name)) for name in names)
+    left, top = longest + 16, int(0.87 * longest) + 16  # the room for the labels
+    width, height = left + size + longest // 2, top + size + 10
     parts = [
-        Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="confusion matrix">').format(
-            LEFT + size + 90, TOP + size + 10
+        Markup('<svg viewBox="0 0 {} {}" width="{}" role="img" aria-label="confusion matrix">').format(
+            width, height, width
         )
     ]
     for row, label in enumerate(names):
-        parts.append(label_texts(row, label[:28]))
+        parts.append(label_texts(left, top, row, label))
         for column, guess in enumerate(names):
             count = evaluation.pairs[label, guess]
             title = f"{label}, taken for {guess}: {count} of {supports[label]}"
-            parts.append(confusion_cell(row, column, count / supports[label], title))
+            x, y = left + column * CELL, top + row * CELL
+            parts.append(confusion_cell(x, y, row == column, count / supports[label], title))
     return Markup().join([*parts, Markup("</svg>")])
 
 
-def label_texts(row: int, label: str) -> Markup:
-    """A label, left of its row and above its column."""
-    y, x = TOP + row * CELL, LEFT + row * CELL + 19
+def cut(label: str) -> str:
+    return label if len(label) <= LABEL_CHARACTERS else f"{label[: LABEL_CHARACTERS - 1]}…"
+
+
+def label_texts(left: int, top: int, row: int, label: str) -> Markup:
+    """A label, left of its row and above its column; its whole text on hover."""
+    whole = Markup("{}<title>{}</title>").format(cut(label), label) if cut(label) != label else label
     return Markup(
         '<text x="{}" y="{}" text-anchor="end">{}</text><text transform="translate({},{}) rotate(-60)">{}</text>'
-    ).format(LEFT - 6, y + 19, label, x, TOP - 6, label)
+    ).format(left - 6, top + row * CELL + 19, whole, left + row * CELL + 19, top - 6, whole)
 
 
-def confusion_cell(row: int, column: int, share: float, title: str) -> Markup:
+def confusion_cell(x: int, y: int, is_right: bool, share: float, title: str) -> Markup:
     """A cell: the deeper its colour, the larger its share of the row. From half a percent on it is written."""
-    x, y = LEFT + column * CELL, TOP + row * CELL
-    colour = f"rgba({RIGHT if row == column else WRONG},{0.04 + 0.9 * share:.2f})"
+    colour = f"rgba({RIGHT if is_right else WRONG},{0.04 + 0.9 * share:.2f})"
     cell = Markup('<rect x="{}" y="{}" width="{}" height="{}" fill="{}"><title>{}</title></rect>')
     found = cell.format(x, y, CELL - 1, CELL - 1, colour, title)
     if share >= 0.005:

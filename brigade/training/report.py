@@ -28,13 +28,11 @@ def report(name: str, run: dict, figures: dict, test: Evaluation, words: dict[st
         run=run,
         figures=figures,
         own=own,
-        cards=cards(figures),
         serves=run["promoted"] and not keeps_serving((figures["champion"] or {}).get("name"), name),
         over=over_classes(own["classes"]),
         compared=compared(name, figures["comparison"]),
         classes=list(own["classes"].items())[:MOST_CLASSES],
         left_out=list(figures["leftOut"].items())[:MOST_CLASSES],
-        percent=f"{100 * own['accuracy']:.1f}".replace(".", ","),
         confusion_matrix=confusion_picture(test),
         most_labels=MOST_LABELS,
         calibration_curve=calibration_picture(own["calibration"]),
@@ -61,18 +59,3 @@ def compared(name: str, comparison: dict | None) -> list[tuple[str, str]]:
     champion = comparison["championMacroF1"]
     own = (name, f"{comparison['macroF1']:.4f}")
     return [own, (comparison["champion"], "unknown" if champion is None else f"{champion:.4f}")]
-
-
-def cards(figures: dict) -> list[tuple[str, str, str]]:
-    """The figures at the top of the page: (title, value, what to compare it with)."""
-    own, champion, majority = figures["test"], figures["champion"], figures["majority"]
-    found = [
-        ("accuracy", f"{own['accuracy']:.4f}", f"commonest class: {majority['accuracy']:.4f}"),
-        ("macro-F1", f"{own['macroF1']:.4f}", f"commonest class: {majority['macroF1']:.4f}"),
-        ("log loss", f"{own['logLoss']:.3f}", f"commonest class: {majority['logLoss']:.3f}"),
-        ("calibration error", f"{own['expectedCalibrationError']:.3f}", "0 is perfect"),
-        ("test documents", f"{own['documents']:,}", f"{figures['documents']['trained']:,} trained on"),
-    ]
-    if champion and "macroF1" in champion:
-        found.insert(2, ("serving model", f"{champion['macroF1']:.4f}", f"macro-F1 of {champion['name']}"))
-    return found

@@ -14,6 +14,8 @@ from brigade.models.document_model import DocumentModel
 from brigade.models.text_features import gram_places, grams
 
 WORDS_A_CLASS = 12
+LOOKED_UP = 6 * WORDS_A_CLASS  # features of a class: many are numbers, or no words at all
+LONGEST_WORD = 25  # characters; what is longer is hardly a word
 
 
 def learned_words(documents: RDD, model: DocumentModel, classes: list[str]) -> dict[str, list[str]]:
@@ -26,13 +28,21 @@ def learned_words(documents: RDD, model: DocumentModel, classes: list[str]) -> d
     texts: dict[int, str] = {}
     for (place, text), _ in sorted(counts.items(), key=lambda one: (-one[1], one[0])):
         texts.setdefault(place, text)  # of the words that share a place, the most frequent one
-    return {name: [texts[one] for one in found if one in texts][:WORDS_A_CLASS] for name, found in places.items()}
+    return {
+        name: [texts[one] for one in found if one in texts and is_of_words(texts[one])][:WORDS_A_CLASS]
+        for name, found in places.items()
+    }
+
+
+def is_of_words(gram: str) -> bool:
+    """Whether a gram is made of words: neither of numbers nor of such as stand in addresses or packed data."""
+    return all(len(word) <= LONGEST_WORD and not any(map(str.isdigit, word)) for word in gram.split())
 
 
 def strongest_features(model: DocumentModel, number: int) -> list[int]:
-    """The features that speak most for a class, the strongest first: three times as many as words are wanted."""
+    """The features that speak most for a class, the strongest first, up to LOOKED_UP."""
     speaks = model.weights[:, number] * model.idf
-    most = np.argpartition(-speaks, min(3 * WORDS_A_CLASS, len(speaks) - 1))[: 3 * WORDS_A_CLASS]
+    most = np.argpartition(-speaks, min(LOOKED_UP, len(speaks) - 1))[:LOOKED_UP]
     return [at for at in most[np.argsort(-speaks[most], kind="stable")].tolist() if speaks[at] > 0]
 
 

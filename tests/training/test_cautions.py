@@ -7,12 +7,13 @@ import pytest
 
 import train_ml_model
 from brigade.training.cautions import cautions
+from brigade.training.evaluation import accuracy_interval
 from tests.training.made_up_documents import texts
 from tests.training.parsed_page import Page
 from tests.training.whole_runs import MODEL, QUICK, contents, labelled, parquet
 
 
-def tested(**counts: int) -> dict[str, dict]:
+def counted(**counts: int) -> dict[str, dict]:
     return {name: {"documents": count} for name, count in counts.items()}
 
 
@@ -39,13 +40,28 @@ def tested(**counts: int) -> dict[str, dict]:
     ],
 )
 def test_a_reader_is_told_what_the_figures_do_not_say(documents, learned, said):
-    found = " | ".join(cautions(tested(**documents), Counter(learned)))
+    found = " | ".join(cautions(counted(**documents), Counter(learned)))
     assert all(one in found for one in said) and bool(said) == bool(found), found
+
+
+@pytest.mark.parametrize(("right", "documents", "is_told"), [(1, 2, True), (10, 12, True), (45, 50, False)])
+def test_a_wide_interval_is_told(right, documents, is_told):
+    interval = accuracy_interval(right / documents, documents)
+    assert interval[0] < right / documents < interval[1]
+    found = " | ".join(cautions(counted(a=documents - 1, b=1), Counter(a=90, b=50), interval))
+    said = f"{documents} test documents say little: with 95 % confidence the accuracy lies between {interval[0]:.2f} "
+    assert (said in found) is is_told
+
+
+def test_intervals_are_those_of_the_textbook():
+    # Wilson's interval of 8 right ones of 10, and of all: https://doi.org/10.1080/01621459.1927.10502953
+    assert accuracy_interval(0.8, 10) == [0.4902, 0.9433]
+    assert accuracy_interval(1.0, 20) == [0.8389, 1.0]
 
 
 def test_of_many_classes_ten_are_named_and_long_labels_are_cut():
     names = {f"class {number:02} {'x' * 80}": 0 for number in range(30)}
-    (found,) = cautions(tested(a=9, **names), Counter(a=10, **dict.fromkeys(names, 1)))
+    (found,) = cautions(counted(a=9, **names), Counter(a=10, **dict.fromkeys(names, 1)))
     assert found.count("'class ") == 10 and "and 20 more" in found and len(found) < 700
 
 
@@ -74,11 +90,9 @@ def test_a_class_without_test_documents_stands_in_the_report_and_beside_the_head
     warning = "no test documents for 1 of 3 classes, so that no figure speaks of them: 'oil'"
     assert warning in summary["warnings"] and warning in caplog.text
     page = Page((folder / "report.html").read_text("utf-8"))
-    words = {text for _, text in page.all("b")}
+    words = {text for _, text in page.all("span")}
     assert "promoted, with a warning" in words and "promoted" not in words
     cells = [cell for _, cell in page.all("td")]
     at = cells.index("oil")
-    assert cells[at : at + 5] == ["oil", "not tested", "–", "–", "0"]
-    assert "macro-F1 is the mean F1 over the 2 of 3 classes that have test documents." in {
-        text for _, text in page.all("p")
-    }
+    assert cells[at : at + 5] == ["oil", "", "–", "–", "0"] and "not tested" in words
+    assert any("The mean F1 over the 2 of 3 classes that have test documents." in text for text in words)

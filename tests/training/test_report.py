@@ -7,7 +7,7 @@ import pytest
 
 from brigade.training.evaluation import Evaluation, metrics
 from brigade.training.report import report
-from brigade.training.words import WORDS_A_CLASS
+from brigade.training.words import WORDS_A_CLASS, is_of_words
 from tests.training.made_up_documents import LABELS, WORDS, texts
 from tests.training.parsed_page import Page
 from tests.training.whole_runs import MODEL, contents, run_folder
@@ -59,17 +59,52 @@ def test_the_pictures_cells_count_what_the_figures_count(reported):
     assert sorted(wrong) == sorted(figures["test"]["confusions"])
 
 
+CARD = r'<div><span lang="en">([\w -]+)</span>.*?<b>([\d.,]+)</b><small>'
+CARD += r'(?:([\d.]+) – ([\d.]+) \(95 %\)<br>)?<span lang="en">([^<]*)<'
+
+
 def test_the_report_names_the_serving_model_and_the_commonest_class(reported):
     text, _, figures = reported
-    cards = re.findall(r"<div>([\w -]+)<b>([\d.,]+)</b><small>([^<]*)</small>", text)
-    said = {title: (value, note) for title, value, note in cards}
-    commonest = f"commonest class: {figures['majority']['accuracy']:.4f}"
-    assert said["accuracy"] == (f"{figures['test']['accuracy']:.4f}", commonest)
-    assert said["macro-F1"][1] == f"commonest class: {figures['majority']['macroF1']:.4f}"
+    said = {title: (value, low, high, note) for title, value, low, high, note in re.findall(CARD, text)}
+    own, commonest = figures["test"], figures["majority"]
+    for title, name in (("accuracy", "accuracy"), ("macro-F1", "macroF1")):
+        interval = tuple(f"{end:.3f}" for end in own[f"{name}Interval"])
+        note = f"always the commonest class: {commonest[name]:.4f}"
+        assert said[title] == (f"{own[name]:.4f}", *interval, note)
     champion = figures["champion"]
     assert ("serving model" in said) is (champion is not None)
     if champion:
-        assert said["serving model"] == (f"{champion['macroF1']:.4f}", f"macro-F1 of {MODEL}")
+        assert said["serving model"] == (f"{champion['macroF1']:.4f}", "", "", f"macro-F1 of {MODEL}")
+
+
+def test_the_page_speaks_one_language_at_a_time_and_says_all_in_both(reported):
+    text, page, _ = reported
+    said = {name: [text for one, text in page.all("span") if one.get("lang") == name] for name in ("en", "pt-BR")}
+    english, portuguese = said.values()
+    assert len(english) == len(portuguese) > 40 and all(english) and all(portuguese)
+    assert sum(one != other for one, other in zip(english, portuguese, strict=True)) > 30
+    assert ":root:not(:has(#pt:checked)) [lang=pt-BR],:root:has(#pt:checked) span[lang=en]{display:none}" in text
+    assert "1 parquet file," in text and "1 parquet files" not in text
+
+
+def test_a_long_label_is_cut_and_whole_on_hover(runs):
+    label, tested = "x" * 560, Evaluation()
+    tested.add(label, "b", 0.9, 0.1, "a text")
+    tested.add("b", "b", 0.9, 0.9, "a text")
+    figures = contents(run_folder(runs, 0), "metrics.json") | {"test": metrics(tested)}
+    text = report(MODEL, contents(run_folder(runs, 0), "manifest.json"), figures, tested, {label: ["a"]}, {"files": []})
+    page = Page(text)
+    assert [cell for _, cell in page.all("td") if len(cell) > 60] == []
+    assert {one["title"] for one, _ in page.all("span") if "title" in one} == {label}
+    assert label in [title for _, title in page.all("title")]  # in the picture
+    heights = [float(one["viewbox"].split()[3]) for one, _ in page.all("svg") if "matrix" in one["aria-label"]]
+    assert heights and heights[0] < 300
+
+
+@pytest.mark.parametrize("gram", ["98452", "de 747", "aGVsbG8gd29ybGQ3", "x" * 26, "item 10"])
+def test_what_is_no_word_does_not_speak_for_a_class(gram):
+    assert not is_of_words(gram)
+    assert all(map(is_of_words, ["soup", "açaí bowl", "日本", "l'été", "anticonstitucionalmente"]))
 
 
 def test_the_words_of_a_class_really_speak_for_it(second):
