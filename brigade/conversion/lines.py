@@ -64,16 +64,16 @@ def refusal(mark: str, schema: str, spark: SparkSession) -> Column:
         clear += ["event.eventId <> ''", "event.doc.docId <> ''", "eventTime IS NOT NULL"]
         clear += [starts_with_printable("event.doc.payload")]
         clear += [f"NOT ({may_be_other_type(f'event.{name}')})" for name in ("eventId", "doc.docId", "doc.payload")]
-        judge, left = event_refusal, ("eventTime IS NULL", "bad_timestamp", NOT_RFC3339)
+        judge, unread = event_refusal, refused_if("eventTime IS NULL", "bad_timestamp", NOT_RFC3339)
     else:
-        judge, left = (
-            object_refusal,
-            (f"event.{CORRUPT} IS NOT NULL", "wrong_type", "a field is not of its type in the schema"),
-        )
+        mistyped = f"event.{CORRUPT} IS NOT NULL"
+        judge, unread = object_refusal, refused_if(mistyped, "wrong_type", "a field is not of its type in the schema")
     doubtful = f"if(coalesce({' AND '.join(clear)}, false), NULL, CAST(value AS BINARY))"
-    condition, reason, detail = left  # what Python takes and Spark has not read
-    unread = F.when(F.expr(condition), F.struct(F.lit(reason).alias("reason"), F.lit(detail).alias("detail")))
-    return F.coalesce(judge(F.expr(doubtful)), unread)
+    return F.coalesce(judge(F.expr(doubtful)), unread)  # unread: what Python takes, and Spark has not read
+
+
+def refused_if(condition: str, reason: str, detail: str) -> Column:
+    return F.when(F.expr(condition), F.struct(F.lit(reason).alias("reason"), F.lit(detail).alias("detail")))
 
 
 def marked(mark: str) -> str:
