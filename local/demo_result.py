@@ -35,7 +35,6 @@ def table(result: dict, folder: Path) -> str:
     convert, train, seconds = result["convert"], result["train"], result["seconds"]
     buckets = folder / ".cloudstorage"
     model = f"{OUTPUT_BUCKET}/output/{train['model']}"
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in result["reasons"].items())
     held_back = result["held_out"] - result["unseen"]
     rows = [
         ("stage", "in", "out", "seconds"),
@@ -45,7 +44,8 @@ def table(result: dict, folder: Path) -> str:
             f"{result['landed']:,} landed",
             seconds["land"],
         ),
-        ("", "", f"{result['dead_lettered']:,} dead letters" + (f": {reasons}" if reasons else ""), ""),
+        ("", "", f"{result['dead_lettered']:,} dead letters", ""),
+        *(("", "", f"  {count:,} {reason}", "") for reason, count in result["reasons"].items()),
         ("convert", f"{convert['lines']:,} lines", f"{convert['converted']:,} documents", convert["seconds"]),
         ("", "", f"{convert['duplicates']:,} duplicates", ""),
         ("", "", f"{convert['quarantined']:,} quarantined", ""),

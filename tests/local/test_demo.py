@@ -96,7 +96,7 @@ def test_the_whole_way_through_adds_up(tmp_path):
     assert (result["dead_lettered"], result["duplicates"], result["quarantined"]) == (1, 0, 0)
     assert result["published"] == result["landed"] + 1 and result["landed"] == result["converted"]
     assert result["classified"] == result["unseen"] == min(result["held_out"], 20)
-    assert "1 dead letters: 1 empty_payload" in done.stdout and "more held out, not sent" in done.stdout
+    assert "  1 empty_payload\n" in done.stdout and "more held out, not sent" in done.stdout
     assert result["accuracy"] > 0.9
     assert set(result["seconds"]) >= {"start", "land", "retrain", "serve", "convert", "train", "all"}
     assert "accuracy on the unseen documents" in done.stdout
