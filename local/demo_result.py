@@ -60,7 +60,6 @@ def table(result: dict, folder: Path) -> str:
         ("serve", f"{result['unseen']:,} unseen", f"{result['classified']:,} classified", seconds["serve"]),
         ("", "", f"{held_back:,} more held out, not sent", ""),
     ]
-    rows = [row for row in rows if not row[2].startswith(("0 without", "0 more", "0 quarantined"))]
     widths = [max(len(str(row[column])) for row in rows) for column in range(4)]
     lines = [
         "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
