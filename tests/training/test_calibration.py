@@ -47,6 +47,23 @@ def test_the_most_cautious_calibration_within_a_share_of_the_standard_error_is_t
         assert mean <= lost.mean() + caution * error < next_mean
 
 
+def test_of_few_documents_the_calibration_follows_fewer_accidents(monkeypatch):
+    true = Calibration(20, 0.05, 0.0)
+
+    def distance(few: int) -> float:
+        """How far the calibrations of 30 draws of 40 documents are from the true one, on average."""
+        monkeypatch.setattr("brigade.training.calibration.FEW", few)
+        choose, found = np.random.default_rng(4), []
+        for _ in range(30):
+            scores = np.float32(choose.normal(-1, 0.9, size=(40, 4)))
+            classes = (choose.random((40, 1)) > likely(scores, true).cumsum(axis=1)).sum(axis=1)
+            others = choose.normal(-1, 0.9, size=(500, 4))
+            found.append(np.abs(likely(others, calibrated(scores, classes)) - likely(others, true)).mean())
+        return float(np.mean(found))
+
+    assert distance(few=150) < 0.8 * distance(few=0)
+
+
 def test_documents_that_are_all_classified_rightly_are_no_certainty():
     scores, classes = np.float32([[2, -2], [-2, 2]] * 10), np.array([0, 1] * 10)
     sure = calibrated(scores, classes).probabilities(scores).max()
