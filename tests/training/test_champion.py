@@ -120,5 +120,5 @@ def test_a_run_is_promoted_in_its_summary_only_if_it_serves(spark, data, quick, 
     ]  # it passed the gate: withdrawn, the other one leaves it the place
     page = Page((folder / "report.html").read_text("utf-8"))
     assert [text for attributes, text in page.all("b") if attributes.get("class") == "yes"] == []
-    assert "passed the gate, does not serve" in {text for _, text in page.all("b")}
+    assert "passed the gate, does not serve" in {text for _, text in page.all("span")}
     assert date.fromisoformat(MODEL[-10:]) < date.fromisoformat(LATER[-10:])
