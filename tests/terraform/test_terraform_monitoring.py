@@ -1,127 +1,34 @@
-"""Alarms and dashboard: that the API takes them, and that they ask for what there is.
+"""Alarms: that the API takes them; and that alarms and dashboard ask for what there is.
 
 Each check is also run on the files with one thing broken. What is counted from logs is in test_terraform_logs.py.
 """
 
-import json
 import re
 
 import apache_beam as beam
 import pytest
 from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from google.cloud.monitoring_dashboard_v1.types import Dashboard
-from google.cloud.monitoring_v3.types import AlertPolicy
-from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+from google.protobuf.json_format import ParseError
 
 from brigade.landing.pipeline import build
 from tests.landing.landed import message
-from tests.terraform.monitoring_rules import DOCUMENTED, Asked, filtered, in_promql, problems, seconds
+from tests.terraform.monitoring_plan import (
+    ALARMS,
+    GIVEN,
+    asked_by_alarms,
+    asked_by_dashboard,
+    own_metrics,
+    planned,
+    policies,
+)
+from tests.terraform.monitoring_rules import DOCUMENTED, problems, seconds
 from tests.terraform.terraform_files import changed
-from tests.terraform.terraform_run import FILES, Plan, Refused, Terraform
+from tests.terraform.terraform_run import FILES, Plan, Refused
 
 DENOMINATOR = "denominator_aggregations {\n        alignment_period     = "
 RATE_LIMIT = 'notification_rate_limit {\n      period = "3600s"\n    }'
-GIVEN = {"project_id": "my-project", "alert_email": "operator@example.com"}
 COUNTER = "dataflow.googleapis.com/job/user_counter"
-# The alarms that there have to be: what each looks at, and from what value on, in the metric's unit.
-ALARMS = {
-    "latency": [("run.googleapis.com/request_latencies", 500, "ms")],
-    "errors": [("run.googleapis.com/request_count", 0.01, "share"), ("run.googleapis.com/request_count", 0.5, "share")],
-    "dead_letters": [("pubsub.googleapis.com/subscription/num_undelivered_messages", 0, "1")],
-    "oldest_message": [("pubsub.googleapis.com/subscription/oldest_unacked_message_age", 1800, "s")],
-    "old_model": [("log", "jsonPayload.modelAgeDays>=35", "")],
-    "landing_lag": [
-        ("dataflow.googleapis.com/job/system_lag", 600, "s"),
-        ("dataflow.googleapis.com/job/is_failed", 0, "1"),
-    ],
-    "landing_dead_letters": [("promql", "dead_lettered > 0 in 1h", "")],
-    "nothing_landed": [("promql", "files_landed < 1 in 1d", "")],
-    "workflow_failed": [
-        ("dataproc.googleapis.com/cluster/job/failed_count", 0, "1"),
-        ("dataproc.googleapis.com/cluster/operation/failed_count", 0, "1"),
-    ],
-    "trigger_failed": [("log", "severity>=ERROR", "")],
-}
-
-
-def planned(terraform: Terraform, files: dict[str, str] = FILES) -> Plan:
-    return terraform.plan(files, **GIVEN)
-
-
-def as_message(value: object, descriptor) -> object:
-    """A body's values as the API's JSON: what Terraform has as a block and the API as one message is no list."""
-    if isinstance(value, list):
-        return [as_message(one, descriptor) for one in value]
-    if not isinstance(value, dict) or descriptor is None or descriptor.GetOptions().map_entry:
-        return value
-    found = {}
-    for name, inner in value.items():
-        field = descriptor.fields_by_name.get(name)
-        if field and not field.is_repeated and isinstance(inner, list):
-            (inner,) = inner
-        found[name] = as_message(inner, field.message_type if field else None)
-    return found
-
-
-def policies(values: Plan) -> dict[str, dict]:
-    """Name → policy, as the API would return it. Raises ParseError for what it would refuse."""
-    found = {}
-    for body in values.all_of("google_monitoring_alert_policy"):
-        policy = AlertPolicy.pb(AlertPolicy())
-        ParseDict(as_message(body.given(), policy.DESCRIPTOR), policy)
-        found[body.name] = MessageToDict(policy)
-    return found
-
-
-def dashboard(values: Plan) -> dict:
-    """The dashboard, as the API would return it. Raises ParseError for what it would refuse."""
-    (body,) = values.all_of("google_monitoring_dashboard")
-    message = Dashboard.pb(Dashboard())
-    ParseDict(json.loads(body["dashboard_json"]), message)
-    return MessageToDict(message)
-
-
-def own_metrics(values: Plan) -> dict[str, dict]:
-    """The log-based metrics, as google_metrics.json has others."""
-    found = {}
-    for body in values.all_of("google_logging_metric"):
-        about = body.given()
-        (descriptor,) = about["metric_descriptor"]
-        found[f"logging.googleapis.com/user/{about['name']}"] = {
-            "kind": descriptor["metric_kind"],
-            "type": descriptor["value_type"],
-            "labels": [label["key"] for label in descriptor.get("labels", [])],
-            "resources": re.findall(r'resource\.type="(\w+)"', about["filter"]),
-        }
-    return found
-
-
-def asked_by_alarms(values: Plan) -> list[Asked]:
-    found = []
-    for name, policy in policies(values).items():
-        for condition in policy["conditions"]:
-            if promql := condition.get("conditionPrometheusQueryLanguage"):
-                found += in_promql(name, promql["query"])
-            elif threshold := condition.get("conditionThreshold"):
-                found += [filtered(name, threshold["filter"], one) for one in threshold["aggregations"]]
-                if below := threshold.get("denominatorFilter"):
-                    found += [filtered(name, below, one) for one in threshold["denominatorAggregations"]]
-    return found
-
-
-def asked_by_dashboard(values: Plan) -> list[Asked]:
-    found = []
-    for tile in dashboard(values)["mosaicLayout"]["tiles"]:
-        for data_set in tile["widget"].get("xyChart", {}).get("dataSets", []):
-            query, title = data_set["timeSeriesQuery"], tile["widget"]["title"]
-            if "prometheusQuery" in query:
-                found += in_promql(title, query["prometheusQuery"])
-            else:
-                ratio = query.get("timeSeriesFilterRatio", {})
-                for one in ratio.values() if ratio else [query["timeSeriesFilter"]]:
-                    found.append(filtered(title, one["filter"], one["aggregation"]))
-    return found
 
 
 def wrong(values: Plan) -> list[str]:
@@ -325,83 +232,3 @@ def test_a_word_that_the_api_does_not_know_is_noticed(terraform, old, new):
     files = FILES | {"alarms_serving.tf": FILES["alarms_serving.tf"].replace(old, new, 1)}
     with pytest.raises((ParseError, Refused), match=re.findall(r"\w+", new)[-1]):
         policies(planned(terraform, files))
-
-
-# ----------------------------------------------------------------------------------------------------- the dashboard
-
-
-def tiles_of(values: Plan) -> list[dict]:
-    return [{"xPos": 0, "yPos": 0} | tile for tile in dashboard(values)["mosaicLayout"]["tiles"]]
-
-
-def test_the_dashboard_says_nothing_that_the_api_leaves_out_of_its_answer(values):
-    """Google answers without what is 0; Google's provider would put it back in every plan, which never ends.
-    https://github.com/hashicorp/terraform-provider-google/issues/24650"""
-    (body,) = values.all_of("google_monitoring_dashboard")
-    assert left_out(json.loads(body["dashboard_json"]), dashboard(values)) == []
-
-
-def left_out(written: object, answered: object, where: str = "") -> list[str]:
-    """Where something is written that an answer does not have, or has otherwise; what is in the answer alone, the
-    provider passes over."""
-    if isinstance(written, dict) and isinstance(answered, dict):
-        return [one for key, value in written.items() for one in left_out(value, answered.get(key), f"{where}.{key}")]
-    if isinstance(written, list) and isinstance(answered, list) and len(written) == len(answered):
-        pairs = enumerate(zip(written, answered, strict=True))
-        return [one for number, (value, other) in pairs for one in left_out(value, other, f"{where}[{number}]")]
-    return [] if written == answered else [f"{where}: {written}"]
-
-
-def test_the_dashboard_fills_its_columns_and_no_tile_lies_on_another(values):
-    columns = dashboard(values)["mosaicLayout"]["columns"]
-    places = [
-        (x, y)
-        for tile in tiles_of(values)
-        for x in range(tile["xPos"], tile["xPos"] + tile["width"])
-        for y in range(tile["yPos"], tile["yPos"] + tile["height"])
-    ]
-    assert len(set(places)) == len(places) and {x for x, _ in places} == set(range(columns)) == set(range(48))
-
-
-def test_the_dashboard_follows_the_data_from_publication_to_classification(values):
-    ordered = sorted(tiles_of(values), key=lambda tile: (tile["yPos"], tile["xPos"]))
-    texts = [tile["widget"] for tile in ordered if "text" in tile["widget"]]
-    assert [text["title"] for text in texts] == [
-        "Brigade",
-        "1 · Published",
-        "2 · Landed",
-        "3 · Trained",
-        "4 · Classified",
-        "5 · How well it serves",
-        "6 · How right it is, and what is left over",
-    ]
-    assert all("https://" in text["text"]["content"] for text in texts)
-    assert "PROJECT_ID" not in json.dumps(ordered)
-    for tile in ordered:
-        assert len(tile["widget"].keys() & {"text", "xyChart", "incidentList"}) == 1, tile["widget"].get("title")
-        for data_set in tile["widget"].get("xyChart", {}).get("dataSets", []):
-            assert data_set["legendTemplate"]
-
-
-def test_each_red_line_is_where_an_alarm_begins(values):
-    thresholds = {metric: value for name in ALARMS for metric, value, _ in ALARMS[name]}
-    days = int(ALARMS["old_model"][0][1].removeprefix("jsonPayload.modelAgeDays>="))
-    thresholds["logging.googleapis.com/user/brigade_model_age_days"] = days
-    drawn = 0
-    for tile in tiles_of(values):
-        chart = tile["widget"].get("xyChart", {})
-        for line in chart.get("thresholds", []):
-            query = chart["dataSets"][0]["timeSeriesQuery"]["timeSeriesFilter"]
-            metric = re.search('metric.type = "([^"]+)"', query["filter"])[1]
-            assert line.get("value", 0) == thresholds[metric], tile["widget"]["title"]
-            drawn += 1
-    assert drawn == 6
-
-
-def test_a_word_that_the_dashboards_api_does_not_know_is_noticed(values):
-    (body,) = values.all_of("google_monitoring_dashboard")
-    for old, new in (("plotType", "plot"), ("STACKED_BAR", "BARS"), ("xPos", "x"), ("ALIGN_RATE", "ALIGN_RATES")):
-        broken = body["dashboard_json"].replace(f'"{old}"', f'"{new}"')
-        assert broken != body["dashboard_json"]
-        with pytest.raises(ParseError):
-            ParseDict(json.loads(broken), Dashboard.pb(Dashboard()))
