@@ -6,7 +6,7 @@ Python sees only lines that Spark has not clearly found to be events, and for th
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from brigade.events.event import NotAnEvent, check_event
+from brigade.events.event import NotAnEvent, read_event
 from brigade.events.json_text import check_object, parse
 from brigade.events.rules import MAX_EVENT_BYTES
 
@@ -17,22 +17,20 @@ def of_event(line: bytes | None) -> Refusal | None:
     """Why the line is not an event; None if it is one, or if there is none to look at."""
     if line is None:
         return None
+    # What has landed was measured there, without its `pubsub`.
+    limit = len(line) if len(line) > MAX_EVENT_BYTES and has_landed(line) else MAX_EVENT_BYTES
     try:
-        event, problem = parse(line), None
-    except NotAnEvent as found:
-        event, problem = None, found
-    if len(line) > MAX_EVENT_BYTES and not has_landed(event):  # what landed was measured there, without its `pubsub`
-        return "too_large", f"expected at most {MAX_EVENT_BYTES} bytes, found {len(line)}"
-    try:
-        if problem:
-            raise problem
-        check_event(event)
-    except NotAnEvent as found:
-        return found.reason, found.detail
+        read_event(line, limit)
+    except NotAnEvent as problem:
+        return problem.reason, problem.detail
     return None
 
 
-def has_landed(event: object) -> bool:
+def has_landed(line: bytes) -> bool:
+    try:
+        event = parse(line)
+    except NotAnEvent:
+        return False
     pubsub = event.get("pubsub") if isinstance(event, dict) else None
     return isinstance(pubsub, dict) and isinstance(pubsub.get("messageId"), str)
 

@@ -84,7 +84,7 @@ def text_lines(source: str, encoding: str | None) -> Iterator[str]:
         with open_source(source) as stream:
             first = stream.peek(512)[:512]
             refuse_other_kinds(source, first)
-            encoding = encoding or next((name for mark, name in MARKS.items() if first.startswith(mark)), "utf-8")
+            encoding = encoding or marked(first) or "utf-8"
             wide = "\n".encode(encoding) != b"\n"  # UTF-16, for example, does not end a line with the byte \n
             lines: Iterable = io.TextIOWrapper(stream, encoding, newline="\n") if wide else stream
             for line in lines:
@@ -95,7 +95,7 @@ def text_lines(source: str, encoding: str | None) -> Iterator[str]:
                     raise WrongInput(f"{problem}; in UTF-16 there are such: --encoding=utf-16")
                 yield text.removeprefix("\ufeff") if number == 1 else text
     except UnicodeError as error:
-        likely = next((name for mark, name in MARKS.items() if first.startswith(mark)), "utf-8" if wide else "latin-1")
+        likely = marked(first) or ("utf-8" if wide else "latin-1")
         reason = getattr(error, "reason", error)  # UTF-16 without a mark is an error without a place
         place = f"after line {number}" if wide else f"line {number + 1}"  # what is wide is decoded some lines ahead
         problem = f"{named(source)}: {place} is not {encoding} ({reason})"
@@ -104,6 +104,11 @@ def text_lines(source: str, encoding: str | None) -> Iterator[str]:
         other = isinstance(error, gzip.BadGzipFile) and not first
         problem = "the name says gzip, and it is none" if other else f"damaged or cut off after line {number}"
         raise WrongInput(f"{named(source)}: {problem}") from None
+
+
+def marked(first: bytes) -> str | None:
+    """The encoding that a byte order mark tells; None without one, or with that of UTF-8."""
+    return next((name for mark, name in MARKS.items() if first.startswith(mark)), None)
 
 
 def open_source(source: str) -> io.BufferedReader:
@@ -115,8 +120,6 @@ def open_source(source: str) -> io.BufferedReader:
     problem = None
     if "://" in source:
         problem = "expected a local path or gs://bucket/object, found another URL; download it first"
-    elif os.path.isdir(source):
-        problem = "expected a file, found a folder"
     elif not os.path.exists(source):
         problem = "there is no such file"
     elif not os.path.isfile(source):
@@ -137,17 +140,7 @@ def open_object(uri: str) -> io.BufferedReader:
         stream.peek(1)  # only now is the service asked
         return stream
     except exceptions.NotFound:
-        if not uri.endswith("/") and not bucket_has(uri):
-            raise WrongInput(f"{uri}: there is no such file") from None
-        raise WrongInput(f"{uri}: expected a file, found a folder") from None
-
-
-def bucket_has(prefix: str) -> bool:
-    """Whether objects lie below the prefix; no if there is no such bucket."""
-    try:
-        return next(list_files(prefix), None) is not None
-    except exceptions.NotFound:
-        return False
+        raise WrongInput(f"{uri}: there is no such file") from None
 
 
 def sources_in(source: str) -> list[str]:
@@ -161,7 +154,8 @@ def sources_in(source: str) -> list[str]:
     if source in found or not found and not os.path.isdir(source):
         return [source]  # of which opening it says what is wrong
     root = source.rstrip("/") + "/"
-    shown = [path for path in found if not re.search(r"(^|/)[._]", path.removeprefix(root))]
+    # A console's folder is an object too, whose name ends with a slash.
+    shown = [path for path in found if not re.search(r"(^|/)[._]|(^|/)$", path.removeprefix(root))]
     if not shown:
         raise WrongInput(f"{source}: expected files with documents, found an empty folder")
     return shown

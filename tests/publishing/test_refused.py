@@ -14,6 +14,7 @@ import zipfile
 
 import pytest
 
+from brigade.publishing import sources
 from tests.conftest import ROOT
 from tests.publishing.door import EVENT, TABLE, Pipe, payloads, run, write
 
@@ -189,6 +190,14 @@ def test_a_folder_of_a_bucket_is_read_and_its_beginning_is_no_name(storage_emula
         assert len(run(uri, "--dry_run").lines) == 3
     assert "there is no such file" in refused(f"gs://{bucket.name}/mail")
     assert "there is no such file" in refused("gs://no-such-bucket/mails.csv")
+
+
+def test_the_empty_object_that_a_console_makes_of_a_new_folder_is_no_file(monkeypatch):
+    names = ["mails/", "mails/2026/", "mails/2026/b.csv", "mails/a.csv"]
+    found = [(f"gs://bucket/{name}", 0) for name in names]  # the emulator has no object of a folder's name
+    monkeypatch.setattr(sources, "list_files", lambda uri: found)
+    for uri in ("gs://bucket/mails", "gs://bucket"):
+        assert sources.sources_in(uri) == ["gs://bucket/mails/2026/b.csv", "gs://bucket/mails/a.csv"]
 
 
 def test_a_good_file_before_a_bad_one_is_not_published_either(folder, topic):
