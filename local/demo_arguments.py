@@ -12,20 +12,19 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make demo",
         description="The whole pipeline on one machine; make's DOCS, TEXT, LABEL, … are these flags.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--docs", help="CSV, JSON lines, Parquet or a folder, in place of generated documents")
-    add("--text", default="text", help="the text's columns, joined by +")
-    add("--label", default="label", help="the label's column")
-    add("--encoding", type=text_encoding, help="of the files, if no byte order mark tells it and it is not utf-8")
-    add("--delimiter", type=delimiter, help="of a table, if it is not the one of , ; tab | that fits the header")
-    add("--generate", type=int, default=4000, help="how many documents to generate")
-    add("--seed", type=int, default=1, help="which ones")
-    add("--hold_out", type=float, default=0.1, help="share that training never sees")
-    add("--rate", type=positive(float), default=50, help="unseen documents published a second")
-    add("--sample", type=positive(int), default=1000, help="unseen documents that are published")
-    add("--state", type=Path, default=ROOT / ".local", help="where all files go")
+    add("--docs", help="CSV, JSON lines, Parquet or a folder (default: generated documents)")
+    add("--text", default="text", help="the text's columns, joined by + (default: %(default)s)")
+    add("--label", default="label", help="the label's column (default: %(default)s)")
+    add("--encoding", type=text_encoding, help="of the files (default: what a byte order mark says, else utf-8)")
+    add("--delimiter", type=delimiter, help="of a table (default: which of , ; tab | fits the header)")
+    add("--generate", type=int, default=4000, help="how many documents to generate (default: %(default)s)")
+    add("--seed", type=int, default=1, help="which ones (default: %(default)s)")
+    add("--hold_out", type=float, default=0.1, help="share that training never sees (default: %(default)s)")
+    add("--rate", type=positive(float), default=50, help="unseen documents sent a second (default: %(default)s)")
+    add("--sample", type=positive(int), default=1000, help="unseen documents that are sent (default: %(default)s)")
+    add("--state", type=Path, default=ROOT / ".local", help="where all files go (default: .local)")
     arguments = parser.parse_args(argv)
     if arguments.docs and "://" in arguments.docs:
         parser.error(
