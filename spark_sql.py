@@ -14,12 +14,13 @@ On GCP:
 import argparse
 import sys
 import time
+from dataclasses import replace
 
 from brigade import cli
 from brigade.causes import told
 from brigade.conversion.errors import QueryError, SchemaError
 from brigade.conversion.run import json_into_parquet
-from brigade.conversion.schema import EVENT, QUERY
+from brigade.conversion.schema import OWN, QUERY, Reading
 from brigade.errors import BrigadeError, WrongInput
 from brigade.packages import check_packages
 from brigade.spark import open_session
@@ -80,13 +81,20 @@ def read_text(path: str) -> str:
         raise WrongInput(f"{path}: expected text in UTF-8, found another byte at {error.start}") from None
 
 
+def reading_of(arguments: argparse.Namespace) -> Reading:
+    """How lines become rows. Raises WrongInput if a file that was named cannot be read."""
+    reading = OWN
+    if arguments.schema:
+        reading = replace(reading, schema=read_text(arguments.schema), contract=None)
+    return replace(reading, query=read_text(arguments.sql)) if arguments.sql else reading
+
+
 def main(argv: list[str] | None = None) -> int:
     cli.log_to_stderr()
     arguments = parse_arguments(argv)
     started = time.time()
     try:
-        query = read_text(arguments.sql) if arguments.sql else QUERY
-        schema = read_text(arguments.schema) if arguments.schema else EVENT
+        reading = reading_of(arguments)
         if arguments.check_packages:
             check_packages()
         with told():
@@ -95,8 +103,7 @@ def main(argv: list[str] | None = None) -> int:
                 arguments.input_path,
                 arguments.output_path,
                 arguments.quarantine_path,
-                query=query,
-                schema=schema,
+                reading=reading,
                 full=arguments.full,
             )
             summary |= {"seconds": round(time.time() - started, 1)}

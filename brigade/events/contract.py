@@ -1,4 +1,4 @@
-"""What a pipeline's events must hold, as data: the fields, their types, which of them are required, the id and the time.
+"""What a pipeline's events must hold, as data: the fields and their types, and which of them are required.
 
 A definition's `event` section says it (docs/pipelines.md). `brigade.events.event` reads messages by it.
 """
@@ -50,7 +50,7 @@ class Contract:
 
     @classmethod
     def of(cls, event: Mapping) -> "Contract":
-        """The contract in the `event` section of a checked definition: {"id", "time", "fields": {name: type or {…}}}."""
+        """The contract in a checked definition's `event` section: {"id", "time", "fields": {name: type or {…}}}."""
         fields = []
         for name, given in event["fields"].items():
             about = {"type": given} if isinstance(given, str) else given

@@ -5,7 +5,7 @@ import pytest
 from brigade.conversion.columns import merged_columns
 from brigade.conversion.errors import ConversionError
 from brigade.conversion.run import json_into_parquet
-from brigade.conversion.schema import parsed
+from brigade.conversion.schema import Reading, parsed
 from brigade.conversion.table import read_parquet
 from tests.conversion.outputs import files_below
 from tests.conversion.sample_events import written
@@ -19,7 +19,7 @@ def select(columns: str) -> str:
 
 def run(spark, folder, columns: str, **settings) -> dict:
     paths = (f"{folder}/input", f"{folder}/parquet")
-    return json_into_parquet(spark, *paths, query=select(columns), schema=FIELDS, **settings)
+    return json_into_parquet(spark, *paths, reading=Reading(select(columns), FIELDS, None), **settings)
 
 
 def land(folder, number: int) -> None:

@@ -9,19 +9,18 @@ import pytest
 
 from brigade.conversion.errors import ConversionError
 from brigade.conversion.run import json_into_parquet
+from brigade.conversion.schema import Reading
 from brigade.conversion.table import Table, read_parquet
 from tests.conversion.outputs import convert, days, files_below, quarantined, state
 from tests.conversion.sample_events import line, written
 
-INVOICE = {
-    "query": "SELECT number AS eventId, total, 'x' AS dt FROM events",
-    "schema": "number STRING, total DOUBLE",
-}
+FIELDS = "number STRING, total DOUBLE"
+INVOICE = Reading("SELECT number AS eventId, total, 'x' AS dt FROM events", FIELDS, None)
 
 
 def convert_invoices(spark, folder: Path, **settings) -> dict:
     """The second of two tables whose quarantine is one folder."""
-    return json_into_parquet(spark, f"{folder}/invoices", f"{folder}/invoices_parquet", **(INVOICE | settings))
+    return json_into_parquet(spark, f"{folder}/invoices", f"{folder}/invoices_parquet", reading=INVOICE, **settings)
 
 
 def bad_lines(folder: Path) -> list[str]:
@@ -185,4 +184,4 @@ def test_a_table_of_an_earlier_version_goes_on(spark, tmp_path, monkeypatch):
     with pytest.raises(ConversionError, match="payload: string there, int now"):
         query = "SELECT eventId, 1 AS payload, 'x' AS dt FROM events"
         written(tmp_path / "input" / "c.jsonl", line("e3"))
-        convert(spark, tmp_path, query=query)
+        convert(spark, tmp_path, reading=Reading(query))
