@@ -10,8 +10,8 @@ from types import NoneType
 from typing import Any
 
 # string: a JSON string. text: a required string that is not blank. number: a finite double. integer: of 64 bits.
-# boolean. timestamp: RFC 3339. json: any value, kept as its JSON text. list: an array of objects, of which `items` names
-# the members.
+# boolean. timestamp: RFC 3339. json: any value, kept as its JSON text. list: an array of objects, whose members are
+# named by `items`.
 TYPES = ("string", "text", "number", "integer", "boolean", "timestamp", "json", "list")
 Path = tuple[str, ...]
 PYTHON_TYPES: dict[str, set[type]] = {  # of a parsed value

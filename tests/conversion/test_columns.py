@@ -26,6 +26,7 @@ def land(folder, number: int) -> None:
     written(folder / "input" / f"{number}.jsonl", f'{{"id": "e{number}", "day": "d{number}", "total": {number}.5}}')
 
 
+@pytest.mark.long
 def test_a_run_whose_columns_do_not_fit_is_refused_and_leaves_the_table_as_it_was(spark, tmp_path):
     land(tmp_path, 1)
     run(spark, tmp_path, "total AS v, customer AS c")

@@ -36,6 +36,7 @@ def test_the_features_of_a_week_are_those_of_the_weeks_that_they_name(spark):
         "store": "1", "week_of_year": 1, "holiday_flag": 0, "known_sales": 88.0, "known_sales_before": 87.0,
         "known_mean": mean, "sales_51_weeks_ago": 49.0, "sales_52_weeks_ago": 48.0, "sales_53_weeks_ago": 47.0,
         "mean_of_lags": (88 + 87 + 49 + 48 + 47) / 5, "weekly_sales": 100.0,
+        "growth": 86.5 / 34.5, "grown_sales": 48 * (86.5 / 34.5),
     }  # fmt: skip
     assert made["2 100"]["known_sales"] == 1088.0  # of its own store
     assert made["1 20"]["sales_52_weeks_ago"] is None and made["1 20"]["mean_of_lags"] == (8 + 7) / 2
