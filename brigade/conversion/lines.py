@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from brigade.conversion.refusals import refusal_by
 from brigade.conversion.schema import OWN, SQL_TYPES, Reading, fields_of, quoted
+from brigade.conversion.unknown import unknown_fields
 from brigade.events.contract import Contract, Field
 from brigade.events.rules import HELD, MAX_KEY_LENGTH, NOT_RFC3339
 
@@ -42,8 +43,9 @@ def parse_lines(lines: DataFrame, reading: Reading = OWN) -> DataFrame:
     publish_time = timestamp("event.pubsub.publishTime")
     parsed = parsed.selectExpr("*", f"{time_of} AS eventTime", f"{publish_time} AS publishTime")
     parsed = parsed.withColumn("refusal", refusal(mark, contract, spark))
+    unknown = f", {unknown_fields(contract)} AS unknown" if contract and reading.names_unknown_fields else ""
     return parsed.selectExpr(
-        """struct(
+        f"""struct(
             monotonically_increasing_id() AS id,
             file,
             xxhash64(value) AS hash,
@@ -51,7 +53,7 @@ def parse_lines(lines: DataFrame, reading: Reading = OWN) -> DataFrame:
             refusal.detail AS detail,
             if(refusal IS NULL, NULL, value) AS line,
             publishTime,
-            event.pubsub.messageId AS messageId
+            event.pubsub.messageId AS messageId{unknown}
         ) AS _row""",  # what a conversion keeps about each line, from parsing to the table
         *(f"event.{quoted(name)}" for name in kinds),
         "value AS line",

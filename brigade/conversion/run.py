@@ -29,6 +29,7 @@ from brigade.conversion.query import check_query, run_query
 from brigade.conversion.schema import OWN, Reading
 from brigade.conversion.table import Moves, Table
 from brigade.conversion.tidying import tidy
+from brigade.conversion.unknown import count_unknown
 from brigade.conversion.writing import by_day, files_to_rewrite, write_days
 from brigade.errors import WrongInput
 from brigade.spark import caching, run_to_last_shuffle, separate_session, settings, shuffle_for
@@ -65,7 +66,7 @@ def json_into_parquet(
 
     Returns the counts of this run {"files", "lines", "converted", "duplicates", "quarantined", "replaced"}, where
     `replaced` is how many earlier rows made way for a later publication or a changed file; "rows", what the output
-    holds now; and the paths. Raises ConversionError, with the output as it was, if there is nothing to read, the paths
+    holds now; the paths; and "unknown_fields", if the reading names them. Raises ConversionError, with the output as it was, if there is nothing to read, the paths
     overlap, the query does not fit or yields columns of other types than the table has, the table is damaged, another
     run is under way, or the counts do not add up.
     """
@@ -98,10 +99,11 @@ def json_into_parquet(
 
 def convert(
     table: Table, input_path: str, reading: Reading, lock: Lock, cache: Callable[[DataFrame], DataFrame]
-) -> dict[str, int]:
-    """The steps of a conversion, from the files to the manifest. Returns the counts and "rows"."""
+) -> dict:
+    """The steps of a conversion, from the files to the manifest. Returns the counts and "rows", see
+    `json_into_parquet`."""
     began, spark = time.monotonic(), table.spark
-    counts = dict.fromkeys(("files", "lines", "converted", "duplicates", "quarantined", "replaced"), 0)
+    counts: dict = dict.fromkeys(("files", "lines", "converted", "duplicates", "quarantined", "replaced"), 0)
     with settings(spark, shuffle_for(spark, table.manifest.rows)):
         new = find_new_files(table, input_path, cache)
     if new is None:
@@ -115,6 +117,9 @@ def convert(
     table.begin()
     staged, counted = stage(queried)
     keys, found, counts["quarantined"] = table.add_to_index(staged)
+    if reading.names_unknown_fields and (unknown := count_unknown(staged)):
+        counts["unknown_fields"] = unknown
+        log.warning("fields that the definition does not name, which stay in the landed files alone: %s", unknown)
     counts["lines"] = check_lines(lines, counted, found, reading.is_default)
     log.info("%d lines read, %.1f s", counts["lines"], time.monotonic() - began)
     with ThreadPoolExecutor(1) as beside:  # small jobs, for which Spark plans more than it works

@@ -127,6 +127,11 @@ class Reading:
         return (self.query, self.schema) == (QUERY, EVENT)
 
     @property
+    def names_unknown_fields(self) -> bool:
+        """Whether the fields of an event that the contract does not name are counted; those of documents are many."""
+        return self.contract not in (None, DOCUMENTS)
+
+    @property
     def fingerprint(self) -> str:
         """Tells which query and schema made a table."""
         return hashlib.sha256(f"{self.schema}\n{self.query}".encode()).hexdigest()[:16]
