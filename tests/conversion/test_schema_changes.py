@@ -116,5 +116,5 @@ def test_a_query_that_names_a_field_that_the_definition_has_not_is_refused_befor
     written(shop.folder / "landed" / "a.jsonl", row("e1"))
     shop.describe(query=DEFINITION["query"].replace("shop.floors", "shop.rooms AS floors"))
     told = shop.convert()["error"]
-    assert shop.status == 2 and told.startswith("spark_sql.py: ") and "rooms" in told
+    assert shop.status == 1 and told.startswith("spark_sql.py: the definition shop: ") and "rooms" in told
     assert not (shop.folder / "parquet").exists()
