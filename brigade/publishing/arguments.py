@@ -16,6 +16,7 @@ Exit status: 0 all done; 1 something failed, was too large, unreadable, without 
 examples:
   publisher.py mails.csv --text=title+body --topic=projects/P/topics/topic-brigade
   publisher.py mails.csv --hold_out=0.2 --hold_out_file=test.jsonl --dry_run > train.jsonl
+  publisher.py winequality-red.csv --pipeline=wine --topic=projects/P/topics/topic-brigade
   publisher.py --generate=5000 --seed=7 --rate=200 --topic=projects/P/topics/topic-brigade
   publisher.py --replay=gs://ml_input/dead_letter --reason=empty_payload --topic=projects/P/topics/T
   publisher.py --replay=projects/P/subscriptions/sub-brigade-dead-letter --topic=projects/P/topics/T
@@ -36,7 +37,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     if flags.topic and not re.fullmatch(r"projects/[^/]+/topics/[^/]+", flags.topic):
         parser.error(f"--topic: expected projects/PROJECT/topics/NAME, found {flags.topic}")
     for names, needed, given in (
-        (("text", "label", "encoding", "delimiter"), "FILE", flags.files),
+        (("pipeline", "text", "label", "encoding", "delimiter"), "FILE", flags.files),
         (("seed", "copies", "malformed"), "--generate", flags.generate),
         (("hold_out", "hold_out_file"), "FILE or --generate", flags.files or flags.generate),
         (("reason",), "--replay", flags.replay),
@@ -72,7 +73,7 @@ def publisher_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="publisher.py",
         usage="publisher.py (FILE ... | --generate=N | --replay=URI) --topic=projects/P/topics/T [flags]",
-        description="Publishes documents as events on a Pub/Sub topic.",
+        description="Publishes documents, or a table's rows, as events on a Pub/Sub topic.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -85,6 +86,11 @@ def publisher_parser() -> argparse.ArgumentParser:
         help="CSV, TSV, JSON lines (also .gz) or Parquet, or folders of these; - is standard input",
     )
     add("--topic", metavar="projects/P/topics/T", help="where to publish")
+    add(
+        "--pipeline",
+        metavar="NAME|URI",
+        help="what the rows are, see docs/pipelines.md (default: documents)",
+    )
     add(
         "--text",
         metavar="COLUMN[+COLUMN]",
