@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from brigade.models.document_model import MISREAD, Calibration
-from brigade.models.manifest import DESCRIPTION_FILE, FORMAT_VERSION, ModelFormatError
+from brigade.models.manifest import DESCRIPTION_FILE, FORMAT_VERSION, TREES_FILE, ModelFormatError
 
 if TYPE_CHECKING:
     from xgboost import Booster
 
-TREES_FILE = "weights.ubj"
 TASKS, TYPES = ("classification", "regression"), ("number", "category")
 # As it is, a margin becomes the probability that XGBoost means by it: a slope this small bends hardly anything.
 UNCALIBRATED = Calibration(scale=100.0, slope=0.01)
