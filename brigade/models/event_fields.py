@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from brigade.events.contract import Contract, Path
 
 NO_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.S)  # comments and literals
-MARKS = re.compile(r"(?i)[(),]|\bfrom\b")
+MARKS = re.compile(r"(?i)`[^`]*`|[(),]|\bfrom\b")
 NAME = r"(?:`[^`]+`|[^\W\d]\w*)"
+NAMED = re.compile(rf"(?is).*\bas\s+({NAME})")
 TAKEN_OVER = re.compile(rf"(?i)({NAME}(?:\s*\.\s*{NAME})*)(?:\s+(?:as\s+)?({NAME}))?")
 
 
@@ -24,7 +25,7 @@ def feature_fields(pipeline: dict | None, contract: Contract) -> dict[str, Path]
         return {"payload": ("doc", "payload")}
     model = pipeline["model"]
     found = taken_over(pipeline["query"], contract)
-    second = NO_CODE.sub(" '' ", model.get("query") or "")
+    second = code_of(model.get("query") or "")
     return {
         name: found[name]
         for name in (model["label"], *model["features"])
@@ -36,7 +37,7 @@ def taken_over(query: str, contract: Contract) -> dict[str, Path]:
     """The columns of a query that are fields as they came, and their paths."""
     fields = {one.path for one in contract.fields}
     found: dict[str, Path] = {}
-    for item in selected(NO_CODE.sub(" '' ", query)):
+    for item in selected(code_of(query)):
         if item.rpartition(".")[2].strip() == "*":
             found |= {path[0]: path for path in fields if len(path) == 1}
         elif match := TAKEN_OVER.fullmatch(item):
@@ -46,7 +47,14 @@ def taken_over(query: str, contract: Contract) -> dict[str, Path]:
             found.pop(name, None)
             if path in fields:
                 found[name] = path
+        elif match := NAMED.fullmatch(item):
+            found.pop(match[1].strip("`"), None)
     return found
+
+
+def code_of(query: str) -> str:
+    """The query without comments, and without what stands in its literals."""
+    return NO_CODE.sub(lambda found: " '' " if found[0][0] in "'\"" else " ", query)
 
 
 def selected(code: str) -> Iterator[str]:
@@ -56,7 +64,7 @@ def selected(code: str) -> Iterator[str]:
     for mark in MARKS.finditer(code, begin):
         if mark[0] in "()":
             depth += 1 if mark[0] == "(" else -1
-        elif depth == 0:
+        elif depth == 0 and mark[0][0] != "`":
             yield code[begin : mark.start()].strip()
             begin = mark.end()
             if mark[0] != ",":
