@@ -86,7 +86,7 @@ def is_known(feature: Feature, value: object) -> bool:
 
 def single(where: str, words: str, types: tuple[type, ...], value: object) -> object:
     """A value of one of the types, or None; also as the only one of a list. Raises Refused for anything else."""
-    if isinstance(value, list):
+    if isinstance(value, list) and value != BEYOND_DOUBLE:
         if len(value) != 1:
             raise Refused(f"{where}: expected {words}, or a list of one, found a list of {len(value)}")
         value = value[0]
