@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks import sessions, training
 from benchmarks.sessions import memory_mib
 from brigade.models.document_model import Calibration, DocumentModel
-from brigade.models.manifest import DESCRIPTION_FILE, FORMAT_VERSION, MODEL_PREFIX, WEIGHTS_FILE
+from brigade.models.manifest import DESCRIPTION_FILE, DOCUMENTS_PREFIX, FORMAT_VERSION, WEIGHTS_FILE, model_name
 from brigade.models.text_features import FeatureParameters
 from local import guard
 from local.services import OUTPUT_BUCKET, PROJECT, Services
@@ -156,7 +156,8 @@ def small_model(seed: int) -> DocumentModel:
 
 def write_model(folder: Path, number: int, texts: list[str], promoted: bool) -> tuple[str, list[dict]]:
     """Writes a small model, that of the number's day, as training does; its name, and its predictions for the texts."""
-    name, run_id, model = f"{MODEL_PREFIX}{date(2025, 1, 6) + timedelta(number)}", f"run-{number}", small_model(number)
+    name = model_name(DOCUMENTS_PREFIX, date(2025, 1, 6) + timedelta(number))
+    run_id, model = f"run-{number}", small_model(number)
     run = folder / name / "runs" / run_id
     run.mkdir(parents=True)
     model.save(run)

@@ -36,7 +36,7 @@ from brigade.serving.settings import get_env
 log_json_lines()
 # A wrong setting ends the server's start, and so the deployment, while the revision before keeps serving.
 ENVIRONMENT = get_env()
-STORE = ModelStore(ENVIRONMENT.models_uri, ENVIRONMENT.refresh_seconds, ENVIRONMENT.pin)
+STORE = ModelStore(ENVIRONMENT.models_uri, ENVIRONMENT.refresh_seconds, ENVIRONMENT.pin, ENVIRONMENT.model_prefix)
 OUTAGES = Outages()
 
 

@@ -7,6 +7,7 @@ locals {
   serving_environment = {
     GOOGLE_CLOUD_PROJECT  = var.project_id
     MODELS_URI            = local.models_uri
+    MODEL_PREFIX          = var.model_prefix
     MODEL_REFRESH_SECONDS = tostring(var.model_refresh_seconds)
     MODEL_PIN             = var.model_pin
   }
@@ -198,6 +199,7 @@ resource "google_cloudfunctions2_function" "trigger" {
       GOOGLE_CLOUD_PROJECT = var.project_id
       WORKFLOW_TEMPLATE    = local.template
       MODELS_URI           = local.models_uri
+      MODEL_PREFIX         = var.model_prefix
       SCHEDULE_ANCHOR      = var.schedule_anchor
     }
   }

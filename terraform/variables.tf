@@ -43,6 +43,17 @@ variable "serving_memory" {
   description = "Memory of an instance of classify or predict: about 100 MiB, and twice the model's weights while a newer one comes in."
 }
 
+variable "model_prefix" {
+  type        = string
+  default     = "doc-classification-model"
+  description = "Whose models are served and trained: what stands before the date in their names, model_prefix of the pipeline."
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$", var.model_prefix)) && !can(regex("-\\d{4}-\\d\\d-\\d\\d$", var.model_prefix))
+    error_message = "Expected what stands before the date in a model's name, such as wine-model."
+  }
+}
+
 variable "model_refresh_seconds" {
   type        = number
   default     = 300

@@ -15,7 +15,9 @@ from local import emulators, guard
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"
-SERVING_SETTINGS = ("MODEL_REFRESH_SECONDS", "MODEL_PIN", "RESULT_TOPIC", "DEAD_LETTER_TOPIC", "GOOGLE_CLOUD_PROJECT")
+SERVING_SETTINGS = (
+    "MODEL_PREFIX", "MODEL_REFRESH_SECONDS", "MODEL_PIN", "RESULT_TOPIC", "DEAD_LETTER_TOPIC", "GOOGLE_CLOUD_PROJECT",
+)  # fmt: skip
 
 
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # a make that a test runs is no part of the one that runs the tests

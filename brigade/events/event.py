@@ -1,23 +1,37 @@
 """What an event is. Every stage that reads a message or a line asks here.
 
-An event is one JSON object in UTF-8 with the strings eventId, eventTimestamp (RFC 3339), doc.docId and doc.payload.
-Everything else is optional and is kept as it came. What is not an event has one reason, a short fixed code. Of a name
-that occurs twice in an object the last value counts.
+An event is one JSON object in UTF-8 with what its contract requires (brigade/events/contract.py): a document has the
+strings eventId, eventTimestamp (RFC 3339), doc.docId and doc.payload. Everything else is optional and is kept as it
+came. What is not an event has one reason, a short fixed code. Of a name that occurs twice in an object the last value
+counts.
 """
 
 import re
+import uuid
 from datetime import UTC, date, datetime
-from typing import Any, NoReturn
+from typing import Any
 
+from brigade.events.contract import DOCUMENTS, PYTHON_TYPES, Contract, Path
 from brigade.events.json_text import NotAnEvent, check_object, json_type, parse
 from brigade.events.rules import HELD, MAX_EVENT_BYTES, NOT_HELD, NOT_RFC3339, RFC3339
 
-REQUIRED = (("eventId",), ("eventTimestamp",), ("doc", "docId"), ("doc", "payload"))
 TIME_HELD, TIME = re.compile(HELD, re.ASCII), re.compile(RFC3339, re.ASCII)
+BEYOND_DOUBLE = [str(uuid.uuid4())]  # stands for a number beyond a double's range: a value that no field may have
+LONGS = range(-(2**63), 2**63)
+KINDS = {  # what a field of a type holds, in words
+    "string": "a string",
+    "text": "a string",
+    "timestamp": "a string",
+    "number": "a number",
+    "integer": "a whole number of 64 bits",
+    "boolean": "a boolean",
+    "object": "an object",
+    "list": "an array of objects",
+}
 
 
-def read_event(data: bytes, max_bytes: int = MAX_EVENT_BYTES) -> dict:
-    """Parses a message. Raises NotAnEvent if it is too large, not JSON, or not an event.
+def read_event(data: bytes, max_bytes: int = MAX_EVENT_BYTES, contract: Contract = DOCUMENTS) -> dict:
+    """Parses a message. Raises NotAnEvent if it is too large, not JSON, or not an event of the contract.
 
     {"eventTimestamp": "2019-04-02T21:55:57Z", "eventId": "3dc6eb9af4154635b688e7cfeb8db131bfe84ccd",
      "eventSource": "doc.contract", "eventVersion": "1.0", "eventType": "DocSchedule",
@@ -28,66 +42,101 @@ def read_event(data: bytes, max_bytes: int = MAX_EVENT_BYTES) -> dict:
     """
     if len(data) > max_bytes:
         raise NotAnEvent("too_large", f"expected at most {max_bytes} bytes, found {len(data)}")
-    return check_event(parse(data))
+    return check_event(parse(data, beyond_double=BEYOND_DOUBLE if contract.has_numbers else 0), contract)
 
 
-def check_event(event: object) -> dict:
-    """The parsed value, if it is an event. Raises NotAnEvent if it is no object, or if a field is not as it must be."""
+def check_event(event: object, contract: Contract = DOCUMENTS) -> dict:
+    """The parsed value, if it is an event. Raises NotAnEvent if it is no object, or if a field is not as it must be.
+
+    The reason is the first one of: a required field is missing or of another type; it is empty; an optional field is of
+    another type; a time is none; a text is blank.
+    """
     event = check_object(event)
-    doc: Any = event.get("doc")
-    whole = (
-        type(doc) is dict
-        and type(event.get("eventId")) is type(event.get("eventTimestamp")) is str
-        and type(doc.get("docId")) is type(doc.get("payload")) is str
-        and event["eventId"]
-        and doc["docId"]
-    )
-    if not whole:
-        raise_missing_field(event)
-    check_optional_fields(event, doc)
-    if not is_timestamp(event["eventTimestamp"]):
-        raise NotAnEvent("bad_timestamp", timestamp_problem(event["eventTimestamp"]))
-    if not doc["payload"] or doc["payload"].isspace():
-        raise NotAnEvent("empty_payload", "doc.payload holds no text")
+    if not is_clear(event, contract):
+        check_fields(event, contract)
+    for path in contract.times:
+        value = value_at(event, path)
+        if value is not None and not is_timestamp(value):
+            raise NotAnEvent("bad_timestamp", f"{'.'.join(path)}: {timestamp_problem(value)}")
+    for path in contract.texts:
+        value = value_at(event, path)
+        if value is not None and (not value or value.isspace()):
+            raise NotAnEvent("empty_payload", f"{'.'.join(path)} holds no text")
     return event
 
 
-def check_optional_fields(event: dict, doc: dict) -> None:
-    """Raises NotAnEvent if a field that Spark reads as a structure is one of another type. Null is no value."""
-    metadata, pubsub = doc.get("metadata"), event.get("pubsub")
-    if type(metadata) is dict:
-        tags = metadata.get("otherTags")
-        if type(tags) is list:
-            for tag in tags:
-                if type(tag) is not dict and tag is not None:
-                    raise wrong_type("doc.metadata.otherTags", "an array of objects", tag)
-        elif tags is not None:
-            raise wrong_type("doc.metadata.otherTags", "an array of objects", tags)
-    elif metadata is not None:
-        raise wrong_type("doc.metadata", "an object", metadata)
-    if pubsub is not None and type(pubsub) is not dict:
-        raise wrong_type("pubsub", "an object", pubsub)
+def is_clear(event: dict, contract: Contract) -> bool:
+    """Whether all fields are of their types and none is empty; nearly every event is so. False: `check_fields` tells."""
+    for outer, members in contract.objects:
+        held: Any = event
+        for name in outer:
+            held = held.get(name)
+            if held is None:
+                break
+        else:
+            for name, types in members:
+                value = held.get(name)
+                if type(value) not in types or value == "":
+                    return False
+    for path in contract.lists:
+        for one in value_at(event, path) or ():
+            if type(one) is not dict:
+                return False
+    for path in contract.integers:
+        if (value_at(event, path) or 0) not in LONGS:
+            return False
+    return True
+
+
+def check_fields(event: dict, contract: Contract) -> None:
+    """Raises NotAnEvent for the first required field that is missing or of another type, then for the first one that
+    is empty, then for the first optional one that is of another type."""
+    empty = None
+    for path, kind in contract.required:
+        value: Any = event
+        for depth, name in enumerate(path):
+            if type(value) is not dict:
+                raise wrong_type(".".join(path[:depth]), "an object", value)
+            if name not in value:
+                raise NotAnEvent("missing_field", ".".join(path[: depth + 1]))
+            value = value[name]
+        check_kind(path, kind, value)
+        if value == "" and kind == "string" and empty is None:
+            empty = path
+    if empty:
+        raise NotAnEvent("missing_field", f"{'.'.join(empty)} is empty")
+    for path, kind in contract.optional:
+        value = value_at(event, path)
+        if value is not None:
+            check_kind(path, kind, value)
+
+
+def check_kind(path: Path, kind: str, value: Any) -> None:
+    """Raises NotAnEvent if a value is not of this kind. Of an array the first wrong item is told."""
+    found = value
+    if type(value) in PYTHON_TYPES[kind]:
+        if kind == "list":
+            found = next((one for one in value if type(one) is not dict and one is not None), None)
+        else:
+            found = value if kind == "integer" and value not in LONGS else None
+        if found is None:
+            return
+    raise wrong_type(".".join(path), KINDS[kind], found)
 
 
 def wrong_type(where: str, expected: str, value: object) -> NotAnEvent:
-    return NotAnEvent("wrong_type", f"{where}: expected {expected}, found {json_type(value)}")
+    found = "a number beyond a double's range" if value == BEYOND_DOUBLE else json_type(value)
+    return NotAnEvent("wrong_type", f"{where}: expected {expected}, found {found}")
 
 
-def raise_missing_field(event: dict) -> NoReturn:
-    """Raises NotAnEvent for the first required field that is missing, empty or not a string."""
-    for path in REQUIRED:
-        value: object = event
-        for depth, name in enumerate(path, 1):
-            if not isinstance(value, dict):
-                where = ".".join(path[: depth - 1])
-                raise wrong_type(where, "an object", value)
-            if name not in value:
-                raise NotAnEvent("missing_field", ".".join(path[:depth]))
-            value = value[name]
-        if not isinstance(value, str):
-            raise wrong_type(".".join(path), "a string", value)
-    empty = "eventId" if not event["eventId"] else "doc.docId"
-    raise NotAnEvent("missing_field", f"{empty} is empty")
+def value_at(event: dict, path: Path) -> Any:
+    """The value at the path; None if there is none."""
+    value: Any = event
+    for name in path:
+        if type(value) is not dict:
+            return None
+        value = value.get(name)
+    return value
 
 
 def is_timestamp(text: str) -> bool:

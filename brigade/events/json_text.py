@@ -6,6 +6,7 @@ nesting and long keys and numbers, wherever they stand.
 
 import math
 import re
+from functools import partial
 from itertools import accumulate
 
 import orjson
@@ -32,12 +33,15 @@ class NotAnEvent(BrigadeError):
         self.reason, self.detail = reason, detail
 
 
-def parse(data: bytes, levels: int = MAX_LEVELS) -> object:
-    """The value of a JSON text. Raises NotAnEvent if the bytes are not UTF-8, not JSON, or beyond Jackson's limits."""
+def parse(data: bytes, levels: int = MAX_LEVELS, beyond_double: object = 0) -> object:
+    """The value of a JSON text. Raises NotAnEvent if the bytes are not UTF-8, not JSON, or beyond Jackson's limits.
+
+    beyond_double: what stands for a number beyond a double's range, which is JSON, and which Spark takes.
+    """
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        value = parse_large_numbers(data, error)
+        value = parse_large_numbers(data, error, beyond_double)
     # What is beyond a limit shows a sign that is cheap to see and that hardly any other text shows.
     if len(data) > MAX_DIGITS:
         if b"00000" in data[::STRIDE].translate(AS_ZEROS) and has_long_number(data):
@@ -49,10 +53,10 @@ def parse(data: bytes, levels: int = MAX_LEVELS) -> object:
     return value
 
 
-def parse_large_numbers(data: bytes, error: orjson.JSONDecodeError) -> object:
+def parse_large_numbers(data: bytes, error: orjson.JSONDecodeError, instead: object) -> object:
     """The value of a text that orjson refuses only for a number beyond a double's range. Raises NotAnEvent for others.
 
-    Such a number is JSON, and Spark takes it. It is 0 in the value, and stays as it is in the event's own bytes.
+    The number stays as it is in the event's own bytes.
     """
     try:
         data.decode("utf-8")
@@ -60,16 +64,16 @@ def parse_large_numbers(data: bytes, error: orjson.JSONDecodeError) -> object:
         raise NotAnEvent("not_utf8", f"byte {problem.start} is not valid UTF-8") from error
     if "infinity" in error.msg:
         try:
-            return orjson.loads(STRINGS_AND_NUMBERS.sub(without_infinity, data))
+            return orjson.loads(STRINGS_AND_NUMBERS.sub(partial(without_infinity, orjson.dumps(instead)), data))
         except orjson.JSONDecodeError as second:
             error = second
     detail = TOO_DEEP if "depth limit" in error.msg else json_problem(error)
     raise NotAnEvent("malformed_json", detail) from error
 
 
-def without_infinity(found: re.Match) -> bytes:
+def without_infinity(instead: bytes, found: re.Match) -> bytes:
     number = found[1]
-    return b"0".ljust(len(number)) if number and math.isinf(float(number)) else found[0]
+    return instead.ljust(len(number)) if number and math.isinf(float(number)) else found[0]
 
 
 def opens(data: bytes, levels: int) -> bool:

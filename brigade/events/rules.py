@@ -19,13 +19,13 @@ NUMBER_TOO_LONG = f"expected numbers of at most {MAX_DIGITS} digits, found a lon
 DATE, HOURS = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", r"(?:[01]\d|2[0-3])"
 RFC3339 = rf"{DATE}[Tt ]{HOURS}:[0-5]\d:(?:[0-5]\d|60)(?:\.\d+)?(?:[Zz]|[+-]{HOURS}:[0-5]\d)"
 HELD = rf"({DATE})[Tt ]({HOURS}:[0-5]\d:[0-5]\d)(?:\.\d+)?(?:[Zz]|([+-](?:(?:0\d|1[0-7]):[0-5]\d|18:00)))"
-NOT_RFC3339 = "eventTimestamp: expected RFC 3339, such as 2019-04-02T21:55:57Z"
+NOT_RFC3339 = "expected RFC 3339, such as 2019-04-02T21:55:57Z"
 # Valid RFC 3339 that Spark does not hold: the pattern that finds it, and what it is told. The last one fits the rest.
 NOT_HELD = {
-    r"^.{17}60": "eventTimestamp: a leap second is valid RFC 3339, but Spark has none; expected seconds up to 59",
-    r"^0000": "eventTimestamp: the year 0000 is valid RFC 3339, but SQL and Python have none; expected 0001 to 9999",
+    r"^.{17}60": "a leap second is valid RFC 3339, but Spark has none; expected seconds up to 59",
+    r"^0000": "the year 0000 is valid RFC 3339, but SQL and Python have none; expected 0001 to 9999",
     r"[+-](?:18:(?!00)|19|2)[\d:]*$": (
-        "eventTimestamp: an offset past 18:00 is valid RFC 3339, but Spark has none; expected at most 18:00"
+        "an offset past 18:00 is valid RFC 3339, but Spark has none; expected at most 18:00"
     ),
-    r"": "eventTimestamp: expected a year from 0001 to 9999 in UTC, found one beyond",
+    r"": "expected a year from 0001 to 9999 in UTC, found one beyond",
 }

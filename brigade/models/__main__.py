@@ -2,6 +2,7 @@
 
 On this machine:
     python -m brigade.models list models
+    python -m brigade.models list models --model_prefix=wine-model
 On GCP:
     python -m brigade.models list gs://ml_output/output/
     python -m brigade.models withdraw gs://ml_output/output/ doc-classification-model-2026-11-21
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def carried_out(arguments: argparse.Namespace) -> tuple[dict, str]:
     """The result of a command, and the same as text."""
-    store = ModelStore(arguments.uri)
+    store = ModelStore(arguments.uri, prefix=arguments.model_prefix)
     if arguments.command == "list":
         rows = list_runs(store)
         return {"models": rows}, table(rows)

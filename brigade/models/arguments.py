@@ -3,7 +3,7 @@
 import argparse
 
 from brigade.errors import one_line
-from brigade.models.manifest import MODEL_FORM, model_and_run
+from brigade.models.manifest import DOCUMENTS_PREFIX, check_prefix, model_and_run, model_form, split_name
 from brigade.storage import folder_at
 
 PROGRAM = "python -m brigade.models"
@@ -28,17 +28,23 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         one = commands.add_parser(command, help=about, description=about)
         one.add_argument("uri", help="gs://bucket/prefix or a folder, as MODELS_URI")
         if command != "list":
-            example = f"{MODEL_FORM}, or that/RUN_ID for another run of its date"
+            example = f"{model_form(DOCUMENTS_PREFIX)}, or that/RUN_ID for another run of its date"
             one.add_argument("model", help=example, nargs="?" if command == "show" else None)
         if command in ("promote", "withdraw"):
             one.add_argument("--reason", type=one_line, default="by an operator", help="kept in the manifest")
         if command == "withdraw":
             one.add_argument("--force", action="store_true", help="even if nothing is left to serve")
+        if command in ("list", "show"):
+            about = "whose models, unless one is named; default: %(default)s"
+            one.add_argument("--model_prefix", default=DOCUMENTS_PREFIX, metavar="PREFIX", help=about)
         one.add_argument("--json", action="store_true", help="one line of JSON instead of text")
     arguments = parser.parse_args(argv)
     try:
         folder_at(arguments.uri)
-        arguments.run = model_and_run(arguments.model) if getattr(arguments, "model", None) else ("", "")
+        model = getattr(arguments, "model", None) or ""
+        named = split_name(model.partition("/")[0])[0]
+        arguments.model_prefix = check_prefix(named or getattr(arguments, "model_prefix", DOCUMENTS_PREFIX))
+        arguments.run = model_and_run(model, arguments.model_prefix) if model else ("", "")
     except ValueError as error:
         parser.error(str(error))
     return arguments

@@ -18,9 +18,9 @@ from brigade.models.manifest import (
     change_marker,
     find_manifest,
     is_future,
-    model_date,
     read_manifest,
     run_folder,
+    split_name,
 )
 from brigade.models.store import ModelStore, ServedModel
 from brigade.models.verification import complete_files, load_verified
@@ -53,7 +53,9 @@ def list_runs(store: ModelStore) -> list[dict]:
             rows.append(row(name, None, "damaged", str(reason)))
         rows += [run_row(store, serving, name, run_id, False) for run_id in others if run_id != dated]
     if not rows:
-        raise Refused(f"expected models in {store.uri}, found none")
+        others = sorted({split_name(name)[0] for name in store.models.folders()} - {""})
+        hint = f" of {store.prefix}; for others add --model_prefix={others[0]}" if others else ""
+        raise Refused(f"expected models in {store.uri}, found none{hint}")
     return rows
 
 
@@ -79,7 +81,7 @@ def run_row(store: ModelStore, serving: ServedModel | None, name: str, run_id: s
 
 
 def row(name: str, run_id: str | None, state: str, reason: str, **figures: object) -> dict:
-    state = f"{state} (future)" if is_future(model_date(name)) else state
+    state = f"{state} (future)" if is_future(split_name(name)[1]) else state
     known = {"model": name, "runId": run_id, "state": state, "reason": reason} | figures
     return {column: known.get(column) for column in COLUMNS}
 

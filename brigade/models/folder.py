@@ -13,6 +13,7 @@ from brigade.errors import one_line
 from brigade.models.document_model import DocumentModel
 from brigade.models.manifest import (
     CHANGED_FILE,
+    DOCUMENTS_PREFIX,
     MANIFEST_FILE,
     Manifest,
     PassedOver,
@@ -35,13 +36,13 @@ class Found(NamedTuple):
     manifest: Manifest
 
 
-def find_champion(models: Folder) -> Found | None:
-    """The champion: the newest promoted model that serving would load. None if there is none.
+def find_champion(models: Folder, prefix: str = DOCUMENTS_PREFIX) -> Found | None:
+    """The champion: the newest promoted model of the prefix that serving would load. None if there is none.
 
     A model that is missing or damaged is passed over with a warning. Any other error is raised as it is: a champion
     that cannot be read for the moment is still the champion.
     """
-    for name in sorted((name for name in models.folders() if model_date(name)), reverse=True):
+    for name in sorted((name for name in models.folders() if model_date(name, prefix)), reverse=True):
         try:
             manifest = find_manifest(models, name)
             if manifest.promoted:

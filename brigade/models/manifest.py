@@ -4,6 +4,8 @@
     <MODELS_URI>/doc-classification-model-2026-01-05/runs/<run id>/  model.json, weights.safetensors, …
     <MODELS_URI>/changed.json                                        written around every change of a manifest
 
+A model's name is its pipeline's prefix and a date. Models of several prefixes may lie in one folder; who looks for a
+model looks for those of one prefix.
 A manifest is checked when it is read, and no name in it can lead out of its folder. Nothing is read without a limit.
 This file needs only the standard library and storage, so that the trigger can list models without numpy.
 """
@@ -18,9 +20,9 @@ from brigade.errors import BrigadeError
 from brigade.storage import Folder, TooLarge
 
 FORMAT_VERSION = 2
-MODEL_PREFIX = "doc-classification-model-"
-MODEL_NAME = re.compile(MODEL_PREFIX + r"(\d{4}-\d\d-\d\d)")
-MODEL_FORM = f"{MODEL_PREFIX}YYYY-MM-DD"
+DOCUMENTS_PREFIX = "doc-classification-model"  # of the documents' models, and of no others
+MODEL_NAME = re.compile(r"(.+)-(\d{4}-\d\d-\d\d)")
+MODEL_PREFIX = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")  # of a run or a file: no "/" and not hidden
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MANIFEST_FILE, DESCRIPTION_FILE, WEIGHTS_FILE = "manifest.json", "model.json", "weights.safetensors"
@@ -70,13 +72,36 @@ class Manifest:
 # ------------------------------------------------------------------------------------------------------- names
 
 
-def model_date(name: str) -> date | None:
-    """The date in a model's name; None for any other name."""
+def model_name(prefix: str, day: date | str) -> str:
+    """The name of a model; as the day, YYYY-MM-DD gives the form of all names of the prefix."""
+    return f"{prefix}-{day}"
+
+
+def model_form(prefix: str) -> str:
+    """What the names of a prefix's models look like, for people."""
+    return model_name(prefix, "YYYY-MM-DD")
+
+
+def split_name(name: str) -> tuple[str, date | None]:
+    """The prefix and the date of a model's name; ("", None) for any other name."""
     match = MODEL_NAME.fullmatch(name)
     try:
-        return date.fromisoformat(match[1]) if match else None
+        return (match[1], date.fromisoformat(match[2])) if match else ("", None)
     except ValueError:
-        return None
+        return "", None
+
+
+def model_date(name: str, prefix: str) -> date | None:
+    """The date in a name of the prefix's models; None for any other name."""
+    found, day = split_name(name)
+    return day if found == prefix else None
+
+
+def check_prefix(prefix: str) -> str:
+    """The prefix of a pipeline's models. Raises ValueError if it can be none."""
+    if not MODEL_PREFIX.fullmatch(prefix) or split_name(prefix)[1]:
+        raise ValueError(f"expected a model's name without its date, such as wine-model, found {prefix!r}")
+    return prefix
 
 
 def is_future(day: date | None) -> bool:
@@ -84,17 +109,17 @@ def is_future(day: date | None) -> bool:
     return day is not None and day > datetime.now(UTC).date()
 
 
-def model_dates(models: Folder, since: date = date.min) -> set[date]:
-    """The dates, from `since` on, of the models that have a manifest, promoted or not."""
-    dated = {name: day for name in models.folders() if (day := model_date(name)) and day >= since}
+def model_dates(models: Folder, since: date = date.min, prefix: str = DOCUMENTS_PREFIX) -> set[date]:
+    """The dates, from `since` on, of the prefix's models that have a manifest, promoted or not."""
+    dated = {name: day for name in models.folders() if (day := model_date(name, prefix)) and day >= since}
     return {day for name, day in dated.items() if MANIFEST_FILE in models.files(name)}
 
 
-def model_and_run(text: str) -> tuple[str, str]:
-    """The two parts of `doc-classification-model-YYYY-MM-DD[/RUN_ID]`; no run is "". Raises ValueError."""
+def model_and_run(text: str, prefix: str = DOCUMENTS_PREFIX) -> tuple[str, str]:
+    """The two parts of `<prefix>-YYYY-MM-DD[/RUN_ID]`; no run is "". Raises ValueError."""
     name, slash, run_id = text.partition("/")
-    if model_date(name) is None or (slash and not PLAIN_NAME.fullmatch(run_id)):
-        raise ValueError(f"expected {MODEL_FORM}, with or without /RUN_ID, found {text!r}")
+    if model_date(name, prefix) is None or (slash and not PLAIN_NAME.fullmatch(run_id)):
+        raise ValueError(f"expected {model_form(prefix)}, with or without /RUN_ID, found {text!r}")
     return name, run_id
 
 

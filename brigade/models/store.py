@@ -21,13 +21,14 @@ from brigade.errors import CannotGoOn, one_line
 from brigade.models.document_model import DocumentModel
 from brigade.models.manifest import (
     CHANGED_FILE,
+    DOCUMENTS_PREFIX,
     MAX_MARKER_BYTES,
-    MODEL_FORM,
     Manifest,
     PassedOver,
     find_manifest,
     is_future,
     model_date,
+    model_form,
     utc_now,
 )
 from brigade.models.verification import complete_files, load_verified
@@ -70,11 +71,11 @@ class ModelStore:
     """The model to serve. Any number of threads may ask.
 
     uri: `gs://bucket/prefix` or a local path. refresh_seconds: how old the last look may become.
-    pin: a model's name or `name/runId`. It alone is served, promoted or not.
+    pin: a model's name or `name/runId`. It alone is served, promoted or not. prefix: that of the models' names.
     """
 
-    def __init__(self, uri: str, refresh_seconds: float = 300, pin: str | None = None):
-        self.uri, self.refresh_seconds, self.pin = uri, refresh_seconds, pin
+    def __init__(self, uri: str, refresh_seconds: float = 300, pin: str | None = None, prefix: str = DOCUMENTS_PREFIX):
+        self.uri, self.refresh_seconds, self.pin, self.prefix = uri, refresh_seconds, pin, prefix
         self.models, self.quick = folder_at(uri), folder_at(uri, QUICK_SECONDS)
         self.served: ServedModel | None = None
         self.problem = ""
@@ -188,7 +189,7 @@ class ModelStore:
     def candidates(self) -> Iterator[str]:
         """The models' names, newest first; with a pin, the pinned name alone."""
         pinned = self.pin.partition("/")[0] if self.pin else None
-        names = (name for name in self.models.folders() if model_date(name) and pinned in (None, name))
+        names = (name for name in self.models.folders() if model_date(name, self.prefix) and pinned in (None, name))
         return iter(sorted(names, reverse=True))
 
     def candidate(self, name: str) -> ServedModel:
@@ -220,7 +221,7 @@ class ModelStore:
         """Serves the model that was found, or logs why there is none."""
         served = self.served
         if found is None:
-            wanted = self.pin or MODEL_FORM
+            wanted = self.pin or model_form(self.prefix)
             passed = "; ".join(f"{name}: {reason}" for name, reason in list(self.passed_over.items())[:5])
             problem = f"no model to serve: looked in {self.uri} for {wanted}, passed over: {passed or 'none'}"
             if problem != self.problem:
@@ -230,7 +231,7 @@ class ModelStore:
         self.served, self.problem = found, ""
         if served is None or found.model is not served.model:
             log.info("serving %s, run %s, trained %s", *found.about().values())
-            if is_future(model_date(found.name)):
+            if is_future(model_date(found.name, self.prefix)):
                 log.warning("%s has a date later than today: until it is withdrawn, no newer model serves", found.name)
 
     def is_withdrawn(self, served: ServedModel, manifest: Manifest) -> bool:

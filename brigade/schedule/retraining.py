@@ -41,7 +41,7 @@ def run(environment: Environment, now: datetime, dry_run: bool = False, force: b
     bucket = environment.models_uri.removeprefix("gs://").partition("/")[0]
     hint = f"create its bucket with: gcloud storage buckets create gs://{bucket}"
     with asking("Cloud Storage", environment.models_uri, hint):
-        models = model_dates(folder_at(environment.models_uri), since)
+        models = model_dates(folder_at(environment.models_uri), since, environment.model_prefix)
     decision = decide(now, anchor, models, operation, force)
     parameters: dict[str, str] = {}
     if decision.start:
@@ -67,7 +67,8 @@ def preview(environment: Environment, now: datetime, count: int) -> dict:
     People read it as a table on standard error. "today" is None if the models are not known.
     """
     try:
-        models = model_dates(folder_at(environment.models_uri)) if environment.models_uri else None
+        uri, prefix = environment.models_uri, environment.model_prefix
+        models = model_dates(folder_at(uri), prefix=prefix) if uri else None
     except SERVICE_ERRORS as error:
         log.warning("MODELS_URI: %s", failure(error))
         models = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from brigade.errors import SettingError
+from brigade.models.manifest import DOCUMENTS_PREFIX, check_prefix
 from brigade.schedule.workflow_client import TEMPLATE, TEMPLATE_FORM
 from brigade.storage import folder_at
 
@@ -18,6 +19,7 @@ class Environment:
 
     template: str
     models_uri: str
+    model_prefix: str
     anchor: date
     endpoint: str
 
@@ -36,12 +38,16 @@ def get_env(preview: bool = False) -> Environment:
             folder_at(uri)
         except ValueError as error:
             raise SettingError(f"MODELS_URI: {error}") from error
+    try:
+        prefix = check_prefix(os.environ.get("MODEL_PREFIX", "").strip() or DOCUMENTS_PREFIX)
+    except ValueError as error:
+        raise SettingError(f"MODEL_PREFIX: {error}") from error
     day = day_of(anchor)
     if day is None or day.year > LAST_YEAR:
         raise SettingError(f"SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD, found {anchor!r}")
     if day.weekday() != 0:
         raise SettingError(f"SCHEDULE_ANCHOR: expected a Monday, found {anchor}, a {day:%A}")
-    return Environment(template, uri, day, endpoint)
+    return Environment(template, uri, prefix, day, endpoint)
 
 
 def day_of(text: str) -> date | None:

@@ -14,7 +14,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The arguments of the trigger when it is run by hand. Exits with 2 if they are wrong."""
     parser = argparse.ArgumentParser(
         description="Starts the retraining workflow if the current four-week period has no model yet and no other "
-        "one runs. Reads WORKFLOW_TEMPLATE, MODELS_URI, SCHEDULE_ANCHOR and DATAPROC_API_ENDPOINT.",
+        "one runs. Reads WORKFLOW_TEMPLATE, MODELS_URI, MODEL_PREFIX, SCHEDULE_ANCHOR and DATAPROC_API_ENDPOINT.",
         epilog="Exit status: 0 done, 1 storage or Dataproc failed, 2 wrong arguments or settings.",
     )
     parser.add_argument("--dry_run", action="store_true", help="only print the decision; start nothing")

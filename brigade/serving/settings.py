@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from brigade.errors import SettingError
-from brigade.models.manifest import model_and_run
+from brigade.models.manifest import DOCUMENTS_PREFIX, check_prefix, model_and_run
 from brigade.storage import folder_at
 
 TOPIC = re.compile(r"projects/[^/\s]+/topics/[A-Za-z][\w.~+%-]{2,254}")
@@ -18,6 +18,7 @@ class Environment:
 
     project: str | None
     models_uri: str
+    model_prefix: str
     refresh_seconds: float
     pin: str | None
     result_topic: str | None
@@ -39,16 +40,20 @@ def get_env() -> Environment:
     if not 0 < seconds < math.inf:
         found = read["MODEL_REFRESH_SECONDS"]
         raise SettingError(f"MODEL_REFRESH_SECONDS: expected a number of seconds above 0, found {found!r}")
+    try:
+        prefix = check_prefix(read.get("MODEL_PREFIX") or DOCUMENTS_PREFIX)
+    except ValueError as error:
+        raise SettingError(f"MODEL_PREFIX: {error}") from error
     pin = read.get("MODEL_PIN") or None
     if pin:
         try:
-            model_and_run(pin)
+            model_and_run(pin, prefix)
         except ValueError as error:
             raise SettingError(f"MODEL_PIN: {error}") from error
     results, dead_letters = (
         topic_of(name, read.get(name, ""), project) for name in ("RESULT_TOPIC", "DEAD_LETTER_TOPIC")
     )
-    return Environment(project, uri, seconds, pin, results, dead_letters)
+    return Environment(project, uri, prefix, seconds, pin, results, dead_letters)
 
 
 def topic_of(setting: str, topic: str, project: str | None) -> str | None:

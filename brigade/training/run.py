@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from brigade.errors import one_line
 from brigade.models.document_model import DocumentModel
 from brigade.models.folder import write_run
-from brigade.models.manifest import MODEL_PREFIX
+from brigade.models.manifest import DOCUMENTS_PREFIX, model_name
 from brigade.spark import ROWS_A_TASK, settings
 from brigade.storage import folder_at, storage_errors
 from brigade.training.champion import read_champion
@@ -60,7 +60,7 @@ def train(
     options: fields of Options. Raises a BrigadeError if no model can be trained.
     """
     started, tracked = datetime.now(UTC), is_tracked()
-    models, name = folder_at(output_path), f"{MODEL_PREFIX}{day or started.date()}"
+    models, name = folder_at(output_path), model_name(DOCUMENTS_PREFIX, day or started.date())
     read_champion(models, output_path)  # before the long work: without it there is no gate
     sources = read_sources(spark, input_path.rstrip("/"), output_path, test_path, parquet_path)
     outcome = learn_and_test(spark, sources, output_path, Options(**sources.options | options))

@@ -102,7 +102,7 @@ def test_before_the_first_period_next_begins_with_the_anchor(nothing_but_the_anc
 
 
 def test_models_that_cannot_be_listed_are_a_warning_for_next(nothing_but_the_anchor, monkeypatch, capsys, caplog):
-    def refused(uri: str):
+    def refused(*_, **__):
         raise OSError("no\nroute")
 
     monkeypatch.setenv("MODELS_URI", "gs://models/output")

@@ -173,8 +173,9 @@ def test_the_functions_own_defaults_are_the_variables_defaults(functions, monkey
     predict = functions.all["predict"]
     folder = functions.source(predict)
     told = environment_read(predict, folder, monkeypatch)
-    left_out = environment_read(predict, folder, monkeypatch, MODEL_REFRESH_SECONDS="", MODEL_PIN="")
+    left_out = environment_read(predict, folder, monkeypatch, MODEL_REFRESH_SECONDS="", MODEL_PIN="", MODEL_PREFIX="")
     assert (told.refresh_seconds, told.pin) == (left_out.refresh_seconds, left_out.pin)
+    assert told.model_prefix == left_out.model_prefix
 
 
 def test_every_environment_variable_that_is_written_is_read_and_has_terraform_s_value(functions):
@@ -219,7 +220,7 @@ def test_the_commands_by_hand_deploy_the_function_that_terraform_makes(functions
     given = dict(pair.split("=", 1) for pair in here(flags["set-env-vars"]).split(","))
     assert given.items() <= environment(function).items()
     # Besides what Terraform's variables set, which the programs have as their defaults.
-    assert environment(function).keys() - given.keys() <= {"MODEL_REFRESH_SECONDS", "MODEL_PIN"}
+    assert environment(function).keys() - given.keys() <= {"MODEL_PREFIX", "MODEL_REFRESH_SECONDS", "MODEL_PIN"}
     # A trigger would be Eventarc's, whose subscription keeps a message for a day and has no dead-letter topic.
     assert "no-allow-unauthenticated" in flags and "trigger-http" in flags
 
