@@ -55,7 +55,11 @@ class Contract:
         for name, given in event["fields"].items():
             about = {"type": given} if isinstance(given, str) else given
             items = tuple(about.get("items") or ())
-            fields.append(Field(tuple(name.split(".")), about["type"], bool(about.get("required")) or about["type"] == "text", items))
+            fields.append(
+                Field(
+                    tuple(name.split(".")), about["type"], bool(about.get("required")) or about["type"] == "text", items
+                )
+            )
         return cls(event["id"], event["time"], tuple(fields))
 
     def about(self) -> dict:

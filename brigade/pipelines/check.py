@@ -173,7 +173,9 @@ def yield_problems(query: str, model: dict, types: dict[str, dict]) -> Iterator[
     named += [("model.baseline", model["baseline"])] if "baseline" in model else []
     for place, name in named:
         if not is_named(name, code):
-            yield Problem(place, f"a column that {path} yields", f"{name}, which it does not name", hint_for(name, code))
+            yield Problem(
+                place, f"a column that {path} yields", f"{name}, which it does not name", hint_for(name, code)
+            )
     if model["split"] == "time" and not is_named("eventTimestamp", code):
         yield Problem("model.split", f"that {path} yields eventTimestamp, by which time splits", "none of this name")
 
@@ -183,4 +185,6 @@ def is_named(name: str, code: str) -> bool:
 
 
 def hint_for(name: str, code: str) -> str:
-    return did_you_mean(name, sorted(set(re.findall(r"[A-Za-z_]\w*", code)), key=lambda one: one.lower() != name.lower()))
+    return did_you_mean(
+        name, sorted(set(re.findall(r"[A-Za-z_]\w*", code)), key=lambda one: one.lower() != name.lower())
+    )

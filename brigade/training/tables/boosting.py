@@ -45,9 +45,9 @@ class Grown:
     loss: float
 
 
-def workers_for(rows: int, features: int, most: int) -> int:
-    """How many workers train on so many rows: `most`, or a single one if the table is small."""
-    return most if rows * max(features, 1) >= CELLS_A_WORKER else 1
+def workers_for(rows: int, features: int, given: int | None, cores: int) -> int:
+    """How many workers train on so many rows: as many as are given, else one, or all cores if the table is large."""
+    return given or (cores if rows * features >= CELLS_A_WORKER else 1)
 
 
 def check_barrier(spark: SparkSession) -> None:
@@ -102,7 +102,7 @@ def estimator_for(
     from xgboost.spark import SparkXGBClassifier, SparkXGBRegressor
 
     logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)
-    kind = SparkXGBRegressor if task == "regression" else SparkXGBClassifier
+    kind: Any = SparkXGBRegressor if task == "regression" else SparkXGBClassifier
     categorical = any(one.type == "category" for one in features)
     types = ["c" if one.type == "category" else "q" for one in features]
     return kind(

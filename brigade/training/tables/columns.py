@@ -54,7 +54,7 @@ def queried(events: DataFrame, model: ModelSection) -> DataFrame:
 
 
 def columns_of(rows: DataFrame, model: ModelSection) -> Columns:
-    """The columns that the definition names. Raises TrainingError if one is not there, or of a kind that does not fit."""
+    """The columns that the definition names. Raises TrainingError if one is not there, or of a kind that is not fit."""
     names = [field.name for field in rows.schema.fields]
     wanted = {ID: "the event's id", TIME: "the event's time", model.label: "model.label"}
     wanted |= dict.fromkeys(model.features, "model.features")
@@ -103,16 +103,18 @@ def finite(found: Column) -> Column:
     return F.when(~F.isnan(number) & (F.abs(number) != float("inf")), number)
 
 
-def learned_features(rows: DataFrame, columns: Columns) -> list[Feature]:
-    """The features, with the categories that are learned: the MOST_CATEGORIES commonest, in the order of their names."""
+def learned_features(parts: DataFrame, columns: Columns) -> list[Feature]:
+    """The features, with the categories that are learned: the MOST_CATEGORIES commonest, in the order of their names.
+
+    parts: the rows with their `part`, and the query's columns in a struct `row`; those for test are not looked at.
+    """
     known: dict[str, list[str]] = {name: [] for name in columns.categories}
     if known:
-        pairs = F.explode(F.array(*(F.struct(F.lit(n).alias("name"), column(n).alias("value")) for n in known)))
-        counts = rows.select(pairs.alias("pair")).groupBy("pair.name", "pair.value").count()
-        commonest = counts.where("value IS NOT NULL")
-        order = [F.desc("count"), F.col("value")]
-        ranked = commonest.withColumn("rank", F.row_number().over(Window.partitionBy("name").orderBy(*order)))
-        for row in ranked.where(F.col("rank") <= MOST_CATEGORIES).collect():
+        values = [F.struct(F.lit(name).alias("name"), F.col("row").getField(name).alias("value")) for name in known]
+        pairs = parts.where("part IN ('train', 'validation')").select(F.explode(F.array(*values)).alias("pair"))
+        counts = pairs.where("pair.value IS NOT NULL").groupBy("pair.name", "pair.value").count()
+        rank = F.row_number().over(Window.partitionBy("name").orderBy(F.desc("count"), "value"))
+        for row in counts.withColumn("rank", rank).where(F.col("rank") <= MOST_CATEGORIES).collect():
             known[row.name].append(row.value)
     return [
         Feature(name, kind, tuple(sorted(known[name])) if kind == "category" else ())

@@ -29,10 +29,10 @@ POINTS = 500  # rows that are drawn
 class Errors:
     """What a regression predicts for rows whose labels are known; those of partitions can be added.
 
-    sums: of 1, |error|, error, error², |label|, label, label², and of 1 for labels in the model's interval. moments: for
-    each span of time, [rows, sum of errors, sum of |errors|]. baseline: for the rows that have the baseline's column,
-    [rows, sum of its |errors|, sum of the model's]; mean: sum of the |errors| of the mean that was learned. worst:
-    (|error|, label, predicted, row as JSON). points: (place, label, predicted) of the rows of the smallest places.
+    sums: of 1, |error|, error, error², |label|, label, label², and of 1 for labels in the model's interval. moments:
+    for each span of time, [rows, sum of errors, sum of |errors|]. baseline: for the rows that have the baseline's
+    column, [rows, sum of its |errors|, sum of the model's]; mean: sum of the |errors| of the mean that was learned.
+    worst: (|error|, label, predicted, row as JSON). points: (place, label, predicted) of the rows of the smallest places.
     """
 
     sums: np.ndarray = field(default_factory=lambda: np.zeros(8))
@@ -73,6 +73,11 @@ class Frame:
         """The number of the span in which each moment lies."""
         share = (moments - self.first) / max(1, self.last - self.first)
         return np.clip((share * MOMENTS).astype(int), 0, MOMENTS - 1)
+
+
+def evaluated(rows: DataFrame, model: TableModel, frame: Frame) -> Evaluation | Errors:
+    """Evaluates a model on rows that are `laid_out` for it, with the code that serving uses."""
+    return evaluate_values(rows, model, frame) if model.task == "regression" else evaluate_classes(rows, model)
 
 
 def evaluate_classes(rows: DataFrame, model: TableModel) -> Evaluation:
@@ -157,7 +162,7 @@ def row_text(batch: "RecordBatch", at: int, model: TableModel) -> str:
 
 
 def some_margins(rows: DataFrame, model: TableModel, most: int) -> tuple[np.ndarray, list]:
-    """The margins [n, C] or values [n] of the first rows of each partition, `most` of all together, and their labels."""
+    """The margins [n, C] or values [n] of the first rows of each partition, `most` of all, and the rows' labels."""
     each = -(-most // max(1, rows.rdd.getNumPartitions()))
 
     def partition(batches: Iterable["RecordBatch"]) -> Iterator["RecordBatch"]:

@@ -16,7 +16,7 @@ META = ("id", "place", "moment", "part")  # of a row, beside label and features
 
 
 def laid_out(parts: DataFrame, features: Sequence[Feature], baseline: str | None = None) -> DataFrame:
-    """The rows as matrices need them: META, `label`, `baseline`, and the features' columns f0, f1, … as double or string.
+    """The rows as matrices need them: META, `label`, `baseline`, and the features as f0, f1, …, double or string.
 
     A feature that the rows do not have is missing in all of them.
     """

@@ -1,7 +1,8 @@
 """Which part each row is in: train, validation or test. A row without a label is `unlabelled`.
 
-A random split goes by a hash of the row's id alone, so a row is in the same part in every run with the same seed, however
-many others come: what one model tests, no other has learned. A split by time cuts between moments, the newest rows test.
+A random split goes by a hash of the row's id alone, so a row is in the same part in every run with the same seed,
+however many others come: what one model tests, no other has learned. A split by time cuts between moments, the newest
+rows test.
 """
 
 from collections import Counter

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from brigade.models.table_model import UNCALIBRATED, Feature, Interval, TableModel
 from brigade.training.calibration import CALIBRATED_SCORES, calibrated
@@ -18,7 +19,7 @@ log = logging.getLogger("train_ml_model")
 
 COVERAGE = 0.9  # of the labels that are to lie in a regression's interval
 # Deep trees of few leaves each learn much of a small table; flat ones are the safer choice where there is much noise.
-CANDIDATES = (TreeSettings(12, 128, 0.05, colsample_bynode=0.4), TreeSettings(5, 0, 0.05, colsample_bynode=0.6))
+CANDIDATES = (TreeSettings(12, 128, 0.05, colsample_bynode=0.4), TreeSettings(6, 0, 0.05, colsample_bynode=0.6))
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ def fit(
     """Trains on `laid_out` rows of the parts train and validation. plan: the model without its trees."""
     known = rows.where("part IN ('train', 'validation')")
     if plan.classes:
-        known = known.where(rows.label.isin(plan.classes))  # the others are in no training row, and cannot be learned
+        known = known.where(
+            F.col("label").isin(plan.classes)
+        )  # the others are in no training row, and cannot be learned
     own = spread(encoded(known, plan.features, plan.classes), workers)
     try:
         grown, trials = select(own, plan, workers, seed, candidates)
