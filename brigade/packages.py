@@ -23,6 +23,8 @@ PACKAGES = {
     "mmh3": "mmh3",
     "numpy": "numpy",
     "orjson": "orjson",
+    "pydantic": "pydantic",
+    "pyyaml": "yaml",
     "safetensors": "safetensors.numpy",
     "scikit-learn": "sklearn.svm",
     "scipy": "scipy.optimize",

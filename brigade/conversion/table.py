@@ -16,7 +16,7 @@ from pyspark.sql.types import StructType
 from brigade.conversion.errors import ConversionError
 from brigade.conversion.folder import Folder, place_of
 from brigade.conversion.manifest import Manifest, Record, read_record, write_manifest
-from brigade.conversion.schema import COLUMNS, EVENT, QUERY, SCHEMA, fingerprint
+from brigade.conversion.schema import COLUMNS, OWN, SCHEMA
 from brigade.errors import one_line
 from brigade.spark import literally
 
@@ -40,7 +40,7 @@ def read_parquet(spark: SparkSession, path: str) -> DataFrame:
     if first_run_is_going_on or manifest and not names:
         return spark.createDataFrame([], SCHEMA)
     frame = read_files(spark, path, names)
-    if manifest and manifest.query != fingerprint(QUERY, EVENT):
+    if manifest and manifest.query != OWN.fingerprint:
         return frame
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
