@@ -6,7 +6,7 @@ them has changed.
 
 import json
 import logging
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -38,6 +38,14 @@ class Sources:
     learned: Source
     held_out: Source | None = None
     options: dict = field(default_factory=dict)
+
+    def renamed(self, names: dict[str, str]) -> "Sources":
+        """The same with other names for some columns."""
+
+        def source(one: Source) -> Source:
+            return replace(one, events=one.events.withColumnsRenamed(names))
+
+        return replace(self, learned=source(self.learned), held_out=self.held_out and source(self.held_out))
 
     def version(self, spark: SparkSession, options: Options) -> dict:
         """The content of data.json: the files that were read, with checksums, the run's options, the split's rule."""
