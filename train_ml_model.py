@@ -1,4 +1,4 @@
-"""TRAIN: parquet → candidates → evaluation → gate → a dated model. PySpark and scikit-learn.
+"""TRAIN: parquet → candidates → evaluation → gate → a dated model. PySpark, scikit-learn and XGBoost.
 
 What enters: landed JSON, which is converted first, or the parquet that was made of it. What leaves:
 `<OUTPUT>/doc-classification-model-YYYY-MM-DD/` with a manifest and the run's files below `runs/<run id>/`: weights,
@@ -8,8 +8,11 @@ the model that serves now, or better, on held-out documents that neither has lea
     documents ─► parts ─► blocks of counted features, cached ─► candidates ─► the best one, on all but the test part
                                                                           ─► test ─► gate ─► model, report
 
+A table (--pipeline) has rows instead of documents, and boosted trees learn them. Its model has its own name.
+
 On this machine:
     spark-submit --py-files=build/brigade.zip train_ml_model.py landing/input models
+    spark-submit --py-files=build/brigade.zip train_ml_model.py landing/input models --pipeline=wine
 On GCP:
     gcloud dataproc jobs submit pyspark train_ml_model.py --cluster=brigade-cluster --region=us-central1 \\
         --py-files=build/brigade.zip -- gs://ml_input/input/ gs://ml_output/output/
@@ -47,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
                 parquet_path=arguments.parquet_path,
                 tolerance=arguments.tolerance,
                 force=arguments.force,
+                definition=arguments.pipeline,
                 **{name: value for name, value in given.items() if value is not None},
             )
             summary |= {"seconds": round(time.time() - started, 1)}
