@@ -1,7 +1,7 @@
 """The definitions that come with the project, and what a definition is for the programs."""
 
+import copy
 import json
-import pickle
 import re
 import subprocess
 import sys
@@ -47,7 +47,7 @@ def test_a_model_carries_a_definition_as_json_and_gets_it_back(name):
     carried = json.loads(json.dumps(definition.about()))
     assert form_problems(carried) == [] == cross_problems(carried)
     assert Definition.of(carried) == definition and Definition.of(carried).about() == carried
-    assert pickle.loads(pickle.dumps(definition)) == definition
+    assert copy.deepcopy(definition) == definition
     assert Contract.of(json.loads(json.dumps(definition.contract.about()))) == definition.contract
 
 
