@@ -49,7 +49,7 @@ variable "model_prefix" {
   description = "Whose models are served and trained: what stands before the date in their names, model_prefix of the pipeline."
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$", var.model_prefix)) && !can(regex("-\\d{4}-\\d\\d-\\d\\d$", var.model_prefix))
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,58}[a-z0-9])?$", var.model_prefix)) && !can(regex("-\\d{4}-\\d\\d-\\d\\d$", var.model_prefix))
     error_message = "Expected what stands before the date in a model's name, such as wine-model."
   }
 }

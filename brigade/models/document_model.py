@@ -58,6 +58,7 @@ class DocumentModel:
     weights: float32 [features, C], one row a feature, so that a document's rows lie together.
     intercept: float32 [C].
     calibration: turns scores into probabilities.
+    pipeline: the definition that the model was made with, as JSON; None for the project's own documents.
     """
 
     classes: list[str]
@@ -67,6 +68,9 @@ class DocumentModel:
     weights: np.ndarray
     intercept: np.ndarray
     calibration: Calibration = Calibration()
+    pipeline: dict | None = None
+
+    kind = "text"
 
     def known(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The positions of those places that the model keeps (int64), and which ones they are (bool [k])."""
@@ -125,6 +129,8 @@ class DocumentModel:
             "features": asdict(self.parameters),
             "calibration": asdict(self.calibration),
         }
+        if self.pipeline is not None:
+            description |= {"kind": self.kind, "pipeline": self.pipeline}
         (folder / DESCRIPTION_FILE).write_text(json.dumps(description, ensure_ascii=False, indent=1), "utf-8")
         tensors = {"idf": self.idf, "weights": self.weights, "intercept": self.intercept}
         tensors = {name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()}
@@ -151,6 +157,7 @@ class DocumentModel:
                 weights=tensors["weights"],
                 intercept=tensors["intercept"],
                 calibration=Calibration(**document["calibration"]).checked(),
+                pipeline=document.get("pipeline"),
             )
         except ModelFormatError:
             raise

@@ -7,10 +7,9 @@ after it. So a run that is killed while it writes never serves.
 import hashlib
 import json
 import logging
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from brigade.errors import one_line
-from brigade.models.document_model import DocumentModel
 from brigade.models.manifest import (
     CHANGED_FILE,
     DOCUMENTS_PREFIX,
@@ -32,7 +31,7 @@ class Found(NamedTuple):
     """A verified model, its name and its manifest."""
 
     name: str
-    model: DocumentModel
+    model: Any  # of either kind
     manifest: Manifest
 
 

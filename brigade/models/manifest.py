@@ -22,13 +22,14 @@ from brigade.storage import Folder, TooLarge
 FORMAT_VERSION = 2
 DOCUMENTS_PREFIX = "doc-classification-model"  # of the documents' models, and of no others
 MODEL_NAME = re.compile(r"(.+)-(\d{4}-\d\d-\d\d)")
-MODEL_PREFIX = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+MODEL_PREFIX = re.compile(r"[a-z]([a-z0-9-]{0,58}[a-z0-9])?")  # as model_prefix of a pipeline's definition
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")  # of a run or a file: no "/" and not hidden
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MANIFEST_FILE, DESCRIPTION_FILE, WEIGHTS_FILE = "manifest.json", "model.json", "weights.safetensors"
 GOLDEN_FILE, METRICS_FILE, DATA_FILE = "golden.jsonl", "metrics.json", "data.json"
 CHANGED_FILE = "changed.json"  # lies beside the models; see `change_marker`
-SERVING_FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, GOLDEN_FILE)
+TREES_FILE = "weights.ubj"  # what a table model has in place of WEIGHTS_FILE
+SERVING_FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, TREES_FILE, GOLDEN_FILE)
 MANIFEST_KEYS = {
     "runId": str,
     "createdAt": str,
@@ -175,7 +176,8 @@ def read_manifest(content: bytes) -> Manifest:
     files = dict(read_file_entry(entry) for entry in document["files"])
     if len(files) < len(document["files"]):
         raise PassedOver(f"{MANIFEST_FILE}: a file is listed twice")
-    for name in SERVING_FILES:
+    weights = TREES_FILE if TREES_FILE in files else WEIGHTS_FILE
+    for name in (DESCRIPTION_FILE, weights, GOLDEN_FILE):
         if name not in files:
             raise PassedOver(f"{MANIFEST_FILE} does not list {name}")
     return Manifest(

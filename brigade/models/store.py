@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from brigade.errors import CannotGoOn, one_line
-from brigade.models.document_model import DocumentModel
+from brigade.events.contract import Contract, Path
+from brigade.models.event_fields import feature_fields
 from brigade.models.manifest import (
     CHANGED_FILE,
     DOCUMENTS_PREFIX,
@@ -31,7 +32,7 @@ from brigade.models.manifest import (
     model_form,
     utc_now,
 )
-from brigade.models.verification import complete_files, load_verified
+from brigade.models.verification import Model, complete_files, contract_of, load_verified
 from brigade.storage import FileState, Folder, TooLarge, folder_at
 
 log = logging.getLogger("model_store")
@@ -48,12 +49,15 @@ class NoModel(CannotGoOn):
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A verified model and where it comes from. loaded_at: since when this process serves it."""
+    """A verified model and where it comes from. loaded_at: since when this process serves it. contract: that of the
+    events which it can read, and fields: the fields of these that its features are."""
 
     name: str
     manifest: Manifest
     loaded_at: str
-    model: DocumentModel
+    model: Model
+    contract: Contract
+    fields: dict[str, Path]
 
     def about(self) -> dict[str, str]:
         """The `model` member of a response."""
@@ -215,7 +219,8 @@ class ModelStore:
         except PassedOver as reason:
             self.rejected[name] = manifest, states, str(reason)
             raise
-        return ServedModel(name, manifest, utc_now(), model)
+        contract = contract_of(model)
+        return ServedModel(name, manifest, utc_now(), model, contract, feature_fields(model.pipeline, contract))
 
     def adopt(self, found: ServedModel | None) -> None:
         """Serves the model that was found, or logs why there is none."""

@@ -1,31 +1,45 @@
 """Whether a model is what training made.
 
-Its files must have the manifest's sizes and SHA-256, and the model must give the documents of `golden.jsonl` the
-probabilities that training computed for them. A model that is damaged, half-written or read differently here than in
+Its files must have the manifest's sizes and SHA-256, and the model must compute for the documents or rows of
+`golden.jsonl` what training computed for them. A model that is damaged, half-written or read differently here than in
 training never serves.
 """
 
 import hashlib
 import json
+from collections.abc import Callable
 
 import numpy as np
 
 from brigade.errors import one_line
+from brigade.events.contract import DOCUMENTS, Contract
 from brigade.models.document_model import MISREAD, DocumentModel
+from brigade.models.event_fields import feature_fields
 from brigade.models.manifest import (
     DESCRIPTION_FILE,
+    DOCUMENTS_PREFIX,
     GOLDEN_FILE,
+    MANIFEST_FILE,
     SERVING_FILES,
+    TREES_FILE,
     WEIGHTS_FILE,
     Manifest,
     ModelFormatError,
     PassedOver,
     run_folder,
     size_limit,
+    split_name,
 )
+from brigade.models.table_model import TableModel
 from brigade.storage import FileState, Folder, TooLarge
 
+Model = DocumentModel | TableModel
+KINDS: dict[str, tuple[Callable[[bytes, bytes], Model], str]] = {  # how a kind is read, and the file of its weights
+    "text": (DocumentModel.from_bytes, WEIGHTS_FILE),
+    "table": (TableModel.from_bytes, TREES_FILE),
+}
 GOLDEN_TOLERANCE = 1e-6
+TREES_TOLERANCE = 1e-5  # trees add up float32, which hold seven digits
 MAX_DOCUMENT_BYTES = 64 << 20  # of a JSON file that is read as a whole; parsed, it takes many times its size
 
 
@@ -42,7 +56,7 @@ def complete_files(models: Folder, name: str, manifest: Manifest) -> dict[str, F
     return states
 
 
-def load_verified(models: Folder, name: str, manifest: Manifest) -> DocumentModel:
+def load_verified(models: Folder, name: str, manifest: Manifest) -> Model:
     """The model of a run. Raises PassedOver unless every file is the manifest's and the model computes what training
     computed. Files that serving does not need are checked too: a run with a damaged report may have lost more."""
     contents = {}
@@ -51,15 +65,55 @@ def load_verified(models: Folder, name: str, manifest: Manifest) -> DocumentMode
         if file in SERVING_FILES:
             contents[file] = content
     try:
-        model = DocumentModel.from_bytes(contents[DESCRIPTION_FILE], contents[WEIGHTS_FILE])
+        model = read_model(contents)
+        check_contract(name, model)
         check_golden(model, contents[GOLDEN_FILE])
     except PassedOver:
         raise
     except ModelFormatError as error:
         raise PassedOver(one_line(error)) from error
+    except ImportError as error:
+        raise PassedOver(f"needs {error.name}, which is not installed here: see docs/serving.md, Tables") from error
     except MISREAD as error:
         raise PassedOver(f"cannot be read ({type(error).__name__})") from error
     return model
+
+
+def read_model(contents: dict[str, bytes]) -> Model:
+    """The model in a run's files, of the kind that its model.json names. Raises PassedOver and ModelFormatError."""
+    description = contents[DESCRIPTION_FILE]
+    kind = kind_of(description)
+    if kind not in KINDS:
+        raise PassedOver(f"{DESCRIPTION_FILE}: kind: expected {' or '.join(KINDS)}, found {str(kind)[:40]!r}")
+    read, weights = KINDS[kind]
+    if weights not in contents:
+        raise PassedOver(f"{MANIFEST_FILE} does not list {weights}")
+    return read(description, contents[weights])
+
+
+def kind_of(description: bytes) -> str:
+    """The kind that a model.json names: text if it names none. One that is no JSON is left to whoever reads it."""
+    try:
+        document = json.loads(description)
+    except (ValueError, RecursionError):
+        return "text"
+    return str(document.get("kind", "text")) if isinstance(document, dict) else "text"
+
+
+def contract_of(model: Model) -> Contract:
+    """The contract of the events that the model was made of."""
+    return Contract.of(model.pipeline["event"]) if model.pipeline is not None else DOCUMENTS
+
+
+def check_contract(name: str, model: Model) -> None:
+    """Raises PassedOver if a model that is not of documents has the name of one, or an error of MISREAD.
+
+    A function of documents judges messages before it has found a model, so it must know what it will find.
+    """
+    contract = contract_of(model)
+    feature_fields(model.pipeline, contract)  # what it cannot read of a definition, no store can
+    if split_name(name)[0] == DOCUMENTS_PREFIX and (model.kind != "text" or contract != DOCUMENTS):
+        raise PassedOver(f"{DOCUMENTS_PREFIX} is the model_prefix of documents; give this pipeline one of its own")
 
 
 def read_checked(models: Folder, name: str, manifest: Manifest, file: str) -> bytes:
@@ -76,22 +130,37 @@ def read_checked(models: Folder, name: str, manifest: Manifest, file: str) -> by
     return content
 
 
-def check_golden(model: DocumentModel, content: bytes) -> None:
-    """Recomputes the lines of `golden.jsonl`, {"payload", "probabilities": one a class}. Raises PassedOver."""
-    lines = [line for line in content.split(b"\n") if line.strip()]
+def check_golden(model: Model, content: bytes) -> None:
+    """Recomputes the lines of `golden.jsonl`: {"payload" or "row", "probabilities": one a class, or "value"}. Raises
+    PassedOver."""
+    lines = [json.loads(line) for line in content.split(b"\n") if line.strip()]
     if not lines:
-        raise PassedOver(f"{GOLDEN_FILE} holds no document")
-    for number, line in enumerate(lines, 1):
-        golden = json.loads(line)
-        expected = np.asarray(golden["probabilities"], np.float64)
-        found = model.probabilities(golden["payload"])
+        raise PassedOver(f"{GOLDEN_FILE} holds no {'document' if model.kind == 'text' else 'row'}")
+    what = "value" if isinstance(model, TableModel) and model.task == "regression" else "probabilities"
+    tolerance = GOLDEN_TOLERANCE if model.kind == "text" else TREES_TOLERANCE
+    if what == "value":  # of a sum of large numbers that comes to a small one, no more digits are right
+        tolerance *= max(1e-30, *(abs(golden["value"]) for golden in lines))
+    for number, golden in enumerate(lines, 1):
+        expected, found = np.asarray(golden[what], np.float64), recomputed(model, golden)
         if expected.shape != found.shape:
             shapes = f"expected {len(found)} probabilities, found shape {expected.shape}"
             raise PassedOver(f"{GOLDEN_FILE} line {number}: {shapes}")
         difference = float(np.abs(expected - found).max())
-        if not difference <= GOLDEN_TOLERANCE:  # NaN does not agree either
-            limit = f"at most {GOLDEN_TOLERANCE:g} is allowed"
-            raise PassedOver(f"{GOLDEN_FILE} line {number}: probabilities differ by {difference:.3g}; {limit}")
+        if not difference <= tolerance:  # NaN does not agree either
+            limit = f"at most {tolerance:g} is allowed"
+            differ = "probabilities differ" if what == "probabilities" else "values differ"
+            raise PassedOver(f"{GOLDEN_FILE} line {number}: {differ} by {difference:.3g}; {limit}")
+
+
+def recomputed(model: Model, golden: dict) -> np.ndarray:
+    """What the model makes of a golden line's input: probabilities [C], or a value []."""
+    if isinstance(model, DocumentModel):
+        return model.probabilities(golden["payload"])
+    if not isinstance(golden["row"], dict):
+        raise PassedOver(f"{GOLDEN_FILE}: row: expected an object, found {type(golden['row']).__name__}")
+    if model.task == "regression":
+        return np.asarray(model.value(golden["row"]))
+    return model.probabilities(golden["row"])
 
 
 def read_document(models: Folder, name: str, manifest: Manifest, file: str) -> dict:

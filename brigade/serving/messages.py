@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import orjson
 from werkzeug.http import parse_options_header
 
+from brigade.events.contract import DOCUMENTS, Contract
+from brigade.events.event import value_at
 from brigade.events.json_text import json_problem, json_type
 from brigade.serving.requests import Refused, unpacked
 
@@ -39,10 +41,10 @@ class Message:
     ordering_key: str = ""
 
 
-def read_message(body: bytes, headers: Mapping[str, str], limit: int) -> Message:
+def read_message(body: bytes, headers: Mapping[str, str], limit: int, contract: Contract = DOCUMENTS) -> Message:
     """The message of a push, in Pub/Sub's envelope or without, or of a CloudEvent, in headers or in the body.
 
-    limit: the largest body when unpacked, in bytes. Raises Refused.
+    limit: the largest body when unpacked, in bytes. contract: that of the events. Raises Refused.
     """
     headers = {name.lower(): value for name, value in headers.items()}
     if parse_options_header(headers.get("content-type", ""))[0] == BATCH:
@@ -56,20 +58,24 @@ def read_message(body: bytes, headers: Mapping[str, str], limit: int) -> Message
         pushed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         problem = json_problem(error)
-    if "ce-id" not in headers and comes_without_envelope(pushed, headers):
+    if "ce-id" not in headers and comes_without_envelope(pushed, headers, contract):
         return Message("", body, {})
     if problem:
         raise Refused(f"expected a Pub/Sub message, found no JSON: {problem}")
     return enveloped(pushed, headers.get("ce-id", ""))
 
 
-def comes_without_envelope(pushed: object, headers: Mapping[str, str]) -> bool:
+def comes_without_envelope(pushed: object, headers: Mapping[str, str], contract: Contract) -> bool:
     """Whether a body is a message's data alone, as a push subscription without envelope and metadata sends it.
 
     A bare event is told by its members; anything else only by its sender, since callers make mistakes too.
     """
     members = pushed if isinstance(pushed, dict) else {}
-    if "eventId" in members and "doc" in members:
+    if contract == DOCUMENTS:
+        is_bare = "eventId" in members and "doc" in members
+    else:
+        is_bare = all(value_at(members, tuple(name.split("."))) is not None for name in (contract.id, contract.time))
+    if is_bare:
         return True
     from_pubsub = any(name in headers.get("user-agent", "") for name in PUBSUB_AGENTS)
     return from_pubsub and "message" not in members and "specversion" not in members

@@ -23,6 +23,7 @@ MAX_INSTANCES = 1000
 UTF8 = ("utf-8", "utf8", "us-ascii", "ascii")  # names of charsets that UTF-8 covers
 GZIP = 31  # zlib's wbits for gzip's header and trailer
 MEMBERS = ("instances", "parameters", "explain")  # of a prediction request
+SIGNATURE, SIGNATURES = "signature_name", (None, "", "serving_default")  # TensorFlow Serving's; there is one alone
 
 
 class Refused(BrigadeError):
@@ -121,13 +122,13 @@ def check_charset(content_type: str) -> None:
         raise Refused(f"Content-Type: expected charset=utf-8, found charset={one_line(charset)[:40]}", 415)
 
 
-def read_instances(body: bytes) -> tuple[list, bool]:
+def read_instances(body: bytes, beyond_double: object = 0) -> tuple[list, bool]:
     """The instances of a prediction request, and whether to explain them. Raises Refused.
 
-    Vertex AI's form has `explain` in `parameters`.
+    Vertex AI's form has `explain` in `parameters`. beyond_double: what stands for a number beyond a double's range.
     """
     try:
-        document = parse(body, MAX_LEVELS + 2)  # those of an event, and two around it
+        document = parse(body, MAX_LEVELS + 2, beyond_double)  # those of an event, and two around it
     except NotAnEvent as problem:
         raise Refused(f'expected a JSON object {{"instances": […]}}, found no JSON: {problem.detail}') from problem
     if not isinstance(document, dict):
@@ -135,8 +136,11 @@ def read_instances(body: bytes) -> tuple[list, bool]:
     if "instances" not in document:
         raise Refused('expected the key "instances", found none')
     for name in document:
-        if name not in MEMBERS:
+        if name not in MEMBERS and name != SIGNATURE:
             raise Refused(f"expected the keys {', '.join(MEMBERS)}, found {one_line(name)[:40]!r}")
+    if (signature := document.get(SIGNATURE, "")) not in SIGNATURES:
+        found = repr(one_line(signature)[:40]) if isinstance(signature, str) else json_type(signature)
+        raise Refused(f"{SIGNATURE}: expected serving_default, found {found}")
     instances = document["instances"]
     if not isinstance(instances, list):
         raise Refused(f"instances: expected an array, found {json_type(instances)}")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from brigade.models.document_model import Calibration
-from brigade.models.manifest import DESCRIPTION_FILE, ModelFormatError
-from brigade.models.table_model import TREES_FILE, UNCALIBRATED, Feature, Interval, TableModel
+from brigade.models.manifest import DESCRIPTION_FILE, TREES_FILE, ModelFormatError
+from brigade.models.table_model import UNCALIBRATED, Feature, Interval, TableModel
 
 FEATURES = [
     Feature("alcohol", "number"),

@@ -37,14 +37,14 @@ def write_model(root: Path, name: str, run_id: str = "run-1", seed: int = 0, **c
     """Writes a whole model as training does, the manifest last, and returns its manifest.
 
     changes: other values for the manifest's keys; `golden`, what to add to the golden probabilities; `metrics`;
-    `class_name`, a format of the classes' names.
+    `class_name`, a format of the classes' names; `model`, another one, with the `lines` of its golden.jsonl.
     """
-    model = tiny_model(seed=seed, name=changes.pop("class_name", "class-{}"))
+    model = changes.pop("model", None) or tiny_model(seed=seed, name=changes.pop("class_name", "class-{}"))
     shift = changes.pop("golden", 0)
     folder = root / name / "runs" / run_id
     folder.mkdir(parents=True)
     model.save(folder)
-    lines = [
+    lines = changes.pop("lines", None) or [
         json.dumps({"payload": text, "probabilities": [p + shift for p in model.probabilities(text)]}) for text in TEXTS
     ]
     (folder / "golden.jsonl").write_text("\n".join(lines) + "\n")
