@@ -1,6 +1,7 @@
 """LAND: Pub/Sub → dated files of JSON lines in Cloud Storage. A Beam streaming job.
 
-What enters: Pub/Sub messages, each one event in UTF-8 JSON (brigade/events/event.py). What leaves: every message
+What enters: Pub/Sub messages, each one event in UTF-8 JSON (brigade/events/event.py), of the contract that --pipeline
+names. What leaves: every message
 exactly once. An event becomes a line of `<output_path>/dt=YYYY-MM-DD/….jsonl`: its own bytes, with `"pubsub":
 {messageId, publishTime, attributes}` added. Any other message becomes a line of `<dead_letter_path>/dt=…/….jsonl`,
 with the reason why it is not an event. The work is in brigade/landing, the graph in brigade/landing/pipeline.py.
@@ -19,6 +20,7 @@ import sys
 
 from brigade.cli import log_to_stderr, print_error, print_summary
 from brigade.errors import CannotGoOn
+from brigade.events.contract import DOCUMENTS
 from brigade.landing.arguments import MIB, parse_arguments
 from brigade.landing.run import land, runs_here
 
@@ -34,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
             output_path=arguments.output_path,
             dead_letter_path=arguments.dead_letter_path,
             without_topic=arguments.without_topic,
+            contract=arguments.pipeline.contract if arguments.pipeline else DOCUMENTS,
             max_seconds=arguments.window_size * 60,
             max_lines=arguments.max_file_lines,
             max_bytes=arguments.max_file_mib * MIB,

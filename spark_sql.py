@@ -14,14 +14,16 @@ On GCP:
 import argparse
 import sys
 import time
+from dataclasses import replace
 
 from brigade import cli
 from brigade.causes import told
 from brigade.conversion.errors import QueryError, SchemaError
 from brigade.conversion.run import json_into_parquet
-from brigade.conversion.schema import EVENT, QUERY
+from brigade.conversion.schema import OWN, QUERY, Reading, reading_of
 from brigade.errors import BrigadeError, WrongInput
 from brigade.packages import check_packages
+from brigade.pipelines.flag import add_pipeline
 from brigade.spark import open_session
 from brigade.storage import open_to_read, write_text
 
@@ -33,6 +35,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "are new or changed since the last run are read.",
         epilog="examples:\n"
         "  spark-submit spark_sql.py gs://ml_input/input/ gs://ml_input/parquet/\n"
+        "  spark-submit spark_sql.py --pipeline=wine gs://wine_input/input/ gs://wine_input/parquet/\n"
         "  spark-submit spark_sql.py --sql=invoices.sql --schema=invoices.ddl invoices/ invoices_parquet/\n\n"
         "the query that is in use without --sql:\n" + QUERY.replace("%", "%%"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -46,6 +49,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="PATH",
         help="where lines that are not events go (default: quarantine beside the output)",
     )
+    add_pipeline(parser)
     parser.add_argument(
         "--sql",
         type=cli.path,
@@ -67,7 +71,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="end at once if a Python package is missing that the cluster needs, for training too; log all versions",
     )
     cli.add_summary(parser)
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.pipeline and (arguments.sql or arguments.schema):
+        parser.error("expected --pipeline, which has a query and a schema, or --sql and --schema; found both")
+    return arguments
 
 
 def read_text(path: str) -> str:
@@ -80,13 +87,22 @@ def read_text(path: str) -> str:
         raise WrongInput(f"{path}: expected text in UTF-8, found another byte at {error.start}") from None
 
 
+def reading_for(arguments: argparse.Namespace) -> Reading:
+    """How lines become rows. Raises WrongInput if a file that was named cannot be read."""
+    if arguments.pipeline:
+        return reading_of(arguments.pipeline.query, arguments.pipeline.contract)
+    reading = OWN
+    if arguments.schema:
+        reading = replace(reading, schema=read_text(arguments.schema), contract=None)
+    return replace(reading, query=read_text(arguments.sql)) if arguments.sql else reading
+
+
 def main(argv: list[str] | None = None) -> int:
     cli.log_to_stderr()
     arguments = parse_arguments(argv)
     started = time.time()
     try:
-        query = read_text(arguments.sql) if arguments.sql else QUERY
-        schema = read_text(arguments.schema) if arguments.schema else EVENT
+        reading = reading_for(arguments)
         if arguments.check_packages:
             check_packages()
         with told():
@@ -95,8 +111,7 @@ def main(argv: list[str] | None = None) -> int:
                 arguments.input_path,
                 arguments.output_path,
                 arguments.quarantine_path,
-                query=query,
-                schema=schema,
+                reading=reading,
                 full=arguments.full,
             )
             summary |= {"seconds": round(time.time() - started, 1)}

@@ -251,10 +251,10 @@ class Folder(Protocol):
         """Replaces a file in one step. Raises ChangedMeanwhile unless it has that version; None takes any version."""
 
 
-def folder_at(uri: str, call_seconds: float = CALL_SECONDS) -> Folder:
+def folder_at(uri: str, call_seconds: float | None = None) -> Folder:
     """The folder that `gs://bucket/prefix` or a local path names. Raises ValueError for anything else.
 
-    call_seconds: how long a call to a bucket may take, with its retries.
+    call_seconds: how long a call to a bucket may take, with its retries; None: CALL_SECONDS.
     """
     uri = local_path(uri)
     if uri and "://" not in uri:
@@ -334,11 +334,12 @@ def version_of(about: os.stat_result) -> str:
 class BucketFolder:
     """A prefix of a bucket."""
 
-    def __init__(self, name: str, prefix: str, call_seconds: float = CALL_SECONDS):
+    def __init__(self, name: str, prefix: str, call_seconds: float | None = None):
         from google.api_core import exceptions
         from google.cloud.storage.retry import DEFAULT_RETRY
 
         self.exceptions = exceptions
+        call_seconds = CALL_SECONDS if call_seconds is None else call_seconds
         silent = min(SILENT_SECONDS, call_seconds)
         self.patience: Any = {"timeout": silent, "retry": DEFAULT_RETRY.with_timeout(call_seconds)}
         self.name = name

@@ -2,7 +2,7 @@
 
     python -m local.package            the same as `make package`
 
-    build/brigade.zip                  brigade/, for Spark's --py-files and Dataproc's pythonFileUris
+    build/brigade.zip                  brigade/ and pipelines/, for Spark's --py-files and Dataproc's pythonFileUris
     build/cloud_function/              the door main.py, requirements.txt, and the modules of brigade/ that the door
     build/scheduler/                   reaches: the folder that `gcloud functions` deploys
 
@@ -25,6 +25,7 @@ from brigade.errors import CannotGoOn
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "brigade"
+DEFINITIONS = "pipelines"
 BUILD = ROOT / "build"
 FUNCTIONS = ("cloud_function", "scheduler")
 DOOR = "main.py"  # the file that functions-framework looks for
@@ -43,7 +44,7 @@ def build(target: Path = BUILD) -> dict[str, list[str]]:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
             new = Path(scratch) / "new"
             new.mkdir()
-            files = {f"{PACKAGE.name}.zip": write_zip(new / f"{PACKAGE.name}.zip", package_files())}
+            files = {f"{PACKAGE.name}.zip": write_zip(new / f"{PACKAGE.name}.zip", (*package_files(), *definitions()))}
             files |= {name: write_folder(new / name, ROOT / name) for name in FUNCTIONS}
             if target.exists():
                 target.rename(Path(scratch) / "old")
@@ -59,6 +60,11 @@ def package_files() -> Iterator[Path]:
         hidden = any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(PACKAGE).parts)
         if path.is_file() and not hidden and path.suffix != ".pyc":
             yield path
+
+
+def definitions() -> list[Path]:
+    """The pipeline definitions, which programs find by their names beside the package."""
+    return [path for path in (ROOT / DEFINITIONS).glob("*.yaml") if not path.name.startswith(".")]
 
 
 def reached_files(door: Path) -> Iterator[Path]:

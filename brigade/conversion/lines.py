@@ -4,13 +4,17 @@ A valid line costs one pass of Spark's JSON parser and a few comparisons, which 
 event. Whatever else comes, such as a document that begins with an accent, `refusals` judges in Python.
 """
 
+import sys
 import uuid
+from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from brigade.conversion.refusals import event_refusal, object_refusal
-from brigade.conversion.schema import EVENT, fields_of, quoted
+from brigade.conversion.refusals import refusal_by
+from brigade.conversion.schema import OWN, SQL_TYPES, Reading, fields_of, quoted
+from brigade.conversion.unknown import unknown_fields
+from brigade.events.contract import Contract, Field
 from brigade.events.rules import HELD, MAX_KEY_LENGTH, NOT_RFC3339
 
 CORRUPT, END = "_corrupt_record", "_end_of_line"
@@ -22,25 +26,26 @@ OPTIONS = {
 }
 
 
-def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
+def parse_lines(lines: DataFrame, reading: Reading = OWN) -> DataFrame:
     """Parses lines (`value`, `file`) into the rows of the view `events`: `_row`, the schema's fields, and
     schema.ADDED. Raises SchemaError if the schema is none.
 
-    `_row.reason` is null for a line that is an event of the schema, and else says why it is not; `_row.detail` says
-    more.
+    `_row.reason` is null for a line that is an event, and else says why it is not; `_row.detail` says more.
     """
     spark, mark = lines.sparkSession, uuid.uuid4().hex  # a value that no line can hold
-    fields = fields_of(spark, schema)
+    fields, contract = fields_of(spark, reading.schema), reading.contract
     kinds = {field.name: field.dataType.simpleString() for field in fields}
     fields = fields.add(CORRUPT, "string").add(END, "string")
     parsed = lines.withColumn("event", F.from_json(F.expr(marked(mark)), fields, OPTIONS))
-    is_text = kinds.get("eventTimestamp") == "string"
-    time_of = timestamp("event.eventTimestamp") if is_text else "CAST(NULL AS TIMESTAMP)"
+    time = contract.time if contract else "eventTimestamp"
+    is_text = contract or kinds.get(time) == "string"
+    time_of = timestamp(column_of(time.split("."))) if is_text else "CAST(NULL AS TIMESTAMP)"
     publish_time = timestamp("event.pubsub.publishTime")
     parsed = parsed.selectExpr("*", f"{time_of} AS eventTime", f"{publish_time} AS publishTime")
-    parsed = parsed.withColumn("refusal", refusal(mark, schema, spark))
+    parsed = parsed.withColumn("refusal", refusal(mark, contract, spark))
+    unknown = f", {unknown_fields(contract)} AS unknown" if contract and reading.names_unknown_fields else ""
     return parsed.selectExpr(
-        """struct(
+        f"""struct(
             monotonically_increasing_id() AS id,
             file,
             xxhash64(value) AS hash,
@@ -48,7 +53,7 @@ def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
             refusal.detail AS detail,
             if(refusal IS NULL, NULL, value) AS line,
             publishTime,
-            event.pubsub.messageId AS messageId
+            event.pubsub.messageId AS messageId{unknown}
         ) AS _row""",  # what a conversion keeps about each line, from parsing to the table
         *(f"event.{quoted(name)}" for name in kinds),
         "value AS line",
@@ -57,19 +62,41 @@ def parse_lines(lines: DataFrame, schema: str = EVENT) -> DataFrame:
     )
 
 
-def refusal(mark: str, schema: str, spark: SparkSession) -> Column:
-    """Why a line is not an event of the schema: a column with `reason` and `detail`, null for an event."""
+def refusal(mark: str, contract: Contract | None, spark: SparkSession) -> Column:
+    """Why a line is not an event of the contract: a column with `reason` and `detail`, null for an event."""
     clear = [f"event.{END} = '{mark}'", f"event.{CORRUPT} IS NULL", is_utf8(spark), is_plain("value")]
-    if schema == EVENT:
-        clear += ["event.eventId <> ''", "event.doc.docId <> ''", "eventTime IS NOT NULL"]
-        clear += [starts_with_printable("event.doc.payload")]
-        clear += [f"NOT ({may_be_other_type(f'event.{name}')})" for name in ("eventId", "doc.docId", "doc.payload")]
-        judge, unread = event_refusal, refused_if("eventTime IS NULL", "bad_timestamp", NOT_RFC3339)
-    else:
-        mistyped = f"event.{CORRUPT} IS NOT NULL"
-        judge, unread = object_refusal, refused_if(mistyped, "wrong_type", "a field is not of its type in the schema")
+    if contract:
+        clear += [condition for one in contract.fields if (condition := clearly_fits(one, contract))]
     doubtful = f"if(coalesce({' AND '.join(clear)}, false), NULL, CAST(value AS BINARY))"
-    return F.coalesce(judge(F.expr(doubtful)), unread)  # unread: what Python takes, and Spark has not read
+    unread = []  # what Python takes, and Spark has not read
+    if contract is None or any(one.type in SQL_TYPES for one in contract.fields):
+        mistyped = f"event.{CORRUPT} IS NOT NULL"
+        unread.append(refused_if(mistyped, "wrong_type", "a field is not of its type in the schema"))
+    if contract:
+        unread.append(refused_if("eventTime IS NULL", "bad_timestamp", f"{contract.time}: {NOT_RFC3339}"))
+    return F.coalesce(refusal_by(contract)(F.expr(doubtful)), *unread)
+
+
+def clearly_fits(field: Field, contract: Contract) -> str:
+    """A condition that holds for a field of the right type, and perhaps not for all of these; "" if there is none."""
+    column = column_of(field.path)
+    conditions = {
+        "string": f"{column} <> '' AND NOT ({may_be_other_type(column)})",
+        "text": f"{starts_with_printable(column)} AND NOT ({may_be_other_type(column)})",
+        "timestamp": "eventTime IS NOT NULL" if field.name == contract.time else f"{timestamp(column)} IS NOT NULL",
+        "number": f"abs({column}) <= {sys.float_info.max!r}D",
+        "integer": f"{column} IS NOT NULL",
+        "boolean": f"{column} IS NOT NULL",
+    }
+    condition = conditions.get(field.type)
+    if condition is None:  # json and list, of which Spark takes what Python takes, and no more
+        return ""
+    return condition if field.required else f"({column} IS NULL OR {condition})"
+
+
+def column_of(path: Sequence[str]) -> str:
+    """A field of an event as SQL names it."""
+    return ".".join(["event", *map(quoted, path)])
 
 
 def refused_if(condition: str, reason: str, detail: str) -> Column:

@@ -31,7 +31,7 @@ class Manifest:
 
     run: str = ""
     runs: list[str] = field(default_factory=list)
-    query: str = ""  # see schema.fingerprint
+    query: str = ""  # see Reading.fingerprint
     voided: list[list[str]] = field(default_factory=list)  # [file, run]: what that run read of it counts no longer
     rows: int = 0
     partitions: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)  # day → file → {"rows", "bytes"}

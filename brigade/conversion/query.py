@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from brigade.conversion.errors import QueryError, SchemaError, spark_says
 from brigade.conversion.lines import parse_lines
-from brigade.conversion.schema import EVENT, QUERY, is_default, quoted
+from brigade.conversion.schema import OWN, Reading, quoted
 from brigade.spark import after_select, planned, settings, tried
 
 # So that all of a query is computed within `tried`: Spark puts what the query names once into each place that uses it,
@@ -23,24 +23,24 @@ TRYING = {
 MAX_DAY_BYTES = 80  # of a dt: it is part of a folder's name, in which Spark writes some characters as three
 
 
-def check_query(spark: SparkSession, query: str, schema: str) -> None:
-    """Raises SchemaError or QueryError unless the two fit together. Reads no data."""
+def check_query(spark: SparkSession, reading: Reading) -> None:
+    """Raises SchemaError or QueryError unless query and schema fit together. Reads no data."""
     lines = spark.createDataFrame([], "value STRING, file STRING")
     try:
-        events = parse_lines(lines, schema)
+        events = parse_lines(lines, reading)
     except AnalysisException as error:
         raise SchemaError(spark_says(error)) from None
-    rows_of_query(events, query)
+    rows_of_query(events, reading.query)
 
 
-def run_query(events: DataFrame, query: str = QUERY, schema: str = EVENT) -> DataFrame:
+def run_query(events: DataFrame, reading: Reading = OWN) -> DataFrame:
     """The query's rows, with `_row`. Raises QueryError if it is not one SELECT that yields eventId and dt.
 
     Creates the view `events` in the DataFrame's session.
     """
-    if is_default(query, schema):
-        return rows_of_query(events, query).drop("_line")  # parse_lines has checked that an event has all it needs
-    rows = rows_of_query(planned(events), query)
+    if reading.is_default:  # parse_lines has checked that an event has all it needs
+        return rows_of_query(events, reading.query).drop("_line")
+    rows = rows_of_query(planned(events), reading.query)
     spark, names = events.sparkSession, rows.columns[2:]
     # A struct is null only if its value cannot be computed; the value itself may be null.
     whole = [tried(spark, F.struct(F.col(quoted(name)).alias("value"))).alias(name) for name in names]

@@ -26,9 +26,10 @@ from brigade.conversion.lock import Lock
 from brigade.conversion.manifest import Manifest
 from brigade.conversion.quarantine import write_quarantine
 from brigade.conversion.query import check_query, run_query
-from brigade.conversion.schema import EVENT, QUERY, fingerprint, is_default
+from brigade.conversion.schema import OWN, Reading
 from brigade.conversion.table import Moves, Table
 from brigade.conversion.tidying import tidy
+from brigade.conversion.unknown import count_unknown
 from brigade.conversion.writing import by_day, files_to_rewrite, write_days
 from brigade.errors import WrongInput
 from brigade.spark import caching, run_to_last_shuffle, separate_session, settings, shuffle_for
@@ -58,15 +59,14 @@ def json_into_parquet(
     output_path: str,
     quarantine_path: str | None = None,
     *,
-    query: str = QUERY,
-    schema: str = EVENT,
+    reading: Reading = OWN,
     full: bool = False,
 ) -> dict:
     """Converts the JSON lines of the files below `input_path` that are new or have changed; all of them if `full`.
 
     Returns the counts of this run {"files", "lines", "converted", "duplicates", "quarantined", "replaced"}, where
     `replaced` is how many earlier rows made way for a later publication or a changed file; "rows", what the output
-    holds now; and the paths. Raises ConversionError, with the output as it was, if there is nothing to read, the paths
+    holds now; the paths; and "unknown_fields", if the reading names them. Raises ConversionError, with the output as it was, if there is nothing to read, the paths
     overlap, the query does not fit or yields columns of other types than the table has, the table is damaged, another
     run is under way, or the counts do not add up.
     """
@@ -83,14 +83,14 @@ def json_into_parquet(
         raise ConversionError(f"expected JSON lines below {paths['input']}, found no file there; has anything landed?")
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
     with separate_session(spark, CONVERTING) as session:
-        if not is_default(query, schema):
-            check_query(session, query, schema)
+        if not reading.is_default:
+            check_query(session, reading)
         with Lock(session, output_path) as lock:
             table = Table(session, output_path, quarantine_path, run, full)
             tidy(table)
             try:
                 with caching() as cache:
-                    counts = convert(table, input_path, query, schema, lock, cache)
+                    counts = convert(table, input_path, reading, lock, cache)
             finally:
                 table.drop_staged()
                 table.give_up_unless_published()
@@ -98,11 +98,12 @@ def json_into_parquet(
 
 
 def convert(
-    table: Table, input_path: str, query: str, schema: str, lock: Lock, cache: Callable[[DataFrame], DataFrame]
-) -> dict[str, int]:
-    """The steps of a conversion, from the files to the manifest. Returns the counts and "rows"."""
+    table: Table, input_path: str, reading: Reading, lock: Lock, cache: Callable[[DataFrame], DataFrame]
+) -> dict:
+    """The steps of a conversion, from the files to the manifest. Returns the counts and "rows", see
+    `json_into_parquet`."""
     began, spark = time.monotonic(), table.spark
-    counts = dict.fromkeys(("files", "lines", "converted", "duplicates", "quarantined", "replaced"), 0)
+    counts: dict = dict.fromkeys(("files", "lines", "converted", "duplicates", "quarantined", "replaced"), 0)
     with settings(spark, shuffle_for(spark, table.manifest.rows)):
         new = find_new_files(table, input_path, cache)
     if new is None:
@@ -111,12 +112,15 @@ def convert(
     log.info("%d files to convert", new.number)
     counts["files"] = new.number
     lines = read_lines(table, input_path, new)
-    queried = rows_of(lines, query, schema)
+    queried = rows_of(lines, reading)
     columns = merged_columns(table.columns(), queried.drop("_row").schema)
     table.begin()
     staged, counted = stage(queried)
     keys, found, counts["quarantined"] = table.add_to_index(staged)
-    counts["lines"] = check_lines(lines, counted, found, is_default(query, schema))
+    if reading.names_unknown_fields and (unknown := count_unknown(staged)):
+        counts["unknown_fields"] = unknown
+        log.warning("fields that the definition does not name, which stay in the landed files alone: %s", unknown)
+    counts["lines"] = check_lines(lines, counted, found, reading.is_default)
     log.info("%d lines read, %.1f s", counts["lines"], time.monotonic() - began)
     with ThreadPoolExecutor(1) as beside:  # small jobs, for which Spark plans more than it works
         quarantine = beside.submit(write_quarantine, table, staged, counts["quarantined"], new.voided)
@@ -136,7 +140,7 @@ def convert(
         Manifest(
             run=table.run,
             runs=[*table.base.runs, table.run],
-            query=fingerprint(query, schema),
+            query=reading.fingerprint,
             voided=[*table.base.voided, *new.voided],
             rows=rows,
             partitions=partitions,
@@ -149,10 +153,10 @@ def convert(
     return counts | {"rows": rows}
 
 
-def rows_of(lines: DataFrame, query: str, schema: str) -> DataFrame:
+def rows_of(lines: DataFrame, reading: Reading) -> DataFrame:
     """The query's rows of the lines, which are counted when it runs."""
     lines = lines.observe("lines", F.count(F.lit(1)).alias("lines"))
-    return run_query(parse_lines(lines, schema), query, schema)
+    return run_query(parse_lines(lines, reading), reading)
 
 
 def stage(rows: DataFrame) -> tuple[DataFrame, int]:

@@ -5,12 +5,14 @@ EVENT and QUERY convert this project's documents. Other documents have a schema 
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
 from brigade.conversion.errors import SchemaError
+from brigade.events.contract import DOCUMENTS, Contract
 
 # The fields that are read of an event. Only four are required, see lines.py. Fields that are not listed here stay in
 # the landed files.
@@ -19,6 +21,7 @@ EVENT = """
     doc STRUCT<docId: STRING, payload: STRING, metadata: STRUCT<accountId: STRING, superTag01: STRING,
         superTag02: STRING, otherTags: ARRAY<STRUCT<tagName: STRING, tagValue: STRING>>>>
 """
+SQL_TYPES = {"number": "DOUBLE", "integer": "BIGINT", "boolean": "BOOLEAN"}  # of a field; of the others STRING
 LANDING = "pubsub STRUCT<messageId: STRING, publishTime: STRING>"  # what landing adds to every event
 
 # The view `events` has a column for each field of the event, and three more: `line`, the whole JSON text; `eventTime`
@@ -48,6 +51,29 @@ SCHEMA = """eventId STRING, eventTimestamp TIMESTAMP, eventSource STRING, eventT
     docId STRING, accountId STRING, superTag01 STRING, superTag02 STRING, concatOtherTags STRING, payload STRING,
     messageId STRING, publishTime TIMESTAMP, dt STRING"""  # of the parquet
 COLUMNS = tuple(column.split()[0] for column in SCHEMA.split(","))
+
+
+def schema_of(contract: Contract) -> str:
+    """The fields of a contract, as Spark's DDL."""
+    return ", ".join(f"{quoted(name)} {kind}" for name, kind in members_of(contract, ()).items())
+
+
+def members_of(contract: Contract, path: tuple[str, ...]) -> dict[str, str]:
+    """The SQL types of what an object of the contract holds, by name. path: the object's."""
+    found: dict[str, str] = {}
+    for one in contract.fields:
+        if one.path[: len(path)] == path:
+            name = one.path[len(path)]
+            if len(one.path) > len(path) + 1:
+                found[name] = struct(members_of(contract, (*path, name)))
+            else:
+                items = struct(dict.fromkeys(one.items, "STRING")) if one.type == "list" else ""
+                found[name] = f"ARRAY<{items}>" if items else SQL_TYPES.get(one.type, "STRING")
+    return found
+
+
+def struct(members: dict[str, str]) -> str:
+    return f"STRUCT<{', '.join(f'{quoted(name)}: {kind}' for name, kind in members.items())}>"
 
 
 def fields_of(spark: SparkSession, schema: str) -> StructType:
@@ -84,11 +110,37 @@ def quoted(name: str) -> str:
     return f"`{name.replace('`', '``')}`"
 
 
-def is_default(query: str, schema: str) -> bool:
-    """Whether documents are converted by this project's own query."""
-    return (query, schema) == (QUERY, EVENT)
+@dataclass(frozen=True)
+class Reading:
+    """How lines become rows: the fields that are read of an event, what it must hold, and the query.
+
+    schema: Spark's DDL. contract: None if an event need hold nothing.
+    """
+
+    query: str = QUERY
+    schema: str = EVENT
+    contract: Contract | None = DOCUMENTS
+
+    @property
+    def is_default(self) -> bool:
+        """Whether documents are converted by this project's own query."""
+        return (self.query, self.schema) == (QUERY, EVENT)
+
+    @property
+    def names_unknown_fields(self) -> bool:
+        """Whether the fields of an event that the contract does not name are counted; those of documents are many."""
+        return self.contract not in (None, DOCUMENTS)
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells which query and schema made a table."""
+        return hashlib.sha256(f"{self.schema}\n{self.query}".encode()).hexdigest()[:16]
 
 
-def fingerprint(query: str, schema: str) -> str:
-    """Tells which query and schema made a table."""
-    return hashlib.sha256(f"{schema}\n{query}".encode()).hexdigest()[:16]
+OWN = Reading()
+
+
+def reading_of(query: str, contract: Contract) -> Reading:
+    """How a pipeline's events become rows; OWN for documents and this project's query."""
+    schema = EVENT if contract == DOCUMENTS else schema_of(contract)
+    return Reading(QUERY if query.strip() == QUERY.strip() else query, schema, contract)

@@ -1,13 +1,17 @@
-"""What a pipeline's events must hold, as data: the fields, their types, which of them are required, the id and the time.
+"""What the events of a pipeline hold, as data: their fields, which of them are required, which are the id and the time.
 
-A definition's `event` section says it (docs/pipelines.md). `brigade.events.event` reads messages by it.
+DOCUMENTS is the contract of this project's own events. A pipeline definition has its own in its section `event`. A
+contract imports nothing of them, so it travels to the workers of Beam and Spark.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import NoneType
+from typing import Any
 
+# string: a JSON string. text: a required string that is not blank. number: a finite double. integer: of 64 bits.
+# boolean. timestamp: RFC 3339. json: any value, kept as its JSON text. list: an array of objects, whose members are
+# named by `items`.
 TYPES = ("string", "text", "number", "integer", "boolean", "timestamp", "json", "list")
 Path = tuple[str, ...]
 PYTHON_TYPES: dict[str, set[type]] = {  # of a parsed value
@@ -24,47 +28,35 @@ PYTHON_TYPES: dict[str, set[type]] = {  # of a parsed value
 
 @dataclass(frozen=True)
 class Field:
-    """A field of an event.
+    """One field of an event. path: ("doc", "payload"). items: the names in the objects of a list."""
 
-    path: its name, and before it those of the objects that it lies in. type: one of TYPES; a text is a string that is
-    not blank, json is any value, kept as its JSON text, a list is an array of objects. items: the members of these.
-    """
-
-    path: Path
+    path: tuple[str, ...]
     type: str
     required: bool = False
     items: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
+        """The path as definitions write it: doc.payload."""
         return ".".join(self.path)
 
 
 @dataclass(frozen=True)
 class Contract:
-    """The fields of an event. id, time: the dotted names of the fields that hold them."""
+    """The fields of an event; `id` and `time` name two of them by their dotted paths."""
 
     id: str
     time: str
     fields: tuple[Field, ...]
 
     @classmethod
-    def of(cls, event: Mapping) -> "Contract":
-        """The contract in the `event` section of a checked definition: {"id", "time", "fields": {name: type or {…}}}."""
-        fields = []
-        for name, given in event["fields"].items():
-            about = {"type": given} if isinstance(given, str) else given
-            items = tuple(about.get("items") or ())
-            fields.append(Field(tuple(name.split(".")), about["type"], bool(about.get("required")), items))
-        return cls(event["id"], event["time"], tuple(fields))
+    def of(cls, event: dict) -> "Contract":
+        """The contract that a checked section `event` describes, each field in its long or its short form."""
+        return cls(event["id"], event["time"], tuple(field_of(*one) for one in event["fields"].items()))
 
     def about(self) -> dict:
-        """The section again, as JSON, every field in its long form."""
-        fields = {}
-        for one in self.fields:
-            items = {"items": dict.fromkeys(one.items, "json")} if one.items else {}
-            fields[one.name] = {"type": one.type, "required": one.required} | items
-        return {"id": self.id, "time": self.time, "fields": fields}
+        """The section `event` again, each field in its long form."""
+        return {"id": self.id, "time": self.time, "fields": {one.name: about_field(one) for one in self.fields}}
 
     # What follows is looked up for each event, so it is computed once.
 
@@ -123,22 +115,37 @@ class Contract:
         return tuple(one.path for one in self.fields if one.type == kind)
 
 
-DOCUMENTS = Contract.of(
-    {
-        "id": "eventId",
-        "time": "eventTimestamp",
-        "fields": {
-            "eventId": {"type": "string", "required": True},
-            "eventTimestamp": {"type": "timestamp", "required": True},
-            "eventSource": "json",
-            "eventType": "json",
-            "eventVersion": "json",
-            "doc.docId": {"type": "string", "required": True},
-            "doc.payload": {"type": "text", "required": True},
-            "doc.metadata.accountId": "json",
-            "doc.metadata.superTag01": "json",
-            "doc.metadata.superTag02": "json",
-            "doc.metadata.otherTags": {"type": "list", "items": {"tagName": "json", "tagValue": "json"}},
-        },
-    }
+def field_of(path: str, about: Any) -> Field:
+    """The field of a dotted path and its long form {"type": …, …}, or its short form, the type alone."""
+    long = {"type": about} if isinstance(about, str) else about
+    required = bool(long.get("required")) or long["type"] == "text"
+    return Field(tuple(path.split(".")), long["type"], required, tuple(long.get("items") or ()))
+
+
+def about_field(field: Field) -> dict:
+    """The long form of a field."""
+    about: dict = {"type": field.type}
+    if field.required:
+        about["required"] = True
+    if field.items:
+        about["items"] = dict.fromkeys(field.items, "json")
+    return about
+
+
+DOCUMENTS = Contract(
+    "eventId",
+    "eventTimestamp",
+    (
+        Field(("eventId",), "string", required=True),
+        Field(("eventTimestamp",), "timestamp", required=True),
+        Field(("eventSource",), "json"),
+        Field(("eventType",), "json"),
+        Field(("eventVersion",), "json"),
+        Field(("doc", "docId"), "string", required=True),
+        Field(("doc", "payload"), "text", required=True),
+        Field(("doc", "metadata", "accountId"), "json"),
+        Field(("doc", "metadata", "superTag01"), "json"),
+        Field(("doc", "metadata", "superTag02"), "json"),
+        Field(("doc", "metadata", "otherTags"), "list", items=("tagName", "tagValue")),
+    ),
 )

@@ -66,7 +66,7 @@ def check_event(event: object, contract: Contract = DOCUMENTS) -> dict:
 
 
 def is_clear(event: dict, contract: Contract) -> bool:
-    """Whether all fields are of their types and none is empty; nearly every event is so. False: `check_fields` tells."""
+    """Whether all fields are of their types and none is empty, as in nearly every event. `check_fields` tells more."""
     for outer, members in contract.objects:
         held: Any = event
         for name in outer:
@@ -82,10 +82,7 @@ def is_clear(event: dict, contract: Contract) -> bool:
         for one in value_at(event, path) or ():
             if type(one) is not dict:
                 return False
-    for path in contract.integers:
-        if (value_at(event, path) or 0) not in LONGS:
-            return False
-    return True
+    return all((value_at(event, path) or 0) in LONGS for path in contract.integers)
 
 
 def check_fields(event: dict, contract: Contract) -> None:

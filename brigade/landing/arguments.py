@@ -12,6 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from brigade.cli import positive
 from brigade.errors import WrongInput
 from brigade.events.event import MAX_EVENT_BYTES
+from brigade.pipelines.flag import add_pipeline
 from brigade.storage import lies_in, sibling
 
 MIB = 1 << 20
@@ -96,6 +97,7 @@ def job_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="land what a subscription still holds whose topic was deleted; stop the job when nothing more lands",
     )
+    add_pipeline(parser)
     target = parser.add_argument_group("where they land")
     target.add_argument("--output_path", required=True, metavar="URI", help="gs://bucket/prefix or a folder")
     target.add_argument(

@@ -13,6 +13,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.transforms.util import ReshufflePerKey
 
+from brigade.events.contract import DOCUMENTS, Contract
 from brigade.events.event import MAX_EVENT_BYTES
 from brigade.landing.batches import Batch, JoinLines
 from brigade.landing.files import Files, NameFile, StageFile
@@ -26,16 +27,18 @@ def build(
     output_path: str,
     dead_letter_path: str,
     max_event_bytes: int = MAX_EVENT_BYTES,
+    contract: Contract = DOCUMENTS,
     **shape: Any,
 ) -> beam.PCollection:
     """Adds the graph to the pipeline; returns the paths of the written files.
 
-    `messages` yields PubsubMessage. `shape` says how files are cut, as the arguments of WriteDatedFiles.
+    `messages` yields PubsubMessage. contract: what an event must hold. `shape` says how files are cut, as the arguments
+    of WriteDatedFiles.
     """
     return (
         pipeline
         | "Read messages" >> messages
-        | "Route" >> beam.ParDo(Route(output_path, dead_letter_path, max_event_bytes))
+        | "Route" >> beam.ParDo(Route(output_path, dead_letter_path, max_event_bytes, contract))
         | "Write dated files" >> WriteDatedFiles(dead_letter_path, **shape)
     )
 

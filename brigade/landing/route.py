@@ -12,6 +12,7 @@ import apache_beam as beam
 import orjson
 from apache_beam.io.gcp.pubsub import PubsubMessage
 
+from brigade.events.contract import DOCUMENTS, Contract
 from brigade.events.event import MAX_EVENT_BYTES, NotAnEvent, read_event
 from brigade.events.members import landed_line
 from brigade.landing.counters import count
@@ -27,9 +28,15 @@ class Route(beam.DoFn):
     bundle through every step of the graph, so a second branch of the same steps would cost as much again.
     """
 
-    def __init__(self, output_path: str, dead_letter_path: str, max_event_bytes: int = MAX_EVENT_BYTES):
+    def __init__(
+        self,
+        output_path: str,
+        dead_letter_path: str,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+        contract: Contract = DOCUMENTS,
+    ):
         self.output_path, self.dead_letter_path = output_path, dead_letter_path
-        self.max_event_bytes = max_event_bytes
+        self.max_event_bytes, self.contract = max_event_bytes, contract
         self.second: int | None = None
         self.clock = ""
 
@@ -55,7 +62,7 @@ class Route(beam.DoFn):
         if message.ordering_key:
             about["orderingKey"] = message.ordering_key
         try:
-            event = read_event(data, self.max_event_bytes)
+            event = read_event(data, self.max_event_bytes, self.contract)
             yield f"{self.output_path}/{day}", (micros, landed_line(data, event, about))
         except NotAnEvent as problem:
             count(f"dead_lettered_{problem.reason}")

@@ -23,7 +23,7 @@ def cross_problems(document: dict) -> list[Problem]:
     event, model = document["event"], document["model"]
     model = {"split": "random", **{name: value for name, value in model.items() if value is not None}}
     types = {path: {"type": one} if isinstance(one, str) else one for path, one in event["fields"].items()}
-    return [
+    problems = [
         *key_problems(event, types),
         *path_problems(types),
         *field_problems(types),
@@ -32,8 +32,11 @@ def cross_problems(document: dict) -> list[Problem]:
         *name_problems(model),
         *query_problems("query", document["query"], "events", ("eventId", "dt"), types),
         *model_query_problems(model),
-        *yield_problems(document["query"], model, types),
+        *yield_problems(document["query"], model),
     ]
+    # One problem for each feature: of SORT beside sort it need not be said that the query yields no SORT.
+    first = {one.path: one for one in reversed(problems)}
+    return [one for one in problems if "[" not in one.path or one is first[one.path]]
 
 
 def key_problems(event: dict, types: dict[str, dict]) -> Iterator[Problem]:
@@ -47,7 +50,7 @@ def key_problems(event: dict, types: dict[str, dict]) -> Iterator[Problem]:
         if types[path]["type"] != wanted:
             yield Problem(f"event.fields.{path}", f"the type {wanted}, since it is event.{key}", types[path]["type"])
         if not types[path].get("required"):
-            example = f"{path}: {{type: {wanted}, required: true}}"
+            example = f"write {path}: {{type: {wanted}, required: true}}"
             yield Problem(f"event.fields.{path}", f"required: true, since it is event.{key}", "none", example)
 
 
@@ -73,11 +76,13 @@ def field_problems(types: dict[str, dict]) -> Iterator[Problem]:
     for path, about in types.items():
         place = f"event.fields.{path}"
         if about["type"] == "list" and not about.get("items"):
-            yield Problem(f"{place}.items", "the names of what a list's objects hold", "none", "items: {name: json}")
+            yield Problem(
+                f"{place}.items", "the names of what a list's objects hold", "none", "write items: {name: json}"
+            )
         if about["type"] != "list" and about.get("items"):
             yield Problem(f"{place}.items", "none, they are of the type list", f"some of a {about['type']}")
         if about["type"] == "text" and about.get("required") is False:
-            yield Problem(f"{place}.required", "true, as always of the type text", "false", "or the type string")
+            yield Problem(f"{place}.required", "true, as always of the type text", "false", "string may be missing")
 
 
 def column_problems(types: dict[str, dict]) -> Iterator[Problem]:
@@ -151,7 +156,7 @@ def query_problems(
     top = {name.split(".")[0] for name in types}
     for column in columns:
         if not is_named(column, code) and not (STAR.search(code) and column in top):
-            yield Problem(path, f"a query that yields {column}", "none of this name", hint_for(column, code))
+            yield Problem(path, f"a query that yields {column}", "none of this name")
 
 
 def model_query_problems(model: dict) -> Iterator[Problem]:
@@ -162,7 +167,7 @@ def model_query_problems(model: dict) -> Iterator[Problem]:
         yield Problem("model.horizon", "a whole number, since model.query has :horizon", "nothing")
 
 
-def yield_problems(query: str, model: dict, types: dict[str, dict]) -> Iterator[Problem]:
+def yield_problems(query: str, model: dict) -> Iterator[Problem]:
     """What the model names is named in the last query, unless a star stands there."""
     path = "model.query" if "query" in model else "query"
     code = words_of(model.get("query", query))
@@ -173,9 +178,11 @@ def yield_problems(query: str, model: dict, types: dict[str, dict]) -> Iterator[
     named += [("model.baseline", model["baseline"])] if "baseline" in model else []
     for place, name in named:
         if not is_named(name, code):
-            yield Problem(place, f"a column that {path} yields", f"{name}, which it does not name", hint_for(name, code))
+            yield Problem(
+                place, f"a column that {path} yields", f"{name}, which it does not name", hint_for(name, code)
+            )
     if model["split"] == "time" and not is_named("eventTimestamp", code):
-        yield Problem("model.split", f"that {path} yields eventTimestamp, by which time splits", "none of this name")
+        yield Problem("model.split", f"a {path} that yields eventTimestamp, by which time splits", "none of this name")
 
 
 def is_named(name: str, code: str) -> bool:
@@ -183,4 +190,6 @@ def is_named(name: str, code: str) -> bool:
 
 
 def hint_for(name: str, code: str) -> str:
-    return did_you_mean(name, sorted(set(re.findall(r"[A-Za-z_]\w*", code)), key=lambda one: one.lower() != name.lower()))
+    return did_you_mean(
+        name, sorted(set(re.findall(r"[A-Za-z_]\w*", code)), key=lambda one: one.lower() != name.lower())
+    )

@@ -13,7 +13,7 @@ import yaml
 from brigade.errors import WrongInput, one_line
 from brigade.pipelines.check import cross_problems
 from brigade.pipelines.definition import Definition
-from brigade.pipelines.schema import Problem, did_you_mean, form_problems
+from brigade.pipelines.schema import did_you_mean, form_problems
 from brigade.storage import open_to_read, storage_errors
 
 MAX_BYTES = 1 << 20
@@ -95,10 +95,11 @@ def read_uri(uri: str) -> bytes:
     except EOFError:
         raise WrongInput("expected a whole gzip file, found one that is cut off") from None
     except storage_errors() as error:
-        raise WrongInput(f"expected a file that can be read, found {one_line(error)}") from None
+        found = "none" if type(error).__name__ == "NotFound" else f"one that cannot be read: {one_line(error)}"
+        raise WrongInput(f"expected a file, found {found}") from None
 
 
-def parsed(data: bytes, source: str) -> object:
+def parsed(data: bytes, source: str) -> Any:
     """The value of a YAML or JSON text. Raises WrongInput for what no definition has: other bytes than UTF-8, more
     than one document, a key twice, anchors, tags, and more than MAX_BYTES."""
     if len(data) > MAX_BYTES:
@@ -106,7 +107,7 @@ def parsed(data: bytes, source: str) -> object:
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise WrongInput(f"expected UTF-8, found another byte at {error.start}") from None
+        raise WrongInput(f"expected UTF-8, found a byte that is none at {error.start}") from None
     if not text.strip():
         raise WrongInput("expected a definition, found an empty file")
     if "\0" in text:
@@ -177,15 +178,3 @@ def check_keys(node: yaml.Node | None) -> None:
     if isinstance(node, yaml.CollectionNode):
         for child in node.value:
             check_keys(child[1] if isinstance(child, tuple) else child)
-
-
-def problems_of(data: bytes, source: str) -> list[str]:
-    """The lines that tell what is wrong with a definition; empty if nothing is."""
-    try:
-        checked(data, source)
-    except WrongDefinition as error:
-        return error.problems
-    return []
-
-
-__all__ = ["Problem", "WrongDefinition", "checked", "load", "names", "problems_of"]

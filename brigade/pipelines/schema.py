@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 NAME = r"^[a-z][a-z0-9-]{0,29}$"
 PREFIX = r"^[a-z]([a-z0-9-]{0,58}[a-z0-9])?$"
 COLUMN = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
-PART = r"[^\x00-\x20\x7f.`\"\\]([^\x00-\x1f\x7f.`\"\\]*[^\x00-\x20\x7f.`\"\\])?"
+PART = r"""[^\x00-\x20\x7f.`"\\]([^\x00-\x1f\x7f.`"\\]*[^\x00-\x20\x7f.`"\\])?"""
 PATH = rf"^{PART}(\.{PART})*$"
 LINE = r"^[^\x00-\x1f\x7f]*$"
 PATTERNS = {  # what a pattern asks for, in words
@@ -51,10 +51,12 @@ class FieldForm(Form):
     model_config = ConfigDict(json_schema_extra=with_short_form)
 
     type: FieldType = Field(description="the field's type")
-    required: bool = Field(False, description="true if an event without it is refused")
-    column: str | None = Field(None, min_length=1, description="its column in files, if not the path's last part")
+    required: bool = Field(False, description="true if an event without it is refused, else false")
+    column: str | None = Field(
+        None, min_length=1, description="the name of its column in files, if it is not the path's last part"
+    )
     items: dict[Annotated[str, Field(pattern=COLUMN)], Literal["json"]] | None = Field(
-        None, min_length=1, description="of a list: the names of what its objects hold, each with json"
+        None, min_length=1, description="the names of what a list's objects hold, each with json"
     )
 
     @model_validator(mode="before")
@@ -83,7 +85,7 @@ class ModelForm(Form):
     features: list[ColumnName] = Field(min_length=1, description="the columns to learn from")
     split: Literal["random", "time"] = Field("random", description="which rows test: random ones or the newest")
     metric: Literal["macro_f1", "mae"] | None = Field(None, description="the gate's figure; it follows from the task")
-    tolerance: float = Field(0.01, ge=0, le=1, description="how much worse a new model may be: 0 to 1")
+    tolerance: float = Field(0.01, ge=0, le=1, description="a number from 0 to 1, how much worse a new model may be")
     baseline: ColumnName | None = Field(None, description="a column that is a forecast by itself")
     query: Query | None = Field(None, description="one SELECT … FROM rows, which makes features of the whole table")
     horizon: int | None = Field(None, ge=1, le=100_000, description="a whole number that model.query sees as :horizon")
@@ -123,22 +125,23 @@ def json_schema() -> str:
     return json.dumps(about, indent=2, ensure_ascii=False) + "\n"
 
 
-def form_problems(document: object) -> list[Problem]:
+def form_problems(document: Any) -> list[Problem]:
     """What is wrong with the form of a parsed document; empty if nothing is."""
     if not isinstance(document, dict):
         return [Problem("", "a mapping with the keys " + ", ".join(PipelineForm.model_fields), shown(document))]
     try:
         PipelineForm.model_validate(document)
     except ValidationError as error:
-        return [problem_of(dict(one)) for one in error.errors(include_url=False)]
+        return [problem_of(dict(one), document) for one in error.errors(include_url=False)]
     return []
 
 
-def problem_of(error: dict) -> Problem:
+def problem_of(error: dict, document: dict) -> Problem:
     """One of pydantic's errors in this project's words."""
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     loc = tuple(part for part in error["loc"] if part != "[key]")
-    path = path_of(loc)
+    is_short = loc[:2] == ("event", "fields") and len(loc) == 4 and isinstance(document["event"]["fields"][loc[2]], str)
+    path = path_of(loc[:3] if is_short else loc)
     if kind == "extra_forbidden":
         keys = [*form_at(loc[:-1]).model_fields]
         found = f"{loc[-1]}, which is no key"
@@ -155,7 +158,8 @@ def expectation(kind: str, context: dict, loc: tuple, value: object) -> tuple[st
     match kind:
         case "literal_error":
             choices = re.findall(r"'([^']*)'", context["expected"])
-            return " or ".join(choices), shown(value), did_you_mean(value, choices)
+            expected = " or ".join(choices) if len(choices) < 3 else f"one of {', '.join(choices)}"
+            return expected, shown(value), did_you_mean(value, choices)
         case "string_pattern_mismatch":
             return PATTERNS.get(context["pattern"], described(loc)), shown(value)
         case "string_type" if isinstance(value, (bool, int, float, date)):
@@ -174,7 +178,7 @@ def form_at(loc: tuple) -> type[Form]:
         return PipelineForm
     if loc[:2] == ("event", "fields"):
         return FieldForm
-    return {"event": EventForm, "model": ModelForm}[loc[0]]
+    return EventForm if loc[0] == "event" else ModelForm
 
 
 def described(loc: tuple) -> str:
@@ -184,7 +188,11 @@ def described(loc: tuple) -> str:
             return EventForm.model_fields["fields"].description or ""
         if len(loc) == 3:
             return "a type, or an object with a type"
+        if len(loc) > 4:
+            return "json"
         return FieldForm.model_fields[loc[3]].description or ""
+    if isinstance(loc[-1], int):
+        return PATTERNS[COLUMN]
     names = [part for part in loc if isinstance(part, str)]
     return form_at(tuple(names[:-1])).model_fields[names[-1]].description or ""
 

@@ -6,6 +6,7 @@ from datetime import date
 
 from brigade.cli import add_summary, path
 from brigade.models.manifest import is_future
+from brigade.pipelines.flag import add_pipeline
 from brigade.storage import folder_at
 from brigade.training.gate import TOLERANCE
 from brigade.training.mixing import DOCUMENTS_A_PARTITION
@@ -41,8 +42,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="train_ml_model.py",
-        description="Trains a document classifier and writes it as doc-classification-model-YYYY-MM-DD. What is not "
-        "given is chosen on a validation part of the documents.",
+        description="Trains a document classifier and writes it as doc-classification-model-YYYY-MM-DD, or what the "
+        "pipeline says, under its name. What is not given is chosen on a validation part of the documents.",
         epilog="example:\n  spark-submit --py-files=build/brigade.zip train_ml_model.py \\\n"
         "      gs://ml_input/input/ gs://ml_output/output/",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -73,11 +74,12 @@ def build_parser() -> argparse.ArgumentParser:
         choices=["random", "time"],
         help="time: the newest documents test, by eventTimestamp (default: random)",
     )
+    add_pipeline(parser)
     add_summary(parser)
     gate = parser.add_argument_group("the gate")
     gate.add_argument(
-        "--tolerance", type=float, default=TOLERANCE, metavar="X",
-        help=f"by how much macro-F1 may be below the serving model's (default: {TOLERANCE})",
+        "--tolerance", type=float, metavar="X",
+        help=f"by how much macro-F1 may be below the serving model's (default: {TOLERANCE}, or the pipeline's)",
     )  # fmt: skip
     gate.add_argument(
         "--force",

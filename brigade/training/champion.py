@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from brigade.errors import one_line
 from brigade.models.document_model import DocumentModel
 from brigade.models.folder import Found, find_champion
-from brigade.models.manifest import DATA_FILE, METRICS_FILE, PassedOver
+from brigade.models.manifest import DATA_FILE, DOCUMENTS_PREFIX, METRICS_FILE, PassedOver
 from brigade.models.verification import read_document
 from brigade.storage import Folder
 from brigade.training.errors import TrainingError
@@ -22,13 +22,13 @@ class Champion:
     metrics: dict
 
 
-def read_champion(models: Folder, uri: str) -> Champion | None:
-    """The champion among the models, or None if no model can serve yet.
+def read_champion(models: Folder, uri: str, prefix: str = DOCUMENTS_PREFIX) -> Champion | None:
+    """The champion among the models of a prefix, or None if no model can serve yet.
 
     Raises TrainingError if that cannot be found out. uri: of the models, for the message.
     """
     try:
-        found = find_champion(models)
+        found = find_champion(models, prefix)
         if found is None:
             return None
         documents = (document_of(models, found, file) for file in (DATA_FILE, METRICS_FILE))

@@ -24,14 +24,14 @@ ONE_SIDED = 1.645  # standard errors: a model that is no worse is taken for wors
 class Comparison:
     """The champion's figures beside the challenger's.
 
-    challenger_f1, champion_f1: macro-F1; the champion's is None if there is no figure of it. champion: its name and
-    headline figures. tested: the challenger's test documents. unlearned: how many of them neither model has learned.
+    challenger_score, champion_score: macro-F1; the champion's is None if there is no figure of it. champion: its name
+    and headline figures. tested: the challenger's test documents. unlearned: how many of them neither model has learned.
     memory: how it is known what the champion has learned. on, basis: what the figures come from, in a few words and in
     a sentence. margin: what is added to the tolerance.
     """
 
-    challenger_f1: float
-    champion_f1: float | None
+    challenger_score: float
+    champion_score: float | None
     champion: dict
     tested: int
     unlearned: int
@@ -49,8 +49,8 @@ class Comparison:
             "neitherLearned": self.unlearned,
             "basis": self.basis,
             "memory": self.memory,
-            "macroF1": round(self.challenger_f1, 4),
-            "championMacroF1": self.champion_f1 and round(self.champion_f1, 4),
+            "macroF1": round(self.challenger_score, 4),
+            "championMacroF1": self.champion_score and round(self.champion_score, 4),
             "addedTolerance": self.margin,
         }
 
@@ -107,7 +107,7 @@ def by_own_tests(champion: Champion, memory: Memory, test: Evaluation, unlearned
     """The comparison of each model's own test. counted: why it is not that of the same documents."""
     try:
         theirs = champion.metrics["test"]
-        champion_f1 = float(theirs["macroF1"])
+        champion_score = float(theirs["macroF1"])
         documents, error = int(theirs["documents"]), variance(theirs["classes"])
     except (ValueError, LookupError, TypeError, AttributeError):
         basis = f"{counted}, and the serving model's own test figures are missing; --force promotes it all the same"
@@ -117,7 +117,7 @@ def by_own_tests(champion: Champion, memory: Memory, test: Evaluation, unlearned
     margin = round(ONE_SIDED * (error + variance(metrics(test)["classes"])) ** 0.5, 4)
     return Comparison(
         macro_f1(test),
-        champion_f1,
+        champion_score,
         {"name": champion.name} | {key: theirs.get(key) for key in HEADLINES},
         test.documents,
         unlearned,

@@ -18,7 +18,16 @@ from brigade.conversion.input_files import holds_files
 from brigade.spark import literally
 from brigade.training.errors import TrainingError
 
-CODE = ("conversion", "events", "models/document_model.py", "models/text_features.py", "spark.py", "training")
+CODE = (
+    "conversion",
+    "events",
+    "models/document_model.py",
+    "models/table_model.py",
+    "models/text_features.py",
+    "spark.py",
+    "training",
+    "training/tables",
+)
 
 
 def data_version(spark: SparkSession, events: DataFrame, path: str) -> dict:

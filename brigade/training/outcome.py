@@ -17,7 +17,7 @@ from brigade.training.comparison import Comparison
 from brigade.training.data_version import code_version
 from brigade.training.documents import Parts
 from brigade.training.evaluation import Evaluation, headlines, macro_f1, majority, metrics, over_classes
-from brigade.training.gate import keeps_serving
+from brigade.training.gate import TOLERANCE, judge, keeps_serving
 from brigade.training.options import Options
 from brigade.training.report import report
 from brigade.training.selection import Fitted
@@ -79,6 +79,64 @@ class Outcome:
         model = self.fitted.model
         return self.fitted.trials[0].about() | asdict(model.calibration) | {"features": len(model.places)}
 
+    @property
+    def headline(self) -> str:
+        """How good the model is, in a line of the log."""
+        test = self.test
+        return f"accuracy {test.accuracy:.4f}, macro-F1 {macro_f1(test):.4f} on {test.documents} test documents"
+
+    def judged(self, tolerance: float | None, force: str | None) -> tuple[bool, str]:
+        """Whether the model is promoted, and why; see `judge`."""
+        return judge(macro_f1(self.test), self.comparison, TOLERANCE if tolerance is None else tolerance, force)
+
+    def version(self) -> dict:
+        """What data.json holds beside the files and the options."""
+        return {}
+
+    def save(self, folder: Path, name: str, run: dict, data: dict) -> None:
+        """Writes the run's files into an existing local folder. data: the content of data.json."""
+        model, figures = self.fitted.model, self.figures
+        model.save(folder)
+        golden = [{"payload": text, "probabilities": model.probabilities(text).tolist()} for text in self.golden]
+        lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in golden]
+        for file, text in {
+            "metrics.json": json.dumps(figures, ensure_ascii=False, indent=1),
+            "data.json": json.dumps(data, ensure_ascii=False, indent=1),
+            "golden.jsonl": "".join(lines),
+            "report.html": report(name, run, figures, self.test, self.words, data),
+        }.items():
+            (folder / file).write_text(text, "utf-8")
+
+    def summary(self, path: str, run: dict) -> dict:
+        """The run in a few figures, for the summary that the program prints. path: of the dated model's folder."""
+        test, documents, comparison = (self.figures[name] for name in ("test", "documents", "comparison"))
+        name, champion = path.rpartition("/")[2], self.champion_name
+        serves = run["promoted"] and not keeps_serving(champion, name)
+        return {
+            "model": name,
+            "runId": run["runId"],
+            "path": path,
+            "promoted": serves,
+            "reason": run["reason"],
+            "serving": name if serves else champion,
+            "accuracy": test["accuracy"],
+            "macroF1": test["macroF1"],
+            "macroF1Over": over_classes(test["classes"]),
+            "expectedCalibrationError": test["expectedCalibrationError"],
+            "documents": documents["total"],
+            "trained_on": documents["train"],
+            "validated_on": documents["validation"],
+            "tested_on": documents["test"],
+            "neither_learned": comparison and comparison["neitherLearned"],
+            "compared": comparison and comparison["on"],
+            "unlabelled": documents["unlabelled"],
+            "repeated": documents["repeated"],
+            "classes": len(self.fitted.model.classes),
+            "warnings": self.figures["warnings"],
+            "left_out": self.figures["leftOut"],
+            "alike": self.figures["alike"],
+        }
+
 
 def describe_run(started: datetime, promoted: bool, reason: str, options: Options) -> dict:
     """The manifest without its list of files."""
@@ -90,50 +148,4 @@ def describe_run(started: datetime, promoted: bool, reason: str, options: Option
         "reason": reason,
         "label": options.label_column,
         "codeVersion": code_version(),
-    }
-
-
-def save_files(folder: Path, name: str, run: dict, outcome: Outcome, data: dict) -> None:
-    """Writes the run's files into an existing local folder. data: the content of data.json."""
-    model, figures = outcome.fitted.model, outcome.figures
-    model.save(folder)
-    golden = [{"payload": text, "probabilities": model.probabilities(text).tolist()} for text in outcome.golden]
-    lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in golden]
-    for file, text in {
-        "metrics.json": json.dumps(figures, ensure_ascii=False, indent=1),
-        "data.json": json.dumps(data, ensure_ascii=False, indent=1),
-        "golden.jsonl": "".join(lines),
-        "report.html": report(name, run, figures, outcome.test, outcome.words, data),
-    }.items():
-        (folder / file).write_text(text, "utf-8")
-
-
-def summary_of(path: str, run: dict, outcome: Outcome) -> dict:
-    """The run in a few figures, for the summary that the program prints. path: of the dated model's folder."""
-    test, documents, comparison = (outcome.figures[name] for name in ("test", "documents", "comparison"))
-    name, champion = path.rpartition("/")[2], outcome.champion_name
-    serves = run["promoted"] and not keeps_serving(champion, name)
-    return {
-        "model": name,
-        "runId": run["runId"],
-        "path": path,
-        "promoted": serves,
-        "reason": run["reason"],
-        "serving": name if serves else champion,
-        "accuracy": test["accuracy"],
-        "macroF1": test["macroF1"],
-        "macroF1Over": over_classes(test["classes"]),
-        "expectedCalibrationError": test["expectedCalibrationError"],
-        "documents": documents["total"],
-        "trained_on": documents["train"],
-        "validated_on": documents["validation"],
-        "tested_on": documents["test"],
-        "neither_learned": comparison and comparison["neitherLearned"],
-        "compared": comparison and comparison["on"],
-        "unlabelled": documents["unlabelled"],
-        "repeated": documents["repeated"],
-        "classes": len(outcome.fitted.model.classes),
-        "warnings": outcome.figures["warnings"],
-        "left_out": outcome.figures["leftOut"],
-        "alike": outcome.figures["alike"],
     }

@@ -16,23 +16,27 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from brigade.conversion.schema import OWN, reading_of
 from brigade.errors import one_line
 from brigade.models.document_model import DocumentModel
 from brigade.models.folder import write_run
 from brigade.models.manifest import DOCUMENTS_PREFIX, model_name
+from brigade.pipelines.definition import Definition
 from brigade.spark import ROWS_A_TASK, settings
 from brigade.storage import folder_at, storage_errors
 from brigade.training.champion import read_champion
 from brigade.training.comparison import compare
 from brigade.training.documents import MOST_SHOWN, Parts, check_enough, parted, some
 from brigade.training.errors import TrainingError
-from brigade.training.evaluation import evaluate, macro_f1
-from brigade.training.gate import TOLERANCE, judge, keeps_serving
+from brigade.training.evaluation import evaluate
+from brigade.training.gate import keeps_serving
 from brigade.training.mixing import partitions_for
 from brigade.training.options import Options
-from brigade.training.outcome import Outcome, describe_run, save_files, summary_of
+from brigade.training.outcome import Outcome, describe_run
 from brigade.training.selection import fit
 from brigade.training.sources import Sources, read_sources
+from brigade.training.tables.learning import learn_table
+from brigade.training.tables.outcome import TableOutcome
 from brigade.training.tracking import is_tracked, track
 from brigade.training.words import learned_words
 
@@ -51,25 +55,31 @@ def train(
     test_path: str | None = None,
     day: date | None = None,
     parquet_path: str | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     force: str | None = None,
+    definition: Definition | None = None,
     **options: Any,
 ) -> dict:
     """Trains, tests, decides and writes a dated model; returns the run's summary.
 
-    options: fields of Options. Raises a BrigadeError if no model can be trained.
+    definition: of the pipeline; None: documents. tolerance: of the gate; None: the definition's. options: fields of
+    Options. Raises a BrigadeError if no model can be trained.
     """
     started, tracked = datetime.now(UTC), is_tracked()
-    models, name = folder_at(output_path), model_name(DOCUMENTS_PREFIX, day or started.date())
-    read_champion(models, output_path)  # before the long work: without it there is no gate
-    sources = read_sources(spark, input_path.rstrip("/"), output_path, test_path, parquet_path)
-    outcome = learn_and_test(spark, sources, output_path, Options(**sources.options | options))
+    prefix = definition.model_prefix if definition else DOCUMENTS_PREFIX
+    models, name = folder_at(output_path), model_name(prefix, day or started.date())
+    read_champion(models, output_path, prefix)  # before the long work: without it there is no gate
+    reading = reading_of(definition.query, definition.contract) if definition else OWN
+    sources = read_sources(spark, input_path.rstrip("/"), output_path, test_path, parquet_path, reading)
+    outcome = learned(spark, sources, output_path, options, definition)
+    if tolerance is None and definition:
+        tolerance = definition.model.tolerance
     promoted, reason = decided(name, outcome, tolerance, force)
-    data = sources.version(spark, outcome.options)
+    data = sources.version(spark, outcome.options) | outcome.version()
     run = describe_run(started, promoted, reason, outcome.options)
     with tempfile.TemporaryDirectory() as scratch:
         files = Path(scratch)
-        save_files(files, name, run, outcome, data)
+        outcome.save(files, name, run, data)
         try:
             write_run(models, name, run, {path.name: path.read_bytes() for path in sorted(files.iterdir())})
         except storage_errors() as error:
@@ -79,13 +89,30 @@ def train(
             ) from error
         if tracked:
             track_if_possible(name, run, outcome, files)
-    return summary_of(f"{output_path.rstrip('/')}/{name}", run, outcome)
+    return outcome.summary(f"{output_path.rstrip('/')}/{name}", run)
 
 
-def learn_and_test(spark: SparkSession, sources: Sources, output_path: str, options: Options) -> Outcome:
+def learned(
+    spark: SparkSession, sources: Sources, output_path: str, given: dict[str, Any], definition: Definition | None
+) -> Outcome | TableOutcome:
+    """What a run with these sources finds out. given: the options of the command line, which count most."""
+    said = {} if definition is None else {"label_column": definition.model.label, "split": definition.model.split}
+    options = Options(**said | sources.options | given)
+    if definition and definition.model.kind == "table":
+        return learn_table(spark, sources, output_path, options, definition)
+    if definition and definition.model.features != ("payload",):
+        sources = sources.renamed({definition.model.features[0]: "payload"})
+    prefix = definition.model_prefix if definition else DOCUMENTS_PREFIX
+    return learn_and_test(spark, sources, output_path, options, prefix)
+
+
+def learn_and_test(
+    spark: SparkSession, sources: Sources, output_path: str, options: Options, prefix: str = DOCUMENTS_PREFIX
+) -> Outcome:
     """Fits a model to the documents, tests it on documents that it has not learned, and compares it with the champion.
 
-    output_path: the folder of the dated models, in which the champion is looked for after the training.
+    output_path: the folder of the dated models, in which the champion is looked for after the training. prefix: of its
+    name.
     """
     events, cores = sources.learned.events, spark.sparkContext.defaultParallelism
     held_out = sources.held_out.events if sources.held_out else None
@@ -104,7 +131,7 @@ def learn_and_test(spark: SparkSession, sources: Sources, output_path: str, opti
         fitted = fit(own, sorted(parts.tally["train"]), partitions, options)
         test = parts.documents.where("part = 'test'").select("payload", "label", "place", "eventId")
         tested = evaluate(test.repartition(cores, "place").rdd, fitted.model)
-        champion = read_champion(folder_at(output_path), output_path)
+        champion = read_champion(folder_at(output_path), output_path, prefix)
         return Outcome(
             total=total,
             parts=parts,
@@ -149,13 +176,12 @@ def words_of_classes(documents: DataFrame, model: DocumentModel, parts: Parts, c
     return learned_words(documents.where(sampled).select("payload").coalesce(cores).rdd, model, commonest)
 
 
-def decided(name: str, outcome: Outcome, tolerance: float, force: str | None) -> tuple[bool, str]:
+def decided(name: str, outcome: Outcome | TableOutcome, tolerance: float | None, force: str | None) -> tuple[bool, str]:
     """Whether the new model is promoted, and why; see `judge`. The reason says too if another one goes on serving."""
-    own, test = macro_f1(outcome.test), outcome.test
-    log.info("accuracy %.4f, macro-F1 %.4f on %d test documents", test.accuracy, own, test.documents)
+    log.info("%s", outcome.headline)
     for warning in outcome.figures["warnings"]:
         log.warning("%s", warning)
-    promoted, reason = judge(own, outcome.comparison, tolerance, force)
+    promoted, reason = outcome.judged(tolerance, force)
     champion = outcome.champion_name
     if promoted and keeps_serving(champion, name):
         reason += f"; but {champion} goes on serving, since its date is later: withdraw it to let this one serve"
@@ -167,7 +193,7 @@ def decided(name: str, outcome: Outcome, tolerance: float, force: str | None) ->
     return promoted, reason
 
 
-def track_if_possible(name: str, run: dict, outcome: Outcome, files: Path) -> None:
+def track_if_possible(name: str, run: dict, outcome: Outcome | TableOutcome, files: Path) -> None:
     """Logs the run to MLflow. A failure is only a warning: the model is written already."""
     try:
         track(name, run, asdict(outcome.options) | outcome.chosen, outcome.figures, files)

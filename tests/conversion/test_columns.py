@@ -5,7 +5,7 @@ import pytest
 from brigade.conversion.columns import merged_columns
 from brigade.conversion.errors import ConversionError
 from brigade.conversion.run import json_into_parquet
-from brigade.conversion.schema import parsed
+from brigade.conversion.schema import Reading, parsed
 from brigade.conversion.table import read_parquet
 from tests.conversion.outputs import files_below
 from tests.conversion.sample_events import written
@@ -19,13 +19,14 @@ def select(columns: str) -> str:
 
 def run(spark, folder, columns: str, **settings) -> dict:
     paths = (f"{folder}/input", f"{folder}/parquet")
-    return json_into_parquet(spark, *paths, query=select(columns), schema=FIELDS, **settings)
+    return json_into_parquet(spark, *paths, reading=Reading(select(columns), FIELDS, None), **settings)
 
 
 def land(folder, number: int) -> None:
     written(folder / "input" / f"{number}.jsonl", f'{{"id": "e{number}", "day": "d{number}", "total": {number}.5}}')
 
 
+@pytest.mark.long
 def test_a_run_whose_columns_do_not_fit_is_refused_and_leaves_the_table_as_it_was(spark, tmp_path):
     land(tmp_path, 1)
     run(spark, tmp_path, "total AS v, customer AS c")

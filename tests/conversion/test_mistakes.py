@@ -9,6 +9,7 @@ import pytest
 import spark_sql
 import train_ml_model
 from brigade.conversion import run
+from brigade.conversion.schema import Reading
 from tests.conversion.outputs import convert, files_below
 from tests.conversion.sample_events import line, written
 
@@ -115,7 +116,7 @@ def test_a_schema_that_is_none_is_named_with_its_line(table, capsys, fields, wor
     ],
 )
 def test_every_schema_that_spark_reads_fits(spark, fields):
-    run.check_query(spark, OWN, fields)
+    run.check_query(spark, Reading(OWN, fields, None))
 
 
 @pytest.mark.parametrize(

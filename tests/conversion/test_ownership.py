@@ -9,19 +9,18 @@ import pytest
 
 from brigade.conversion.errors import ConversionError
 from brigade.conversion.run import json_into_parquet
+from brigade.conversion.schema import Reading
 from brigade.conversion.table import Table, read_parquet
 from tests.conversion.outputs import convert, days, files_below, quarantined, state
 from tests.conversion.sample_events import line, written
 
-INVOICE = {
-    "query": "SELECT number AS eventId, total, 'x' AS dt FROM events",
-    "schema": "number STRING, total DOUBLE",
-}
+FIELDS = "number STRING, total DOUBLE"
+INVOICE = Reading("SELECT number AS eventId, total, 'x' AS dt FROM events", FIELDS, None)
 
 
 def convert_invoices(spark, folder: Path, **settings) -> dict:
     """The second of two tables whose quarantine is one folder."""
-    return json_into_parquet(spark, f"{folder}/invoices", f"{folder}/invoices_parquet", **(INVOICE | settings))
+    return json_into_parquet(spark, f"{folder}/invoices", f"{folder}/invoices_parquet", reading=INVOICE, **settings)
 
 
 def bad_lines(folder: Path) -> list[str]:
@@ -37,6 +36,7 @@ def stops(*_) -> None:
     raise RuntimeError("killed")
 
 
+@pytest.mark.long
 def test_two_tables_with_one_quarantine_keep_the_lines_of_both_whoever_runs(spark, tmp_path):
     written(tmp_path / "input" / "a.jsonl", line("e1"), "{bad event")
     written(tmp_path / "invoices" / "a.jsonl", json.dumps({"number": "r1", "total": 1.5}), "{bad invoice")
@@ -79,6 +79,7 @@ def test_what_a_killed_run_left_goes_with_its_own_tables_next_run_and_with_no_ot
     assert [one["line"] for one in quarantined(tmp_path / "bad")] == ["{left behind"]
 
 
+@pytest.mark.long
 def test_files_that_look_like_a_conversions_but_are_not_the_tables_stay(spark, tmp_path):
     written(tmp_path / "input" / "a.jsonl", line("e1"), "{bad")
     convert(spark, tmp_path)
@@ -97,6 +98,7 @@ def test_files_that_look_like_a_conversions_but_are_not_the_tables_stay(spark, t
     }
 
 
+@pytest.mark.long
 def test_a_copied_table_leaves_the_quarantine_of_the_first(spark, tmp_path):
     written(tmp_path / "input" / "a.jsonl", line("e1"), "{bad event")
     convert(spark, tmp_path)
@@ -109,6 +111,7 @@ def test_a_copied_table_leaves_the_quarantine_of_the_first(spark, tmp_path):
     assert bad_lines(tmp_path) == ["{bad event", "{other event"]
 
 
+@pytest.mark.long
 def test_a_quarantine_that_changes_its_place_or_its_spelling_keeps_its_lines(spark, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "link").symlink_to("quarantine")
@@ -123,6 +126,7 @@ def test_a_quarantine_that_changes_its_place_or_its_spelling_keeps_its_lines(spa
     assert sorted(found) == ["{bad 1", "{bad 2", "{bad 3", "{bad 4", "{changed"]
 
 
+@pytest.mark.long
 def test_lines_that_somebody_has_taken_out_of_the_quarantine_stop_no_run(spark, tmp_path, caplog):
     written(tmp_path / "input" / "a.jsonl", line("e1"), "{bad")
     written(tmp_path / "input" / "b.jsonl", line("e2"), "{worse")
@@ -133,6 +137,7 @@ def test_lines_that_somebody_has_taken_out_of_the_quarantine_stop_no_run(spark, 
     assert bad_lines(tmp_path) == ["{changed"] and "no longer there" in caplog.text
 
 
+@pytest.mark.long
 def test_the_parquet_below_the_output_is_the_table_and_nothing_else(spark, tmp_path):
     output = tmp_path / "parquet"
     for number in range(3):
@@ -167,6 +172,7 @@ def as_formerly(folder: Path) -> None:
             path.rename(path.with_name(f"part-{path.stem}-c000.snappy.parquet"))
 
 
+@pytest.mark.long
 def test_a_table_of_an_earlier_version_goes_on(spark, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     written(tmp_path / "input" / "a.jsonl", line("e1"), line("e2"), "{bad")
@@ -185,4 +191,4 @@ def test_a_table_of_an_earlier_version_goes_on(spark, tmp_path, monkeypatch):
     with pytest.raises(ConversionError, match="payload: string there, int now"):
         query = "SELECT eventId, 1 AS payload, 'x' AS dt FROM events"
         written(tmp_path / "input" / "c.jsonl", line("e3"))
-        convert(spark, tmp_path, query=query)
+        convert(spark, tmp_path, reading=Reading(query))

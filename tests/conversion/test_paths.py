@@ -22,6 +22,7 @@ def odd(tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_a_conversion_reads_and_writes_the_places_that_are_named(spark, odd, capsys):
     (odd / "own?.sql").write_text("SELECT eventId, eventType, 'x{y}[1]' AS dt FROM events")
     (odd / "own*.ddl").write_text("eventId STRING, eventType STRING")

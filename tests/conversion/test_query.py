@@ -10,7 +10,7 @@ import spark_sql
 from brigade.conversion.errors import ConversionError
 from brigade.conversion.lines import parse_lines
 from brigade.conversion.query import rows_of_query
-from brigade.conversion.schema import QUERY
+from brigade.conversion.schema import QUERY, Reading
 from brigade.conversion.table import read_parquet
 from tests.conftest import ROOT
 from tests.conversion.outputs import convert, numbers, quarantined
@@ -44,7 +44,7 @@ def test_a_column_that_is_added_later_reads_together_with_older_days(spark, tmp_
     convert(spark, tmp_path)
     written(tmp_path / "input" / "c.jsonl", line("e3", published="2026-11-02T00:00:00Z", eventKind="new"))
     query = QUERY.replace("FROM events", ", get_json_object(line, '$.eventKind') AS kind FROM events")
-    convert(spark, tmp_path, query=query)
+    convert(spark, tmp_path, reading=Reading(query))
     rows = read_parquet(spark, f"{tmp_path}/parquet").collect()
     assert {row.eventId: row.kind for row in rows} == {"e1": None, "e2": None, "e3": "new"}
 
@@ -116,5 +116,5 @@ def test_a_query_that_does_not_fit_is_refused_and_leaves_the_output_as_it_was(sp
 
     before = rows()
     with pytest.raises(ConversionError, match=words):
-        convert(spark, table, query=query, full=True)
+        convert(spark, table, reading=Reading(query), full=True)
     assert rows() == before and before and not list(table.glob("parquet/_staging*"))

@@ -45,6 +45,7 @@ def refused(spark, folder: Path, capsys, *words: str) -> str:
     return text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("formerly", [False, True])
 def test_bookkeeping_without_a_manifest_is_a_damaged_table(spark, tmp_path, capsys, formerly):
     landed(tmp_path)
@@ -65,6 +66,7 @@ def test_bookkeeping_without_a_manifest_is_a_damaged_table(spark, tmp_path, caps
     assert convert(spark, tmp_path)["rows"] == 1
 
 
+@pytest.mark.long
 def test_parquet_of_a_conversion_without_any_bookkeeping_is_a_damaged_table(spark, tmp_path, capsys):
     landed(tmp_path)
     convert(spark, tmp_path)
@@ -75,6 +77,7 @@ def test_parquet_of_a_conversion_without_any_bookkeeping_is_a_damaged_table(spar
     assert len(list(tmp_path.glob("parquet/_conversion/former/dt=*/2*.former"))) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["index", "files"])
 def test_a_run_whose_bookkeeping_is_missing_is_told(spark, tmp_path, capsys, kind):
     landed(tmp_path)
@@ -128,6 +131,7 @@ def test_a_damaged_manifest_and_its_files_are_never_tidied_away_and_can_come_bac
     assert {row.eventId for row in state(spark, tmp_path)[0]} == {"e1", "e2", "e3"}
 
 
+@pytest.mark.long
 def test_the_newest_manifest_is_missing_and_the_command_in_the_error_goes_back_to_the_one_before(
     spark, tmp_path, capsys
 ):
@@ -171,6 +175,7 @@ def test_one_can_go_back_to_the_last_states_and_what_is_older_is_gone(spark, tmp
         assert state(spark, tmp_path) == states[number - 1]
 
 
+@pytest.mark.long
 def test_the_leftovers_of_a_first_run_are_no_damage(spark, tmp_path, monkeypatch):
     landed(tmp_path)
     monkeypatch.setattr(Table, "commit", stops)

@@ -66,6 +66,7 @@ def test_counts_that_do_not_add_up_fail_the_run_and_change_nothing(spark, tmp_pa
     assert convert(spark, tmp_path)["rows"] == 2
 
 
+@pytest.mark.long
 def test_a_line_that_parsing_loses_fails_the_run(spark, tmp_path, monkeypatch):
     written(tmp_path / "input" / "a.jsonl", line("e1"), line("e2"), line("e3"))
     parse = run.parse_lines

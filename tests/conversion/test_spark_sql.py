@@ -9,6 +9,7 @@ from tests.conversion.outputs import days, numbers, quarantined
 from tests.conversion.sample_events import line, written
 
 
+@pytest.mark.long
 def test_a_full_run_replaces_what_the_first_wrote_and_a_trailing_slash_changes_nothing(spark, tmp_path, capsys):
     written(tmp_path / "first" / "a.jsonl", line("e1", eventTimestamp="2019-04-01T00:00:00Z"), "{broken")
     written(tmp_path / "second" / "b.jsonl", line("e2", eventTimestamp="2020-02-02T00:00:00Z"))
@@ -24,6 +25,7 @@ def test_a_full_run_replaces_what_the_first_wrote_and_a_trailing_slash_changes_n
     assert (days(output), quarantined(tmp_path / "bad")) == (["dt=2020-02-02"], [])
 
 
+@pytest.mark.long
 def test_a_session_in_another_zone_writes_the_same_days(spark, tmp_path, capsys):
     written(tmp_path / "input" / "a.jsonl", line(eventTimestamp="2019-04-03T01:00:00Z"))
     spark.conf.set("spark.sql.session.timeZone", "America/Sao_Paulo")

@@ -14,6 +14,7 @@ from pyspark.errors import AnalysisException
 
 from brigade.conversion.errors import ConversionError
 from brigade.conversion.run import json_into_parquet
+from brigade.conversion.schema import Reading
 from brigade.conversion.table import read_parquet
 from tests.conversion import test_faults as faults
 from tests.conversion.command import Run
@@ -56,7 +57,7 @@ def convert_both(spark, folder: Path, backwards: bool = False) -> None:
     runs = [
         lambda: faults.convert(spark, folder),
         lambda: json_into_parquet(
-            spark, f"{folder}/invoices", f"{folder}/invoices_parquet", query=QUERY, schema=SCHEMA
+            spark, f"{folder}/invoices", f"{folder}/invoices_parquet", reading=Reading(QUERY, SCHEMA, None)
         ),
     ]
     for run in reversed(runs) if backwards else runs:

@@ -28,6 +28,7 @@ def reasons(folder: Path) -> list[tuple]:
     return sorted((json.loads(one["line"])["number"], one["reason"], one.get("detail")) for one in found)
 
 
+@pytest.mark.long
 def test_an_invoice_without_a_readable_day_is_quarantined_alone(spark, tmp_path, capsys):
     one = {"number": "r1", "customer": {"name": "Ana"}, "total": 12.5, "kind": "RENT", "issued": "2026-11-02"}
     bad = [one | {"number": "r2", "issued": "soon"}, one | {"number": "r3", "issued": ""}]
@@ -90,6 +91,7 @@ def test_whatever_cannot_be_computed_quarantines_its_row_and_names_the_columns(s
     ] * (len(fits) - 3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "query",
     [
@@ -107,6 +109,7 @@ def test_a_query_of_several_levels_is_tried_as_a_whole(spark, tmp_path, capsys, 
     assert (number, reason) == ("bad", "bad_value") and "dt" in columns
 
 
+@pytest.mark.long
 def test_a_day_that_no_folder_can_be_named_after_is_quarantined(spark, tmp_path, capsys):
     days = {"good": "2026", "odd": "a/b: [c]{d}%*?", "long": "ç" * 90, "nul": "a\0b"}
     documents = [{"number": number, "text": text} for number, text in days.items()]

@@ -27,7 +27,7 @@ LARGER = re.sub(
     TEXT.replace("        numInstances: 0\n", ""),
     flags=re.M,
 )
-TOMORROW = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
+LATER = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}"  # two days, so that midnight may pass before it is read
 # A value for each parameter that is not the template's own, and some that the parameter's validation refuses.
 OTHER = {
     "INPUT": ("gs://other-in/landed", ["/local/path", "gs://", "s3://bucket/input"]),
@@ -36,7 +36,7 @@ OTHER = {
     "OUTPUT": ("gs://other-out/models/", ["gs:/other-out"]),
     "DATE": (
         "2026-02-02",
-        ["yesterday", "2026-2-2", "", "2126-01-01", "2026-13-01", "2026-01-32", TOMORROW, "2062-01-01"],
+        ["yesterday", "2026-2-2", "", "2126-01-01", "2026-13-01", "2026-01-32", LATER, "2062-01-01"],
     ),
     "LABEL": ("superTag02", ["--force", "a b", ""]),
     "SPLIT": ("time", ["newest", ""]),

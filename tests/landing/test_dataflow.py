@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 from tests.events.examples import event
 from tests.landing.landed import objects
@@ -88,6 +90,7 @@ print(json.dumps({"steps": sorted(steps), "paths": paths, "counted": counted}))
 """
 
 
+@pytest.mark.long
 def test_the_dataflow_job_is_built_offline_and_its_workers_need_nothing_of_this_folder(tmp_path, bucket):
     """Builds the job's graph for Dataflow in a fresh process, then lets its steps work where this project is not."""
     (tmp_path / "build_job.py").write_text(BUILD)

@@ -96,6 +96,7 @@ def start_workflow(templates, steps: list[dict], **request):
     return templates.instantiate_inline_workflow_template({"parent": PARENT, "template": body, **request})
 
 
+@pytest.mark.long
 def test_independent_steps_run_side_by_side_and_a_third_waits_for_both(templates, jobs, cloud, tmp_path):
     left, right = str(tmp_path / "left"), str(tmp_path / "right")
     steps = [

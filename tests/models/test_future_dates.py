@@ -10,18 +10,24 @@ from brigade.models.manifest import is_future
 from brigade.models.store import ModelStore
 from tests.models.written_models import OLD, write_model
 
-TODAY = datetime.now(UTC).date()
-TOMORROW = f"doc-classification-model-{TODAY + timedelta(days=1)}"
+
+def name_in(days: int) -> str:
+    """The name of a model of a date that is so many days from today."""
+    return f"doc-classification-model-{today() + timedelta(days=days)}"
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 @pytest.mark.parametrize("days, future", [(-1, False), (0, False), (1, True), (40_000, True)])
 def test_a_date_is_of_the_future_from_tomorrow_on(days, future):
-    assert is_future(TODAY + timedelta(days=days)) is future
+    assert is_future(today() + timedelta(days=days)) is future
     assert not is_future(None)
 
 
 def test_the_list_shows_a_model_of_the_future_first_and_says_so(place, capsys):
-    for name in (OLD, f"doc-classification-model-{TODAY}", TOMORROW):
+    for name in (OLD, name_in(0), name_in(2)):  # two days, so that midnight may pass
         write_model(place.root, name)
     write_model(place.root, "doc-classification-model-2962-01-01", promoted=False, reason="worse")
     place.sync()
@@ -33,14 +39,15 @@ def test_the_list_shows_a_model_of_the_future_first_and_says_so(place, capsys):
 
 
 def test_a_model_of_the_future_serves_and_the_log_warns(place, caplog):
+    later = name_in(2)
     write_model(place.root, OLD)
-    write_model(place.root, TOMORROW)
+    write_model(place.root, later)
     place.sync()
     store = ModelStore(place.uri)
-    assert store.current().name == TOMORROW
+    assert store.current().name == later
     store.look()
     warned = [record.getMessage() for record in caplog.records if "later than today" in record.getMessage()]
-    assert warned == [f"{TOMORROW} has a date later than today: until it is withdrawn, no newer model serves"]
+    assert warned == [f"{later} has a date later than today: until it is withdrawn, no newer model serves"]
 
 
 CLASSES = {"class-0": {"documents": 3}, "class-1": {"documents": 7}, "class-2": {"documents": 0}}
@@ -70,4 +77,4 @@ def test_a_run_with_other_metrics_is_shown_without_figures(tmp_path, capsys, met
     write_model(tmp_path, OLD, metrics=metrics)
     assert main(["show", str(tmp_path), "--json"]) == 0
     assert not {"accuracy", "macroF1", "macroF1Over"} & set(json.loads(capsys.readouterr().out))
-    assert date.fromisoformat(OLD[-10:]) < TODAY
+    assert date.fromisoformat(OLD[-10:]) < today()

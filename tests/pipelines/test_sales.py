@@ -36,6 +36,7 @@ def test_the_features_of_a_week_are_those_of_the_weeks_that_they_name(spark):
         "store": "1", "week_of_year": 1, "holiday_flag": 0, "known_sales": 88.0, "known_sales_before": 87.0,
         "known_mean": mean, "sales_51_weeks_ago": 49.0, "sales_52_weeks_ago": 48.0, "sales_53_weeks_ago": 47.0,
         "mean_of_lags": (88 + 87 + 49 + 48 + 47) / 5, "weekly_sales": 100.0,
+        "growth": 86.5 / 34.5, "grown_sales": 48 * (86.5 / 34.5),
     }  # fmt: skip
     assert made["2 100"]["known_sales"] == 1088.0  # of its own store
     assert made["1 20"]["sales_52_weeks_ago"] is None and made["1 20"]["mean_of_lags"] == (8 + 7) / 2
@@ -47,9 +48,7 @@ def test_the_features_of_a_week_are_those_of_the_weeks_that_they_name(spark):
 def test_a_shifted_future_leaves_the_features_as_they_are(spark, horizon):
     now = 80  # the last week of which the sales are known
     rows = weeks() + weeks("2", first=1000.0)
-    shifted = [
-        (*row[:4], row[4] * 7 + 3 if row[1] > FIRST + timedelta(weeks=now) else row[4], row[5]) for row in rows
-    ]
+    shifted = [(*row[:4], row[4] * 7 + 3 if row[1] > FIRST + timedelta(weeks=now) else row[4], row[5]) for row in rows]
     unknown = [(*row[:4], None if row[1] > FIRST + timedelta(weeks=now) else row[4], row[5]) for row in rows]
     as_it_was, as_shifted, as_unknown = (features(spark, some, horizon) for some in (rows, shifted, unknown))
     for store in "12":

@@ -83,6 +83,7 @@ def test_calibration_takes_a_bounded_number_of_scores_from_each_partition():
         np.testing.assert_array_equal(classes, matrix.classes[: len(scores)])
 
 
+@pytest.mark.long
 def test_no_calibration_of_a_coarse_grid_is_better_by_more_than_the_caution(spark):
     held = confused(90, 0.4, seed=12)
     trainer = trainer_of(spark, [confused(150, 0.4), confused(100, 0.4, seed=7)], held)

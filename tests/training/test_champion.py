@@ -57,6 +57,7 @@ def test_a_champion_that_cannot_be_read_ends_the_run_before_the_training(
     assert f"found {type(error).__name__}" in line and "nothing is promoted" in line
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", ERRORS[:4:3])
 def test_a_champion_that_cannot_be_read_at_the_gate_ends_the_run_there(
     spark, data, quick, tmp_path, capsys, monkeypatch, error

@@ -107,6 +107,7 @@ def coined(spark, tmp_path_factory):
     return folder, data
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", [{"seed": 1}, {"seed": 2}])
 def test_a_champion_that_knows_the_test_documents_by_heart_does_not_win_by_it(spark, coined, quick, options):
     folder, data = coined
@@ -123,6 +124,7 @@ def test_a_champion_that_knows_the_test_documents_by_heart_does_not_win_by_it(sp
     assert abs(found["champion"]["macroF1"] - 0.5) < 0.2  # not what it says of documents that it has learned
 
 
+@pytest.mark.long
 def test_a_test_set_that_the_champion_trained_on_counts_for_nothing(spark, coined, quick, tmp_path):
     folder, data = coined
     rows = [one | {"eventId": f"other{n}"} for n, one in enumerate(labelled(coins(400, 2)))]

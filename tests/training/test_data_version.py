@@ -12,6 +12,7 @@ import train_ml_model
 from tests.training.whole_runs import contents, run_folder, said
 
 
+@pytest.mark.long
 def test_data_json_is_the_version_of_the_files_that_were_read(runs, second):
     data = contents(second["folder"], "data.json")
     assert data["parquet"] == f"{runs['folder']}/parquet"

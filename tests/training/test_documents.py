@@ -107,6 +107,7 @@ def test_parts_hold_every_document_and_do_not_depend_on_how_the_events_lie(spark
     assert set(found.counts) == {"test", "validation", "train", "unlabelled"}
 
 
+@pytest.mark.long
 def test_what_a_fixed_test_set_has_too_is_neither_trained_nor_validated_on(spark):
     rows = texts(200) + [("no label", None)] * 3
     held = [(f"new {number}", "oil") for number in range(20)] + [(rows[n][0], "oil") for n in (3, 4, 4)]

@@ -75,6 +75,7 @@ def of_part(documents, *names: str) -> set[str]:
     return {row.payload for row in documents.where(documents.part.isin(*names)).select("payload").collect()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("then", "now"),
     [
@@ -91,6 +92,7 @@ def test_what_an_earlier_split_put_into_training_is_learned_whatever_the_split_i
     assert tested - learned if then == now else tested & learned
 
 
+@pytest.mark.long
 def test_a_test_set_that_the_champion_trained_on_is_learned(world, spark, tmp_path):
     published(spark, tmp_path / "test", world.rows[:100] + list(texts(60, seed=8)), CREATED, "t")
     learned = of_part(world.parts(), "train", "validation")
@@ -100,6 +102,7 @@ def test_a_test_set_that_the_champion_trained_on_is_learned(world, spark, tmp_pa
     assert {text for text, _ in texts(60, seed=8)} - learned <= found
 
 
+@pytest.mark.long
 def test_the_champions_own_test_set_is_not_learned_nor_what_repeats_it(world, spark, tmp_path):
     published(spark, tmp_path / "test", world.rows[:100], CREATED, "t")
     documents = world.parts(test=tmp_path / "test")
@@ -113,12 +116,14 @@ def test_of_growing_data_the_new_documents_and_the_champions_own_test_part_are_n
     assert world.new(champion, world.parts()) == tested - learned != tested
 
 
+@pytest.mark.long
 def test_a_near_copy_of_what_was_learned_is_learned(world):
     champion, learned = world.champion(), of_part(world.parts(), "train", "validation")
     world.grow([(f"  {text.upper()}\n", label) for text, label in world.rows if text in learned])
     assert not {" ".join(text.lower().split()) for text in world.new(champion, world.parts())} & learned
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("changes", [{"splitRule": None}, {"splitRule": 1}, {"options": {"unknown": 1}}])
 def test_of_a_champion_of_another_version_of_the_code_all_files_count_as_learned(world, changes):
     champion, before = world.champion(**changes), {text for text, _ in world.rows}
@@ -154,6 +159,7 @@ def of_another_form(world: World, champion: Champion) -> Champion:
     return replace(champion, data={"splitRule": SPLIT_RULE, "parquet": 7, "files": [[]], "options": [], "test": []})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("accident", [gone, without_data, of_another_form])
 def test_without_the_champions_files_only_what_was_published_later_is_new(world, accident):
     champion, before = world.champion(), {text for text, _ in world.rows}
@@ -178,6 +184,7 @@ def test_why_the_champions_data_cannot_be_read_is_in_the_reason_and_is_a_warning
     assert [(level, "expected splitRule" in text) for level, text in told][:1] == [("WARNING", True)], told
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("created", ["yesterday", "2026-01-05T02:10:00", ""])
 def test_if_nobody_knows_when_the_champion_was_made_nothing_is_new(world, created):
     champion = replace(world.champion(), data={}, created_at=created)
@@ -185,6 +192,7 @@ def test_if_nobody_knows_when_the_champion_was_made_nothing_is_new(world, create
     assert world.new(champion, world.parts()) == set()
 
 
+@pytest.mark.long
 def test_documents_without_a_time_of_publication_are_not_certainly_new(world):
     champion = replace(world.champion(), data={})
     world.grow(list(texts(100, seed=9)))

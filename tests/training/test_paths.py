@@ -2,11 +2,14 @@
 
 import json
 
+import pytest
+
 from brigade.training.options import Options
 from brigade.training.sources import Sources, read_sources
 from tests.conversion.sample_events import line, written
 
 
+@pytest.mark.long
 def test_input_test_set_and_data_json_are_those_that_are_named(spark, tmp_path):
     odd = tmp_path / "t[1]{a,b}*?\\ ,%41#é ^!"
     for folder, name in ((odd, ""), (tmp_path / "t1a ,%41#é ^!", "another ")):
