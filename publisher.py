@@ -1,13 +1,15 @@
-"""PUBLISH: files, standard input or generated documents → Pub/Sub. It also replays dead letters.
+"""PUBLISH: files, standard input, generated documents or made-up rows → Pub/Sub. It also replays dead letters.
 
 What enters: tables (CSV, TSV) with a text and a label column; JSON lines, either rows of that kind or whole events,
-which go out byte for byte; rows of any table (`--pipeline`); generated business mail (`--generate`); or dead letters,
-landing's from their folder and classification's from their subscription. What leaves: one message for each, counted
-when the server has acknowledged it. The same file gives the same eventIds again, so publishing it twice adds no
-document. The work is in brigade/publishing.
+which go out byte for byte; rows of any table (`--pipeline`); generated business mail (`--generate`), or with both flags
+made-up rows of that table, from which a model can learn; or dead letters, landing's from their folder and
+classification's from their subscription. What leaves: one message for each, counted when the server has acknowledged
+it. The same file gives the same eventIds again, so publishing it twice adds no document. The work is in
+brigade/publishing.
 
 On this machine, with a local Pub/Sub server (PUBSUB_EMULATOR_HOST):
     python publisher.py --generate=1000 --seed=1 --topic=projects/brigade-local/topics/topic-brigade
+    python publisher.py --generate=1000 --pipeline=wine --topic=projects/brigade-local/topics/topic-brigade
 On GCP:
     python publisher.py mails.csv --text=title+body --label=label --topic=projects/P/topics/topic-brigade
 """

@@ -26,7 +26,7 @@ from dataclasses import fields
 from brigade import cli
 from brigade.causes import told
 from brigade.errors import BrigadeError
-from brigade.spark import open_session
+from brigade.spark import FIXED_EXECUTORS, open_session
 from brigade.storage import write_text
 from brigade.training.arguments import parse_arguments
 from brigade.training.options import Options
@@ -37,12 +37,13 @@ def main(argv: list[str] | None = None) -> int:
     cli.log_to_stderr()
     logging.getLogger("py4j").setLevel(logging.WARNING)
     arguments = parse_arguments(argv)
-    started = time.time()
+    started, pipeline = time.time(), arguments.pipeline
+    spark_settings = FIXED_EXECUTORS if pipeline and pipeline.model.kind == "table" else {}
     given = {one.name: getattr(arguments, one.name) for one in fields(Options)}
     try:
         with told():
             summary = train(
-                open_session("brigade-train"),
+                open_session("brigade-train", spark_settings),
                 arguments.input_path,
                 arguments.output_path,
                 test_path=arguments.test,
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
                 parquet_path=arguments.parquet_path,
                 tolerance=arguments.tolerance,
                 force=arguments.force,
-                definition=arguments.pipeline,
+                definition=pipeline,
                 **{name: value for name, value in given.items() if value is not None},
             )
             summary |= {"seconds": round(time.time() - started, 1)}

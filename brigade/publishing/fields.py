@@ -6,7 +6,7 @@ publishing the same source twice adds no row. Its time is that of its column; wi
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,25 +14,26 @@ from typing import Any
 import orjson
 
 from brigade.errors import WrongInput
-from brigade.events.contract import Contract, Field
+from brigade.events.contract import Field
 from brigade.events.labels import label_text
 from brigade.pipelines.definition import Definition
 from brigade.publishing.columns import Columns, value_of
 from brigade.publishing.documents import Message
+from brigade.publishing.generated_rows import generated_rows
 from brigade.publishing.values import WORDS, value_as
 
 SHOWN, MAX_LEFT_OUT = 20, 1000  # columns that a message names, and that a summary does
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Fields(Columns):
     """The columns of a contract's fields. `text` names all of them, `label` the one that is learned, if it is a field.
 
     counts: "wrong_type", the rows with a value that is not of its field's type. left_out: columns that no field takes.
     """
 
-    contract: Contract = Contract("", "", ())
-    columns: dict[str, str] = field(default_factory=dict)
+    definition: Definition
+    columns: dict[str, str]
     counts: Counter[str] = field(default_factory=Counter)
     left_out: dict[str, None] = field(default_factory=dict)
 
@@ -42,7 +43,8 @@ class Fields(Columns):
         labels = [path for path in columns if path.rpartition(".")[2] == model.label]
         is_class = len(labels) == 1 and model.task == "classification" and not model.query
         label = columns[labels[0]] if is_class else ""
-        return cls(tuple(columns.values()), label, False, contract=definition.contract, columns=columns)
+        about: dict = {"contract": definition.contract, "definition": definition, "columns": columns}
+        return cls(tuple(columns.values()), label, False, **about)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,6 +110,16 @@ class Fields(Columns):
         if time is not None:
             values[self.contract.time] = time
         return Message(orjson.dumps(self.nested(values), default=str), content, self.label_of(row))
+
+    def generated(self, n: int, seed: int) -> Iterator[Message]:
+        """n made-up rows of the seed. Raises WrongInput if the definition is not that of a table."""
+        return map(self.made_up, generated_rows(self.definition, n, seed))
+
+    def made_up(self, values: dict[str, Any]) -> Message:
+        own = {path: value for path, value in values.items() if path not in (self.contract.id, self.contract.time)}
+        content = orjson.dumps(own, option=orjson.OPT_SORT_KEYS).decode("utf-8")
+        label = next((value for path, value in own.items() if self.label and self.column(path) == self.label), None)
+        return Message(orjson.dumps(self.nested(values)), content, label_text(label))
 
     def warn_of(self, one: Field, position: str) -> None:
         """Logs the first place of a field where a value is not of its type."""

@@ -22,7 +22,7 @@ from brigade.errors import BrigadeError, WrongInput
 from brigade.events.contract import DOCUMENTS
 from brigade.publishing import subscription
 from brigade.publishing.columns import Columns
-from brigade.publishing.documents import Message, generated
+from brigade.publishing.documents import Message
 from brigade.publishing.files import Form, documents
 from brigade.publishing.noise import with_noise
 from brigade.publishing.outlets import Nowhere, Outlet, StandardOutput, Topic, paced
@@ -123,7 +123,8 @@ def documents_to_publish(flags: argparse.Namespace, columns: Columns) -> tuple[I
         seed = 1 if flags.seed is None else flags.seed
         copies, malformed = (usual if k is None else k for k in (flags.copies, flags.malformed))
         expected = n * (1 - (flags.hold_out or 0))
-        return generated(n, seed), partial(with_noise, expected=expected, copies=copies, malformed=malformed, seed=seed)
+        noise = partial(with_noise, copies=copies, malformed=malformed, seed=seed, contract=columns.contract)
+        return columns.generated(n, seed), partial(noise, expected=expected)
     form = Form(columns, flags.encoding, flags.delimiter)
     return itertools.islice(documents(flags.files, form), flags.limit), None
 

@@ -201,7 +201,6 @@ def test_text_and_label_do_not_go_with_a_table(folder, beans):
     done = run(write(folder, "beans.csv", "Area\n1\n"), beans, "--label=sort", "--text=Area", "--dry_run")
     assert done.status == 2 and done.lines == []
     assert "--text and --label: expected no columns here, found some; --pipeline=" in done.error
-    assert run("--generate=2", beans, "--dry_run").status == 2
 
 
 def test_with_documents_by_name_all_is_as_without(folder):
