@@ -13,7 +13,7 @@ RATE ?= 50
 SAMPLE ?= 1000
 GENERATE ?= 4000
 SEED ?= 1
-export DOCS TEXT LABEL ENCODING DELIMITER
+export DOCS TEXT LABEL ENCODING DELIMITER PIPELINE
 # The public data sets of `make bench-train` and `make bench-serve`, see python -m benchmarks.training --help
 DATA ?= data
 # `make up EMPTY=1`: without topics, buckets and functions, for the tutorial's commands, which create them
@@ -106,8 +106,8 @@ lint-terraform: setup ## checks Terraform's formatting, and by checkov Terraform
 format: setup ## formats the code
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
 
-package: setup ## builds build/: brigade.zip for Spark, and the folders of the functions to deploy
-	@$(PY) -m local.package
+package: setup ## builds build/: brigade.zip for Spark, and the folders of the functions to deploy; PIPELINE=wine: for tables
+	@$(PY) -m local.package $(if $(value PIPELINE),--pipeline="$$PIPELINE")
 
 up: setup ## starts the local cloud and leaves it running: eval "$(make -s up)" sets the variables that find it; EMPTY=1 creates nothing, KEEP=1 goes on with the former buckets
 	@$(PY) -m local.services up $(if $(EMPTY),--empty) $(if $(KEEP),--keep)
