@@ -23,7 +23,6 @@ from pathlib import Path
 
 from brigade.cli import print_error, print_summary
 from brigade.errors import BrigadeError, CannotGoOn
-from brigade.pipelines.load import load
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "brigade"
@@ -119,13 +118,21 @@ def write_folder(target: Path, function: Path, tables: bool = False) -> list[str
     return sorted(files)
 
 
+def is_of_tables(pipeline: str | None) -> bool:
+    """Whether the functions of the pipeline serve a table model; documents' do not. Raises BrigadeError."""
+    if not pipeline:
+        return False
+    from brigade.pipelines.load import load  # needs pydantic and PyYAML; without a pipeline, Python alone is enough
+
+    return load(pipeline).model.kind == "table"
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m local.package", description=__doc__.split("\n\n")[0])
     parser.add_argument("--pipeline", metavar="NAME|URI", help="whose functions; default: documents'")
     pipeline = parser.parse_args(argv).pipeline
     try:
-        tables = bool(pipeline) and load(pipeline).model.kind == "table"
-        print_summary({"built": [f"{BUILD.name}/{name}" for name in build(tables=tables)]})
+        print_summary({"built": [f"{BUILD.name}/{name}" for name in build(tables=is_of_tables(pipeline))]})
     except BrigadeError as problem:
         print_error("package", problem)
         return problem.status

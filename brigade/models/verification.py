@@ -7,7 +7,7 @@ training never serves.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -34,9 +34,9 @@ from brigade.models.table_model import TableModel
 from brigade.storage import FileState, Folder, TooLarge
 
 Model = DocumentModel | TableModel
-KINDS: dict[str, tuple[Callable[[bytes, bytes], Model], str]] = {  # how a kind is read, and the file of its weights
-    "text": (DocumentModel.from_bytes, WEIGHTS_FILE),
-    "table": (TableModel.from_bytes, TREES_FILE),
+KINDS: dict[str, tuple[type[DocumentModel] | type[TableModel], str]] = {  # a kind, and the file of its weights
+    "text": (DocumentModel, WEIGHTS_FILE),
+    "table": (TableModel, TREES_FILE),
 }
 GOLDEN_TOLERANCE = 1e-6
 TREES_TOLERANCE = 1e-5  # trees add up float32, which hold seven digits
@@ -85,10 +85,10 @@ def read_model(contents: dict[str, bytes]) -> Model:
     kind = kind_of(description)
     if kind not in KINDS:
         raise PassedOver(f"{DESCRIPTION_FILE}: kind: expected {' or '.join(KINDS)}, found {str(kind)[:40]!r}")
-    read, weights = KINDS[kind]
+    model, weights = KINDS[kind]
     if weights not in contents:
         raise PassedOver(f"{MANIFEST_FILE} does not list {weights}")
-    return read(description, contents[weights])
+    return model.from_bytes(description, contents[weights])
 
 
 def kind_of(description: bytes) -> str:
