@@ -34,11 +34,11 @@ AS_USER ?= $(lastword $(SUITES))
 MIRROR ?=
 
 # `make gcp-…`: the Google Cloud project and region; YES=1 answers Terraform's question, BUCKETS=A,B are removed with their
-# data, UPDATE=1 updates the running job, which grows to MAX_WORKERS machines; PIPELINE=wine or a gs:// URI, with
-# MODEL_PREFIX, is what gcp-up makes, and PREFIX=wine stands before all names of a second pipeline
+# data, UPDATE=1 updates the running job, which grows to MAX_WORKERS machines; PIPELINE=wine is the
+# pipeline that gcp-up makes, and PREFIX=wine stands before all names of a second one in the project
 PROJECT ?=
 PREFIX ?=
-MODEL_PREFIX ?=
+OF = $(if $(PREFIX),--prefix='$(PREFIX)')
 REGION ?= us-central1
 YES ?=
 BUCKETS ?=
@@ -113,8 +113,8 @@ lint-terraform: setup ## checks Terraform's formatting, and by checkov Terraform
 format: setup ## formats the code
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
 
-package: setup ## builds build/: brigade.zip for Spark, and the folders of the functions to deploy
-	@$(PY) -m local.package
+package: setup ## builds build/: brigade.zip for Spark, and the folders of the functions to deploy; PIPELINE=wine: for tables
+	@$(PY) -m local.package $(if $(value PIPELINE),--pipeline="$$PIPELINE")
 
 up: setup ## starts the local cloud and leaves it running: eval "$(make -s up)" sets the variables that find it; EMPTY=1 creates nothing, KEEP=1 goes on with the former buckets
 	@$(PY) -m local.services up $(if $(EMPTY),--empty) $(if $(KEEP),--keep)
@@ -163,26 +163,25 @@ bench-serve: setup ## serving: next to a plain scikit-learn function, and under 
 	@$(PY) -m benchmarks.serving document --data='$(SETS)' --models='$(MODELS)'
 
 preflight: setup ## finds what would stop the pipeline on Google Cloud: PROJECT=P, and REGION=R if not us-central1
-	@exec $(PY) -m gcp.preflight --project='$(PROJECT)' --region='$(REGION)' $(if $(PREFIX),--prefix='$(PREFIX)')
+	@exec $(PY) -m gcp.preflight --project='$(PROJECT)' --region='$(REGION)' $(OF)
 
-gcp-plan gcp-up: GCP_UP = --project='$(PROJECT)' --region='$(REGION)' $(if $(PREFIX),--prefix='$(PREFIX)') \
-	$(if $(PIPELINE),--pipeline='$(PIPELINE)') $(if $(MODEL_PREFIX),--model_prefix='$(MODEL_PREFIX)')
+gcp-plan gcp-up: PLAN = $(if $(value PIPELINE),--pipeline="$$PIPELINE")
 
 gcp-plan: need-tools setup ## shows what gcp-up would create or change in PROJECT=P
-	@exec $(PY) -m gcp.resources plan $(GCP_UP)
+	@exec $(PY) -m gcp.resources plan --project='$(PROJECT)' --region='$(REGION)' $(OF) $(PLAN)
 
 gcp-up: need-tools setup ## creates everything in PROJECT=P, after Terraform's question; YES=1 answers it
-	@exec $(PY) -m gcp.resources up $(GCP_UP) $(if $(YES),--yes)
+	@exec $(PY) -m gcp.resources up --project='$(PROJECT)' --region='$(REGION)' $(OF) $(PLAN) $(if $(YES),--yes)
 
 gcp-landing: need-tools setup ## starts landing in PROJECT=P as a Dataflow job; UPDATE=1 replaces the running one's code; MAX_WORKERS=N
-	@exec $(PY) -m gcp.landing --project='$(PROJECT)' --region='$(REGION)' $(if $(PREFIX),--prefix='$(PREFIX)') --max_workers='$(MAX_WORKERS)' \
+	@exec $(PY) -m gcp.landing --project='$(PROJECT)' --region='$(REGION)' $(OF) --max_workers='$(MAX_WORKERS)' \
 		$(if $(UPDATE),--update)
 
 gcp-demo: need-tools setup ## publishes documents in PROJECT=P and watches them come back classified; trains first if no model serves
-	@exec $(PY) -m gcp.demo --project='$(PROJECT)' --region='$(REGION)' $(if $(PREFIX),--prefix='$(PREFIX)')
+	@exec $(PY) -m gcp.demo --project='$(PROJECT)' --region='$(REGION)' $(OF)
 
 gcp-down: need-tools setup ## ends landing and removes everything from PROJECT=P but the data; BUCKETS=P-ml-input,… removes these too
-	@exec $(PY) -m gcp.resources down --project='$(PROJECT)' --region='$(REGION)' $(if $(PREFIX),--prefix='$(PREFIX)') --buckets='$(BUCKETS)' $(if $(YES),--yes)
+	@exec $(PY) -m gcp.resources down --project='$(PROJECT)' --region='$(REGION)' $(OF) --buckets='$(BUCKETS)' $(if $(YES),--yes)
 
 lock: LOCK := --python-version 3.11 --universal --no-emit-index-url -q
 lock: ## pins what pyproject.toml names in requirements.txt, the DAG's and checkov's, and with hashes those of the images

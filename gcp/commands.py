@@ -199,11 +199,12 @@ class Terraform:
         folder = self.folder.relative_to(ROOT) if self.folder.is_relative_to(ROOT) else self.folder
         return ["terraform", f"-chdir={folder}", *arguments]
 
-    def prepare(self) -> None:
-        """Builds what Terraform uploads, fetches the providers, and makes the pipeline's workspace if there is none."""
+    def prepare(self, pipeline: str = "") -> None:
+        """Builds what Terraform uploads, for that pipeline or for documents, fetches the providers, and makes the
+        pipeline's workspace if there is none."""
         if not self.folder.is_dir():
             raise Failed(f"expected Terraform's files in {self.folder}, found no such folder")
-        run(python("-m", "local.package"))
+        run(python("-m", "local.package", *[f"--pipeline={pipeline}"] * bool(pipeline)))
         run(self.command("init", "-input=false"))
         run(self.command("workspace", "select", "-or-create", self.workspace_name))
 

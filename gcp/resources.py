@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 
+from brigade.pipelines.load import WrongDefinition, load
 from gcp import preflight
 from gcp.commands import (
     DEFAULT_PIPELINE,
@@ -49,30 +50,40 @@ STORAGE_PRICE = "$0.020 a GB a month in us-central1, https://cloud.google.com/st
 # ----------------------------------------------------------------------------------------------------- plan and up
 
 
-def plan(terraform: Terraform, region: str, pipeline: str, model_prefix: str) -> dict:
+def plan(terraform: Terraform, region: str, pipeline: str) -> dict:
     """Shows what `up` would do."""
-    project = terraform.project
+    project, variables = terraform.project, terraform.variables(region, pipeline, prefix_of(pipeline))
     preflight.require_tools()
-    terraform.prepare()
+    terraform.prepare(pipeline)
     check_home(outputs := terraform.outputs(), project, region)
     check_pipeline(outputs, terraform, pipeline)
-    terraform.run("plan", "-input=false", *terraform.variables(region, pipeline, model_prefix))
+    terraform.run("plan", "-input=false", *variables)
     say(f"nothing was changed; create it with: make gcp-up {terraform.settings}")
     return {"project": project, "region": region}
 
 
-def up(terraform: Terraform, region: str, pipeline: str, model_prefix: str, yes: bool) -> dict:
+def up(terraform: Terraform, region: str, pipeline: str, yes: bool) -> dict:
     """Creates everything, or brings it up to date."""
-    project = terraform.project
+    project, variables = terraform.project, terraform.variables(region, pipeline, prefix_of(pipeline))
     if not preflight.report(preflight.checks(project, region, terraform.prefix)):
         raise Failed("nothing was created: see above what is missing")
-    terraform.prepare()
+    terraform.prepare(pipeline)
     check_home(outputs := terraform.outputs(), project, region)
     check_pipeline(outputs, terraform, pipeline)
-    approval = ["-auto-approve", "-input=false"] * yes
-    apply(terraform, *approval, *terraform.variables(region, pipeline, model_prefix))
+    apply(terraform, *["-auto-approve", "-input=false"] * yes, *variables)
     say(f"{project} is up; start landing with: make gcp-landing {terraform.settings}")
     return {"project": project, "region": region}
+
+
+def prefix_of(pipeline: str) -> str:
+    """What stands before the date in the models' names if the pipeline is a URI, which Terraform cannot read. Raises
+    WrongArguments if there is no definition, or a wrong one."""
+    if not pipeline.startswith("gs://"):
+        return ""
+    try:
+        return load(pipeline).model_prefix
+    except WrongDefinition as problem:
+        raise WrongArguments("; ".join(problem.problems)) from None
 
 
 def check_pipeline(outputs: Mapping[str, object], terraform: Terraform, pipeline: str) -> None:
@@ -270,15 +281,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="NAME|URI",
         help=f"plan, up: what is learned of what (default: {DEFAULT_PIPELINE})",
     )
-    arguments.add_argument("--model_prefix", default="", metavar="X", help="plan, up: with a URI, the definition's own")
     flags = parse(arguments, argv)
     program = f"gcp-{flags.action}"
     if not flags.project:
         return preflight.without_project(program)
-    terraform, said = Terraform(flags.project, flags.prefix), (flags.pipeline, flags.model_prefix)
+    terraform = Terraform(flags.project, flags.prefix)
     work = {
-        "plan": lambda: plan(terraform, flags.region, *said),
-        "up": lambda: up(terraform, flags.region, *said, flags.yes),
+        "plan": lambda: plan(terraform, flags.region, flags.pipeline),
+        "up": lambda: up(terraform, flags.region, flags.pipeline, flags.yes),
         "down": lambda: down(terraform, flags.region, flags.buckets, flags.yes, flags.drain_seconds),
     }
     return finish(work[flags.action], flags.json, program)
