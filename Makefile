@@ -3,19 +3,22 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-# Settings of `make demo`: make demo DOCS=mails.csv TEXT=title+body LABEL=label ENCODING=latin-1 DELIMITER=';' RATE=50 SAMPLE=1000
+# Settings of `make demo`: make demo DATA=mails.csv TEXT=title+body LABEL=label ENCODING=latin-1 DELIMITER=';' RATE=50 SAMPLE=1000
+# and for tables: make demo PIPELINE=wine DATA=winequality-red.csv. DOCS is the former name of DATA.
+DATA ?= $(DOCS)
 DOCS ?=
-TEXT ?= text
-LABEL ?= label
+PIPELINE ?=
+TEXT ?=
+LABEL ?=
 ENCODING ?=
 DELIMITER ?=
 RATE ?= 50
 SAMPLE ?= 1000
 GENERATE ?= 4000
 SEED ?= 1
-export DOCS TEXT LABEL ENCODING DELIMITER
-# The public data sets of `make bench-train` and `make bench-serve`, see python -m benchmarks.training --help
-DATA ?= data
+export DATA PIPELINE TEXT LABEL ENCODING DELIMITER
+# The public data sets of `make bench-train` and `make bench-serve` (DATA), see python -m benchmarks.training --help
+SETS = $(or $(DATA),data)
 # `make up EMPTY=1`: without topics, buckets and functions, for the tutorial's commands, which create them
 EMPTY ?=
 # `make up KEEP=1`: goes on with the buckets that an earlier `make up` left
@@ -65,9 +68,10 @@ need-gcloud:
 need-tools:
 	@bash local/setup.sh need gcloud terraform
 
-demo: setup ## runs the whole pipeline on this machine; DOCS=FILE TEXT=title+body LABEL=label for your own documents
+demo: setup ## runs the whole pipeline on this machine; DATA=FILE TEXT=title+body LABEL=label for your own documents; PIPELINE=wine for tables
 	@exec $(PY) -m local.demo --generate=$(GENERATE) --seed=$(SEED) --rate='$(RATE)' --sample='$(SAMPLE)' \
-		$(if $(value DOCS),--docs="$$DOCS" --text="$$TEXT" --label="$$LABEL") \
+		$(if $(value PIPELINE),--pipeline="$$PIPELINE") $(if $(DATA),--data="$$DATA") \
+		$(if $(value TEXT),--text="$$TEXT") $(if $(value LABEL),--label="$$LABEL") \
 		$(if $(value ENCODING),--encoding="$$ENCODING") $(if $(value DELIMITER),--delimiter="$$DELIMITER")
 
 test: setup ## runs the tests that a change needs, in minutes; ORDER=random shuffles them
@@ -140,20 +144,20 @@ bench-convert: setup ## conversion: next to plain Spark and polars, 20,000 small
 	@$(PY) -m benchmarks.conversion incremental
 
 bench-train: setup ## training: published splits, few documents, next to scikit-learn and spark.ml, growth; DATA=FOLDER
-	@$(PY) -m benchmarks.training accuracy --data='$(DATA)'
-	@$(PY) -m benchmarks.training small --data='$(DATA)'
-	@$(PY) -m benchmarks.training time --data='$(DATA)'
-	@$(PY) -m benchmarks.training partitions --data='$(DATA)'
-	@$(PY) -m benchmarks.training growth --data='$(DATA)'
+	@$(PY) -m benchmarks.training accuracy --data='$(SETS)'
+	@$(PY) -m benchmarks.training small --data='$(SETS)'
+	@$(PY) -m benchmarks.training time --data='$(SETS)'
+	@$(PY) -m benchmarks.training partitions --data='$(SETS)'
+	@$(PY) -m benchmarks.training growth --data='$(SETS)'
 
 bench-serve: setup ## serving: next to a plain scikit-learn function, and under swaps, broken messages, a kill; DATA=FOLDER
-	@$(PY) -m benchmarks.serving cold --data='$(DATA)' --models='$(MODELS)'
-	@$(PY) -m benchmarks.serving load --data='$(DATA)' --models='$(MODELS)'
-	@$(PY) -m benchmarks.serving memory --data='$(DATA)' --models='$(MODELS)'
+	@$(PY) -m benchmarks.serving cold --data='$(SETS)' --models='$(MODELS)'
+	@$(PY) -m benchmarks.serving load --data='$(SETS)' --models='$(MODELS)'
+	@$(PY) -m benchmarks.serving memory --data='$(SETS)' --models='$(MODELS)'
 	@$(PY) -m benchmarks.serving swaps
 	@$(PY) -m benchmarks.serving mutated
 	@$(PY) -m benchmarks.serving pubsub
-	@$(PY) -m benchmarks.serving document --data='$(DATA)' --models='$(MODELS)'
+	@$(PY) -m benchmarks.serving document --data='$(SETS)' --models='$(MODELS)'
 
 preflight: setup ## finds what would stop the pipeline on Google Cloud: PROJECT=P, and REGION=R if not us-central1
 	@exec $(PY) -m gcp.preflight --project='$(PROJECT)' --region='$(REGION)'

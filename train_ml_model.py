@@ -1,4 +1,4 @@
-"""TRAIN: parquet → candidates → evaluation → gate → a dated model. PySpark and scikit-learn.
+"""TRAIN: parquet → candidates → evaluation → gate → a dated model. PySpark, scikit-learn and XGBoost.
 
 What enters: landed JSON, which is converted first, or the parquet that was made of it. What leaves:
 `<OUTPUT>/doc-classification-model-YYYY-MM-DD/` with a manifest and the run's files below `runs/<run id>/`: weights,
@@ -8,8 +8,11 @@ the model that serves now, or better, on held-out documents that neither has lea
     documents ─► parts ─► blocks of counted features, cached ─► candidates ─► the best one, on all but the test part
                                                                           ─► test ─► gate ─► model, report
 
+A table (--pipeline) has rows instead of documents, and boosted trees learn them. Its model has its own name.
+
 On this machine:
     spark-submit --py-files=build/brigade.zip train_ml_model.py landing/input models
+    spark-submit --py-files=build/brigade.zip train_ml_model.py landing/input models --pipeline=wine
 On GCP:
     gcloud dataproc jobs submit pyspark train_ml_model.py --cluster=brigade-cluster --region=us-central1 \\
         --py-files=build/brigade.zip -- gs://ml_input/input/ gs://ml_output/output/
@@ -23,7 +26,7 @@ from dataclasses import fields
 from brigade import cli
 from brigade.causes import told
 from brigade.errors import BrigadeError
-from brigade.spark import open_session
+from brigade.spark import FIXED_EXECUTORS, open_session
 from brigade.storage import write_text
 from brigade.training.arguments import parse_arguments
 from brigade.training.options import Options
@@ -34,12 +37,13 @@ def main(argv: list[str] | None = None) -> int:
     cli.log_to_stderr()
     logging.getLogger("py4j").setLevel(logging.WARNING)
     arguments = parse_arguments(argv)
-    started = time.time()
+    started, pipeline = time.time(), arguments.pipeline
+    spark_settings = FIXED_EXECUTORS if pipeline and pipeline.model.kind == "table" else {}
     given = {one.name: getattr(arguments, one.name) for one in fields(Options)}
     try:
         with told():
             summary = train(
-                open_session("brigade-train"),
+                open_session("brigade-train", spark_settings),
                 arguments.input_path,
                 arguments.output_path,
                 test_path=arguments.test,
@@ -47,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
                 parquet_path=arguments.parquet_path,
                 tolerance=arguments.tolerance,
                 force=arguments.force,
+                definition=pipeline,
                 **{name: value for name, value in given.items() if value is not None},
             )
             summary |= {"seconds": round(time.time() - started, 1)}

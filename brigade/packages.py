@@ -23,11 +23,14 @@ PACKAGES = {
     "mmh3": "mmh3",
     "numpy": "numpy",
     "orjson": "orjson",
+    "pandas": "pandas",
+    "pyarrow": "pyarrow.compute",
     "pydantic": "pydantic",
     "pyyaml": "yaml",
     "safetensors": "safetensors.numpy",
     "scikit-learn": "sklearn.svm",
     "scipy": "scipy.optimize",
+    "xgboost-cpu": "xgboost.spark",
 }
 
 

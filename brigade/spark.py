@@ -6,7 +6,7 @@ in four functions at the end, which the tests run on both versions.
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -32,12 +32,14 @@ SESSION = {
     # A conversion generates about 75 classes. Spark's default of 100 leaves hardly any for the next one in a session.
     "spark.sql.codegen.cache.maxEntries": "500",
 }
+# All workers of XGBoost start at once, which Spark refuses while executors may come and go; Dataproc lets them.
+FIXED_EXECUTORS = {"spark.dynamicAllocation.enabled": "false"}
 
 
-def open_session(name: str) -> SparkSession:
-    """The session that spark-submit set up, with the settings in SESSION. Only warnings of Spark are logged."""
+def open_session(name: str, more: Mapping[str, str] = {}) -> SparkSession:
+    """The session that spark-submit set up, with the settings in SESSION and more. Spark's warnings alone are logged."""
     builder = SparkSession.builder.appName(name)
-    for key, value in SESSION.items():
+    for key, value in {**SESSION, **more}.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("WARN")  # at INFO a program's own lines drown

@@ -1,10 +1,12 @@
-"""SERVE: classifies each document as it comes, with the latest promoted model.
+"""SERVE: classifies each document as it comes, or predicts for each row, with the latest promoted model.
 
 `classify` takes Pub/Sub messages, pushed with or without an envelope, or from Eventarc. The event as it came, plus
 `classification`, goes to RESULT_TOPIC. A message that is not an event goes to DEAD_LETTER_TOPIC, so that Pub/Sub does
 not bring it again. What may pass (no model yet, a topic out of reach) answers 5xx, and Pub/Sub brings the message
 again: only what is published is acknowledged.
 `predict` answers HTTP: POST {"instances": [{"payload": "…"}, …], "explain": true}; an instance may be a whole event.
+Where MODEL_PREFIX names the models of a table, an instance is {feature: value, …}, and a regression's event gets
+`prediction`.
 Both answer GET /healthz (is there a model?) and GET /model (which one, and how fresh). Google's front end keeps paths
 that end in z for itself: /healthz is for probes inside Cloud Run, /model for callers from outside.
 
@@ -27,6 +29,7 @@ from functools import partial
 import flask
 import functions_framework
 
+from brigade.models import table_model
 from brigade.models.store import ModelStore
 from brigade.serving.answers import MAX_BODY_BYTES, MAX_PUSH_BYTES, about_service, classified, predictions
 from brigade.serving.logs import LogEntry, Outages, log_json_lines
@@ -38,11 +41,13 @@ log_json_lines()
 ENVIRONMENT = get_env()
 STORE = ModelStore(ENVIRONMENT.models_uri, ENVIRONMENT.refresh_seconds, ENVIRONMENT.pin, ENVIRONMENT.model_prefix)
 OUTAGES = Outages()
+# XGBoost imports scikit-learn, and with it pandas, where it finds them; no prediction needs them.
+table_model.left_out = ["sklearn"]
 
 
 @functions_framework.http
 def predict(request: flask.Request) -> flask.Response:
-    """POST {"instances": [event or {"payload": text}, …], "explain": true?} → {"predictions": […], "model": {…}}.
+    """POST {"instances": [event, {"payload": text} or {feature: value}, …]} → {"predictions": […], "model": {…}}.
 
     Statuses: 400 for a wrong request, 405, 413 above MAX_BODY_BYTES, 415 for a wrong header, 503 without a model.
     """

@@ -16,14 +16,14 @@ from pyspark.sql.types import StructType
 from brigade.conversion.errors import ConversionError
 from brigade.conversion.folder import Folder, place_of
 from brigade.conversion.manifest import Manifest, Record, read_record, write_manifest
-from brigade.conversion.schema import COLUMNS, OWN, SCHEMA
+from brigade.conversion.schema import COLUMNS, OWN, SCHEMA, Reading
 from brigade.errors import one_line
 from brigade.spark import literally
 
 Moves = list[tuple[str, str]]  # staged name and final name, relative to a folder
 
 
-def read_parquet(spark: SparkSession, path: str) -> DataFrame:
+def read_parquet(spark: SparkSession, path: str, reading: Reading = OWN) -> DataFrame:
     """The rows of a conversion's output, as its manifest names them; correct also while a conversion is running.
 
     Parquet without a manifest is read as it lies there. Columns come in the order of COLUMNS, others after them.
@@ -40,7 +40,7 @@ def read_parquet(spark: SparkSession, path: str) -> DataFrame:
     if first_run_is_going_on or manifest and not names:
         return spark.createDataFrame([], SCHEMA)
     frame = read_files(spark, path, names)
-    if manifest and manifest.query != OWN.fingerprint:
+    if not reading.is_default or manifest and manifest.query != OWN.fingerprint:
         return frame
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:

@@ -7,7 +7,9 @@ model is made or used, so that whoever serves documents starts as fast as before
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -266,10 +268,26 @@ def check_trees(model: TableModel) -> None:
         raise ModelFormatError(f"expected trees of {expected} scores a row, found {found}")
 
 
+left_out: list[str] = []  # packages that XGBoost shall not take along; a process that only predicts names them
+
+
+@contextmanager
+def hidden(packages: Iterable[str]) -> Iterator[None]:
+    """Imports find no such packages meanwhile, unless they are there already."""
+    absent = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None stands for one that is not installed
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
 def read_booster(content: bytes) -> "Booster":
     """The trees in UBJSON. Raises ModelFormatError for anything else."""
-    from xgboost import Booster
-    from xgboost.core import XGBoostError
+    with hidden(left_out):
+        from xgboost import Booster
+        from xgboost.core import XGBoostError
 
     if not content.startswith(b"{"):  # XGBoost ends the process if there is nothing to read
         raise ModelFormatError(f"{TREES_FILE} cannot be read: expected UBJSON, found {bytes(content[:10])!r}")

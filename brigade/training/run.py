@@ -16,6 +16,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from brigade.conversion.schema import OWN, reading_of
 from brigade.errors import one_line
 from brigade.models.document_model import DocumentModel
 from brigade.models.folder import write_run
@@ -68,7 +69,8 @@ def train(
     prefix = definition.model_prefix if definition else DOCUMENTS_PREFIX
     models, name = folder_at(output_path), model_name(prefix, day or started.date())
     read_champion(models, output_path, prefix)  # before the long work: without it there is no gate
-    sources = read_sources(spark, input_path.rstrip("/"), output_path, test_path, parquet_path)
+    reading = reading_of(definition.query, definition.contract) if definition else OWN
+    sources = read_sources(spark, input_path.rstrip("/"), output_path, test_path, parquet_path, reading)
     outcome = learned(spark, sources, output_path, options, definition)
     if tolerance is None and definition:
         tolerance = definition.model.tolerance

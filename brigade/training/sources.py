@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from brigade.conversion.folder import place_of
 from brigade.conversion.input_files import holds_files
 from brigade.conversion.run import json_into_parquet
+from brigade.conversion.schema import OWN, Reading
 from brigade.conversion.table import read_parquet
 from brigade.storage import check_apart, open_to_read, sibling
 from brigade.training.data_version import data_version, events_of_version
@@ -56,9 +57,14 @@ class Sources:
 
 
 def read_sources(
-    spark: SparkSession, input_path: str, output_path: str, test_path: str | None, parquet_path: str | None
+    spark: SparkSession,
+    input_path: str,
+    output_path: str,
+    test_path: str | None,
+    parquet_path: str | None,
+    reading: Reading = OWN,
 ) -> Sources:
-    """The sources that the paths name. parquet_path: where converted JSON goes; None: beside the input.
+    """The sources that the paths name. parquet_path: where converted JSON goes; None: beside the input. reading: how.
 
     Raises WrongInput if one of the places is, or lies in, another: `output_path` is where the models go.
     """
@@ -72,22 +78,24 @@ def read_sources(
         if not holds_files(spark, input_path, ".parquet"):
             places["parquet"] = parquet_path  # the input's is written there
     check_apart(places)
-    learned = load_events(spark, input_path, parquet_path)
+    learned = load_events(spark, input_path, parquet_path, reading=reading)
     if not test_path:
         return Sources(learned)
     quarantine_path = sibling(parquet_path, "quarantine_test")  # the input's own stays as it is
-    return Sources(learned, load_events(spark, test_path, f"{parquet_path}_test", quarantine_path))
+    return Sources(learned, load_events(spark, test_path, f"{parquet_path}_test", quarantine_path, reading))
 
 
-def load_events(spark: SparkSession, path: str, parquet_path: str, quarantine_path: str | None = None) -> Source:
+def load_events(
+    spark: SparkSession, path: str, parquet_path: str, quarantine_path: str | None = None, reading: Reading = OWN
+) -> Source:
     """The events below a path: parquet is read where it is, JSON is converted into `parquet_path` first."""
     if holds_files(spark, path, ".parquet"):
-        return Source(read_parquet(spark, path), path)
-    counts = json_into_parquet(spark, path, parquet_path, quarantine_path)
+        return Source(read_parquet(spark, path, reading), path)
+    counts = json_into_parquet(spark, path, parquet_path, quarantine_path, reading=reading)
     log.info("converted: %s", counts)
     if not counts["rows"]:
         raise TrainingError(f"expected documents below {path}; none of its {counts['lines']} lines is an event")
-    return Source(read_parquet(spark, parquet_path), parquet_path)
+    return Source(read_parquet(spark, parquet_path, reading), parquet_path)
 
 
 def sources_of_model(spark: SparkSession, path: str) -> Sources:

@@ -113,6 +113,7 @@ def estimator_for(
         random_state=seed,
         tree_method="hist",
         verbose=False,
+        verbosity=0,
         **({"feature_types": types} if categorical else {}),
         **({"objective": "reg:squarederror"} if task == "regression" else {}),
         **asdict(settings),

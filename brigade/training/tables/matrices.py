@@ -48,7 +48,7 @@ def numbers_of(values: "Array") -> np.ndarray:
 
 def codes_of(values: "Array", categories: Sequence[str]) -> np.ndarray:
     """The numbers of strings among the categories, float64 [n]; NaN for null and for all others."""
-    import pyarrow
+    import pyarrow.compute
 
     found = pyarrow.compute.index_in(values.cast(pyarrow.string()), pyarrow.array(list(categories), pyarrow.string()))
     return np.array(found.to_numpy(zero_copy_only=False), np.float64)
@@ -59,7 +59,7 @@ def encoded(rows: DataFrame, features: Sequence[Feature], classes: Sequence[str]
     schema = "id string, place long, validation boolean, label double, values array<float>"
 
     def encode(batches: Iterable["RecordBatch"]) -> Iterator["RecordBatch"]:
-        import pyarrow
+        import pyarrow.compute
 
         for batch in batches:
             matrix, label = matrix_of(batch, features), batch.column("label")
