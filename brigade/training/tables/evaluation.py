@@ -32,7 +32,7 @@ class Errors:
     sums: of 1, |error|, error, error², |label|, label, label², and of 1 for labels in the model's interval. moments:
     for each span of time, [rows, sum of errors, sum of |errors|]. baseline: for the rows that have the baseline's
     column, [rows, sum of its |errors|, sum of the model's]; mean: sum of the |errors| of the mean that was learned.
-    worst: (|error|, label, predicted, row as JSON). points: (place, label, predicted) of the rows of the smallest places.
+    worst: (|error|, label, predicted, row as JSON). points: (place, label, predicted) of rows of the smallest places.
     """
 
     sums: np.ndarray = field(default_factory=lambda: np.zeros(8))
@@ -195,7 +195,7 @@ def value_metrics(errors: Errors) -> dict:
         "bias": rounded(total / count),
         "wape": rounded(absolute / sizes) if sizes else None,
         "r2": rounded(1 - squares / spread) if spread > 1e-12 * max(label_squares, 1e-300) else None,
-        "coverage": round(inside / count, 4),
+        "coverage": round(float(inside / count), 4),
         "rows": errors.rows,
     }
 
