@@ -3,7 +3,7 @@
     python -m benchmarks.tables wine --data=FOLDER      a wine's quality, next to Cortez et al. 2009; five-fold
     python -m benchmarks.tables good --data=FOLDER      is it a good wine, next to scikit-learn's boosted trees
     python -m benchmarks.tables sales --data=FOLDER     12 weeks of 45 shops, next to simple forecasts and scikit-learn
-    python -m benchmarks.tables growth [--rows=N]       made-up rows, N and N / 10, next to XGBoost in one process; Linux
+    python -m benchmarks.tables growth [--rows=N]       made-up rows, N and N / 10, and one process of XGBoost; Linux
 
 FOLDER holds the public data sets: wine_quality/winequality-{red,white}.csv and walmart_sales/walmart.csv. A table for
 people on standard error, one line of JSON on standard output. Exit status 1 when a target is missed. Other work on the
@@ -54,7 +54,7 @@ def fitted(spark, rows: list[tuple], schema: str, task: str, parts: np.ndarray):
     from brigade.training.tables.matrices import laid_out
     from brigade.training.tables.selection import fit, planned
 
-    frame = spark.createDataFrame([(f"{n}", *row, part) for n, (row, part) in enumerate(zip(rows, parts))], schema)
+    frame = spark.createDataFrame([(f"{n}", *row, part) for n, (row, part) in enumerate(zip(rows, parts, strict=True))], schema)
     names = [field.name for field in frame.schema.fields]
     own, label = names[1:-2], names[-2]
     frame = frame.select(
@@ -264,7 +264,8 @@ def wine(arguments: argparse.Namespace) -> int:
         one = found[colour] = in_session("wine_errors", data=arguments.data, colour=colour)
         own = one["mad"], one["within_half"], one["within_one"]
         say(
-            f"{colour}: error {own[0]} ({published[0]}), within .5 {own[1]} % ({published[1]}), within 1 {own[2]} % ({published[2]})"
+            f"{colour}: error {own[0]} ({published[0]}), within .5 {own[1]} % ({published[1]}), "
+            f"within 1 {own[2]} % ({published[2]})"
         )
         if not (own[0] < published[0] and own[1] > published[1] and own[2] > published[2]):
             missed.append(f"{colour}: {own} against {published}")
