@@ -54,7 +54,8 @@ def fitted(spark, rows: list[tuple], schema: str, task: str, parts: np.ndarray):
     from brigade.training.tables.matrices import laid_out
     from brigade.training.tables.selection import fit, planned
 
-    frame = spark.createDataFrame([(f"{n}", *row, part) for n, (row, part) in enumerate(zip(rows, parts, strict=True))], schema)
+    numbered = [(f"{n}", *row, part) for n, (row, part) in enumerate(zip(rows, parts, strict=True))]
+    frame = spark.createDataFrame(numbered, schema)
     names = [field.name for field in frame.schema.fields]
     own, label = names[1:-2], names[-2]
     frame = frame.select(
