@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from brigade.pipelines.load import WrongDefinition, load
 from gcp import commands, preflight, resources
 from gcp.local_checks import MISSING, OK, Check
 from tests.conftest import ROOT
@@ -139,6 +140,29 @@ def test_a_second_pipeline_of_a_project_has_a_state_of_its_own_and_the_first_sta
     cloud_of.answer("^gcloud dataproc clusters list", json.dumps([{"clusterName": "wine-brigade-cluster-abc"}]))
     assert down(ONE, "--prefix=wine") == 1
     assert "a training runs on cluster wine-brigade-cluster-abc" in capfd.readouterr().err
+
+
+def test_what_is_packaged_is_for_the_pipeline_and_a_uri_s_definition_says_the_models_prefix(cloud_of, monkeypatch):
+    given, ran = [], []
+    monkeypatch.setattr(resources, "load", lambda uri: given.append(uri) or load("wine"))
+    monkeypatch.setattr(commands, "run", lambda command, extra=None: ran.append(command))
+    (commands.TERRAFORM / ".terraform").mkdir()
+    uri = "gs://some-data/wine.yaml"
+    assert resources.main(["plan", f"--project={ONE}", f"--pipeline={uri}"]) == 0
+    assert given == [uri] and ran[0][-2:] == ["local.package", f"--pipeline={uri}"]
+    assert ran[-1][-2:] == [f"-var=pipeline={uri}", "-var=model_prefix=wine-model"]
+    assert resources.main(["plan", f"--project={ONE}", "--pipeline=sales"]) == 0
+    assert given == [uri] and ran[-1][-1] == "-var=pipeline=sales"  # whose definition Terraform reads
+
+
+def test_a_wrong_definition_is_told_before_anything_is_asked(cloud_of, monkeypatch, capfd):
+    def refused(uri: str):
+        raise WrongDefinition([f"{uri}: model.label: expected a column, found none", f"{uri}: name: expected a name"])
+
+    monkeypatch.setattr(resources, "load", refused)
+    assert up(ONE, "--pipeline=gs://some-data/wine.yaml") == 2
+    assert "model.label: expected a column, found none; gs://some-data" in capfd.readouterr().err
+    assert cloud_of.calls() == []
 
 
 @pytest.mark.parametrize("prefix", ["Wine", "wine-", "-wine", "1wine", "a-long-prefix", "a_b"])
