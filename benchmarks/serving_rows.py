@@ -118,7 +118,7 @@ def cold(folder: Path, model: TableModel, row: dict, rounds: int) -> dict:
 
 
 def row(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
-    """Targets: the model's p50 for one row at most 1 ms; at most 2.5 s from process start to the first answer of a table
+    """Targets: the model's p50 for one row at most 1 ms; 2.5 s from process start to the first answer of a table
     model, which beside a document's includes the import of XGBoost."""
     rows, good = table()
     model = trees(rows, good)
