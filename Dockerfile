@@ -33,7 +33,10 @@ RUN pip install --no-cache-dir --require-hashes --only-binary=:all: --requiremen
 # The project's own package: the workers unpickle what refers to it.
 COPY pyproject.toml README.md /source/
 COPY brigade /source/brigade
+# The names of --pipeline are looked up beside the package.
+COPY pipelines /source/pipelines
 RUN pip install --no-cache-dir --no-index --no-deps --no-build-isolation --prefix=/packages /source
+RUN cp -R /source/pipelines /packages/lib/python3.*/site-packages/
 
 # One image launches the template and runs on the workers, so that both have the same packages:
 # https://docs.cloud.google.com/dataflow/docs/guides/templates/configuring-flex-templates

@@ -3,19 +3,22 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-# Settings of `make demo`: make demo DOCS=mails.csv TEXT=title+body LABEL=label ENCODING=latin-1 DELIMITER=';' RATE=50 SAMPLE=1000
+# Settings of `make demo`: make demo DATA=mails.csv TEXT=title+body LABEL=label ENCODING=latin-1 DELIMITER=';' RATE=50 SAMPLE=1000
+# and for tables: make demo PIPELINE=wine DATA=winequality-red.csv. DOCS is the former name of DATA.
+DATA ?= $(DOCS)
 DOCS ?=
-TEXT ?= text
-LABEL ?= label
+PIPELINE ?=
+TEXT ?=
+LABEL ?=
 ENCODING ?=
 DELIMITER ?=
 RATE ?= 50
 SAMPLE ?= 1000
 GENERATE ?= 4000
 SEED ?= 1
-export DOCS TEXT LABEL ENCODING DELIMITER
-# The public data sets of `make bench-train` and `make bench-serve`, see python -m benchmarks.training --help
-DATA ?= data
+export DATA PIPELINE TEXT LABEL ENCODING DELIMITER
+# The public data sets of `make bench-train` and `make bench-serve` (DATA), see python -m benchmarks.training --help
+SETS = $(or $(DATA),data)
 # `make up EMPTY=1`: without topics, buckets and functions, for the tutorial's commands, which create them
 EMPTY ?=
 # `make up KEEP=1`: goes on with the buckets that an earlier `make up` left
@@ -31,8 +34,11 @@ AS_USER ?= $(lastword $(SUITES))
 MIRROR ?=
 
 # `make gcp-…`: the Google Cloud project and region; YES=1 answers Terraform's question, BUCKETS=A,B are removed with their
-# data, UPDATE=1 updates the running job, which grows to MAX_WORKERS machines
+# data, UPDATE=1 updates the running job, which grows to MAX_WORKERS machines; PIPELINE=wine is the
+# pipeline that gcp-up makes, and PREFIX=wine stands before all names of a second one in the project
 PROJECT ?=
+PREFIX ?=
+OF = $(if $(PREFIX),--prefix='$(PREFIX)')
 REGION ?= us-central1
 YES ?=
 BUCKETS ?=
@@ -65,9 +71,10 @@ need-gcloud:
 need-tools:
 	@bash local/setup.sh need gcloud terraform
 
-demo: setup ## runs the whole pipeline on this machine; DOCS=FILE TEXT=title+body LABEL=label for your own documents
+demo: setup ## runs the whole pipeline on this machine; DATA=FILE TEXT=title+body LABEL=label for your own documents; PIPELINE=wine for tables
 	@exec $(PY) -m local.demo --generate=$(GENERATE) --seed=$(SEED) --rate='$(RATE)' --sample='$(SAMPLE)' \
-		$(if $(value DOCS),--docs="$$DOCS" --text="$$TEXT" --label="$$LABEL") \
+		$(if $(value PIPELINE),--pipeline="$$PIPELINE") $(if $(DATA),--data="$$DATA") \
+		$(if $(value TEXT),--text="$$TEXT") $(if $(value LABEL),--label="$$LABEL") \
 		$(if $(value ENCODING),--encoding="$$ENCODING") $(if $(value DELIMITER),--delimiter="$$DELIMITER")
 
 test: setup ## runs the tests that a change needs, in minutes; ORDER=random shuffles them
@@ -106,8 +113,8 @@ lint-terraform: setup ## checks Terraform's formatting, and by checkov Terraform
 format: setup ## formats the code
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
 
-package: setup ## builds build/: brigade.zip for Spark, and the folders of the functions to deploy
-	@$(PY) -m local.package
+package: setup ## builds build/: brigade.zip for Spark, and the folders of the functions to deploy; PIPELINE=wine: for tables
+	@$(PY) -m local.package $(if $(value PIPELINE),--pipeline="$$PIPELINE")
 
 up: setup ## starts the local cloud and leaves it running: eval "$(make -s up)" sets the variables that find it; EMPTY=1 creates nothing, KEEP=1 goes on with the former buckets
 	@$(PY) -m local.services up $(if $(EMPTY),--empty) $(if $(KEEP),--keep)
@@ -140,39 +147,41 @@ bench-convert: setup ## conversion: next to plain Spark and polars, 20,000 small
 	@$(PY) -m benchmarks.conversion incremental
 
 bench-train: setup ## training: published splits, few documents, next to scikit-learn and spark.ml, growth; DATA=FOLDER
-	@$(PY) -m benchmarks.training accuracy --data='$(DATA)'
-	@$(PY) -m benchmarks.training small --data='$(DATA)'
-	@$(PY) -m benchmarks.training time --data='$(DATA)'
-	@$(PY) -m benchmarks.training partitions --data='$(DATA)'
-	@$(PY) -m benchmarks.training growth --data='$(DATA)'
+	@$(PY) -m benchmarks.training accuracy --data='$(SETS)'
+	@$(PY) -m benchmarks.training small --data='$(SETS)'
+	@$(PY) -m benchmarks.training time --data='$(SETS)'
+	@$(PY) -m benchmarks.training partitions --data='$(SETS)'
+	@$(PY) -m benchmarks.training growth --data='$(SETS)'
 
 bench-serve: setup ## serving: next to a plain scikit-learn function, and under swaps, broken messages, a kill; DATA=FOLDER
-	@$(PY) -m benchmarks.serving cold --data='$(DATA)' --models='$(MODELS)'
-	@$(PY) -m benchmarks.serving load --data='$(DATA)' --models='$(MODELS)'
-	@$(PY) -m benchmarks.serving memory --data='$(DATA)' --models='$(MODELS)'
+	@$(PY) -m benchmarks.serving cold --data='$(SETS)' --models='$(MODELS)'
+	@$(PY) -m benchmarks.serving load --data='$(SETS)' --models='$(MODELS)'
+	@$(PY) -m benchmarks.serving memory --data='$(SETS)' --models='$(MODELS)'
 	@$(PY) -m benchmarks.serving swaps
 	@$(PY) -m benchmarks.serving mutated
 	@$(PY) -m benchmarks.serving pubsub
-	@$(PY) -m benchmarks.serving document --data='$(DATA)' --models='$(MODELS)'
+	@$(PY) -m benchmarks.serving document --data='$(SETS)' --models='$(MODELS)'
 
 preflight: setup ## finds what would stop the pipeline on Google Cloud: PROJECT=P, and REGION=R if not us-central1
-	@exec $(PY) -m gcp.preflight --project='$(PROJECT)' --region='$(REGION)'
+	@exec $(PY) -m gcp.preflight --project='$(PROJECT)' --region='$(REGION)' $(OF)
+
+gcp-plan gcp-up: PLAN = $(if $(value PIPELINE),--pipeline="$$PIPELINE")
 
 gcp-plan: need-tools setup ## shows what gcp-up would create or change in PROJECT=P
-	@exec $(PY) -m gcp.resources plan --project='$(PROJECT)' --region='$(REGION)'
+	@exec $(PY) -m gcp.resources plan --project='$(PROJECT)' --region='$(REGION)' $(OF) $(PLAN)
 
 gcp-up: need-tools setup ## creates everything in PROJECT=P, after Terraform's question; YES=1 answers it
-	@exec $(PY) -m gcp.resources up --project='$(PROJECT)' --region='$(REGION)' $(if $(YES),--yes)
+	@exec $(PY) -m gcp.resources up --project='$(PROJECT)' --region='$(REGION)' $(OF) $(PLAN) $(if $(YES),--yes)
 
 gcp-landing: need-tools setup ## starts landing in PROJECT=P as a Dataflow job; UPDATE=1 replaces the running one's code; MAX_WORKERS=N
-	@exec $(PY) -m gcp.landing --project='$(PROJECT)' --region='$(REGION)' --max_workers='$(MAX_WORKERS)' \
+	@exec $(PY) -m gcp.landing --project='$(PROJECT)' --region='$(REGION)' $(OF) --max_workers='$(MAX_WORKERS)' \
 		$(if $(UPDATE),--update)
 
 gcp-demo: need-tools setup ## publishes documents in PROJECT=P and watches them come back classified; trains first if no model serves
-	@exec $(PY) -m gcp.demo --project='$(PROJECT)' --region='$(REGION)'
+	@exec $(PY) -m gcp.demo --project='$(PROJECT)' --region='$(REGION)' $(OF)
 
 gcp-down: need-tools setup ## ends landing and removes everything from PROJECT=P but the data; BUCKETS=P-ml-input,… removes these too
-	@exec $(PY) -m gcp.resources down --project='$(PROJECT)' --region='$(REGION)' --buckets='$(BUCKETS)' $(if $(YES),--yes)
+	@exec $(PY) -m gcp.resources down --project='$(PROJECT)' --region='$(REGION)' $(OF) --buckets='$(BUCKETS)' $(if $(YES),--yes)
 
 lock: LOCK := --python-version 3.11 --universal --no-emit-index-url -q
 lock: ## pins what pyproject.toml names in requirements.txt, the DAG's and checkov's, and with hashes those of the images

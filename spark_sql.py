@@ -119,7 +119,8 @@ def main(argv: list[str] | None = None) -> int:
             if arguments.summary:
                 write_text(arguments.summary, cli.summary_line(summary))
     except BrigadeError as problem:
-        texts: dict[type, str | None] = {QueryError: arguments.sql, SchemaError: arguments.schema}
+        own = f"the definition {arguments.pipeline.name}" if arguments.pipeline else None
+        texts: dict[type, str | None] = {QueryError: arguments.sql or own, SchemaError: arguments.schema or own}
         file = texts.get(type(problem))
         cli.print_error("spark_sql.py", f"{file}: {problem}" if file else problem)
         return problem.status

@@ -44,6 +44,7 @@ class Environment:
     bucket: str
     prefix: str
     anchor: date
+    model_prefix: str
 
 
 def get_env() -> Environment:
@@ -65,8 +66,9 @@ def get_env() -> Environment:
         raise ValueError(f"SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD, found {anchor!r}") from None
     if day.weekday() != 0:
         raise ValueError(f"SCHEDULE_ANCHOR: expected a Monday, found {day}, a {day:%A}")
+    model = read("MODEL_PREFIX", "doc-classification-model", r"[a-z][a-z0-9-]*", "a pipeline's model_prefix")
     prefix = (models[2] or "").strip("/")
-    return Environment(*template.groups(), models[1], f"{prefix}/" if prefix else "", day)
+    return Environment(*template.groups(), models[1], f"{prefix}/" if prefix else "", day, model[0])
 
 
 def value_at(template: dict, path: str) -> str:
@@ -123,7 +125,7 @@ with DAG(
     model = GCSObjectExistenceSensor(
         task_id="model",
         bucket=environment.bucket,
-        object=f"{environment.prefix}doc-classification-model-{DAY}/manifest.json",
+        object=f"{environment.prefix}{environment.model_prefix}-{DAY}/manifest.json",
         poke_interval=10,
         timeout=30,  # the manifest is there when the workflow ends, or it never comes
     )

@@ -2,12 +2,14 @@
 
 import contextlib
 import hashlib
+import http.client
 import json
 import os
 import random
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,12 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import sessions, training
+from benchmarks.open_loop import agrees
 from benchmarks.sessions import memory_mib
 from brigade.models.document_model import Calibration, DocumentModel
 from brigade.models.manifest import DESCRIPTION_FILE, DOCUMENTS_PREFIX, FORMAT_VERSION, WEIGHTS_FILE, model_name
+from brigade.models.table_model import TableModel
 from brigade.models.text_features import FeatureParameters
-from local import guard
-from local.services import OUTPUT_BUCKET, PROJECT, Services
+from local import emulators, guard
+from local.services import OUTPUT_BUCKET, PROJECT, Services, function_command
 
 ROOT = Path(__file__).parent.parent
 SOURCES = {"brigade": ROOT / "cloud_function" / "main.py", "plain": ROOT / "benchmarks" / "plain_function" / "main.py"}
@@ -156,13 +160,20 @@ def small_model(seed: int) -> DocumentModel:
 
 def write_model(folder: Path, number: int, texts: list[str], promoted: bool) -> tuple[str, list[dict]]:
     """Writes a small model, that of the number's day, as training does; its name, and its predictions for the texts."""
-    name = model_name(DOCUMENTS_PREFIX, date(2025, 1, 6) + timedelta(number))
-    run_id, model = f"run-{number}", small_model(number)
+    name, model = model_name(DOCUMENTS_PREFIX, date(2025, 1, 6) + timedelta(number)), small_model(number)
+    golden = [{"payload": text, "probabilities": model.probabilities(text).tolist()} for text in texts]
+    write_run(folder, name, f"run-{number}", model, golden, promoted)
+    return name, [model.predict(text) for text in texts]
+
+
+def write_run(
+    folder: Path, name: str, run_id: str, model: DocumentModel | TableModel, golden: list[dict], promoted: bool = True
+) -> None:
+    """Writes a model as training does, the manifest last."""
     run = folder / name / "runs" / run_id
     run.mkdir(parents=True)
     model.save(run)
-    golden = [json.dumps({"payload": text, "probabilities": model.probabilities(text).tolist()}) for text in texts]
-    (run / "golden.jsonl").write_text("\n".join(golden) + "\n", "utf-8")
+    (run / "golden.jsonl").write_text("".join(json.dumps(line) + "\n" for line in golden), "utf-8")
     contents = {path.name: path.read_bytes() for path in sorted(run.iterdir())}
     manifest = {
         "formatVersion": FORMAT_VERSION,
@@ -178,7 +189,6 @@ def write_model(folder: Path, number: int, texts: list[str], promoted: bool) -> 
         ],
     }
     (folder / name / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-    return name, [model.predict(text) for text in texts]
 
 
 def upload(folder: Path) -> None:
@@ -239,3 +249,30 @@ class Beside:
         if status:
             raise RuntimeError(f"{self.log.stem} ended with {status}: {self.log.read_text('utf-8', 'replace')[-1000:]}")
         return json.loads(found)
+
+
+def first_answer(services: Services, side: str, request: dict, expected: list[dict], **environment: str) -> float:
+    """Seconds from the start of the function's process to its first correct answer."""
+    body = json.dumps(request).encode()
+    port, started = emulators.free_port(), time.perf_counter()
+    process = services.start("predict", function_command("predict", SOURCES[side], port), **environment)
+    try:
+        while time.perf_counter() < started + 120 and process.poll() is None:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            try:
+                connection.request("POST", "/", body, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                content = response.read()
+            except OSError:  # nobody listens yet
+                time.sleep(0.005)
+                continue
+            finally:
+                connection.close()
+            if response.status == 200:
+                if not agrees(json.loads(content)["predictions"], expected):
+                    raise RuntimeError(f"{side}: the first answer is wrong")
+                return time.perf_counter() - started
+            time.sleep(0.005)
+        raise RuntimeError(f"{side}: no answer; its last words: {services.log('predict').read_text()[-1000:]}")
+    finally:
+        services.stop("predict")

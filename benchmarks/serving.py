@@ -4,6 +4,7 @@
     python -m benchmarks.serving document --data=FOLDER --models=FOLDER    one document, and a thousand, in the process
     python -m benchmarks.serving load --data=FOLDER --models=FOLDER        200 requests/s, and the highest rate held
     python -m benchmarks.serving memory --data=FOLDER --models=FOLDER      resident memory after 1,000 requests
+    python -m benchmarks.serving row        one row of a table in the process, and a table model's process start
     python -m benchmarks.serving swaps      a new model every 2 s under load: no failed request, no mixed answer
     python -m benchmarks.serving mutated    10,000 mutated requests and messages: no 500, no crash, nothing lost
     python -m benchmarks.serving pubsub     2,000 documents by push subscription, the function killed in the middle
@@ -18,21 +19,17 @@ status 1 when a target is missed. Other work on the machine shows in the figures
 
 import argparse
 import functools
-import http.client
-import json
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import functions, serving_faults
-from benchmarks.functions import SIDES, SOURCES, Beside, Trained, cloud, texts_of, trained
-from benchmarks.open_loop import agrees
-from benchmarks.sessions import concluded, say
+from benchmarks import functions, serving_faults, serving_rows
+from benchmarks.functions import SIDES, SOURCES, Beside, Trained, cloud, first_answer, texts_of, trained
+from benchmarks.sessions import concluded, over, say
 from local import emulators
-from local.services import Services, function_command
+from local.services import Services
 
 COLD_SECONDS, COLD_TIMES = 2, 0.5
 MODEL_MS = {"short": 0.5, "long": 2}  # at most, p50
@@ -45,42 +42,16 @@ MEMORY_MIB = 256
 # -------------------------------------------------------------------------------------------------------- cold
 
 
-def first_answer(services: Services, side: str, body: bytes, expected: list[dict], **environment: str) -> float:
-    """Seconds from the start of the function's process to its first correct answer."""
-    port, started = emulators.free_port(), time.perf_counter()
-    process = services.start("predict", function_command("predict", SOURCES[side], port), **environment)
-    try:
-        while time.perf_counter() < started + 120 and process.poll() is None:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            try:
-                connection.request("POST", "/", body, {"Content-Type": "application/json"})
-                response = connection.getresponse()
-                content = response.read()
-            except OSError:  # nobody listens yet
-                time.sleep(0.005)
-                continue
-            finally:
-                connection.close()
-            if response.status == 200:
-                if not agrees(json.loads(content)["predictions"], expected):
-                    raise RuntimeError(f"{side}: the first answer is wrong")
-                return time.perf_counter() - started
-            time.sleep(0.005)
-        raise RuntimeError(f"{side}: no answer; its last words: {services.log('predict').read_text()[-1000:]}")
-    finally:
-        services.stop("predict")
-
-
 def cold(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
     """Targets, medians of 5: at most half of the plain function's time, and below 2 s. The two take turns."""
     models, (text,) = trained(arguments.data, arguments.models), texts_of(arguments.data, WORDS["short"], 1)
-    body, spent = json.dumps({"instances": [{"payload": text}]}).encode(), {side: [] for side in SIDES}
+    request, spent = {"instances": [{"payload": text}]}, {side: [] for side in SIDES}
     expected = {side: next(iter(models.expected(side, [text]).values())) for side in SIDES}
     with cloud() as services:
         functions.upload(models.project)
         for _ in range(arguments.rounds):
             for side in SIDES:
-                seconds = first_answer(services, side, body, expected[side], MODEL_FILE=str(models.plain))
+                seconds = first_answer(services, side, request, expected[side], MODEL_FILE=str(models.plain))
                 spent[side].append(seconds)
                 say(f"{side:<8} {spent[side][-1]:6.2f} s")
     seconds = {side: round(statistics.median(times), 3) for side, times in spent.items()}
@@ -89,11 +60,6 @@ def cold(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
     say("medians  " + "   ".join(f"{side} {value:.2f} s" for side, value in seconds.items()))
     missed = over("brigade_seconds", result["brigade_seconds"], COLD_SECONDS)
     return {"cold": result}, missed + over("times_plain", result["times_plain"], COLD_TIMES)
-
-
-def over(what: str, found: float | None, most: float) -> list[str]:
-    """The missed target, if it is one. None, which stands for no answer, is above every limit."""
-    return [] if found is not None and found <= most else [f"{what}: expected at most {most}, found {found}"]
 
 
 # ---------------------------------------------------------------------------------------------------- document
@@ -231,7 +197,7 @@ def memory(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
 
 WITH_MODELS = {"cold": cold, "document": document, "load": load, "memory": memory}
 FAULTS = {"swaps": serving_faults.swaps, "mutated": serving_faults.mutated, "pubsub": serving_faults.pubsub}
-RUNS = WITH_MODELS | FAULTS
+RUNS = WITH_MODELS | {"row": serving_rows.row} | FAULTS
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -246,7 +212,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
             subs[name].add_argument("--models", required=True, metavar="FOLDER", help="where the models are kept")
     numbers = [
         ("cold", "--rounds", 5), ("document", "--count", 2000), ("load", "--rate", 200), ("load", "--seconds", 60),
-        ("memory", "--count", 1000), ("swaps", "--swaps", 100), ("swaps", "--rate", 50),
+        ("memory", "--count", 1000), ("row", "--rounds", 5), ("row", "--count", 2000),
+        ("swaps", "--swaps", 100), ("swaps", "--rate", 50),
         ("mutated", "--count", 10_000), ("mutated", "--seed", 0), ("pubsub", "--count", 2000),
     ]  # fmt: skip
     for name, flag, default in numbers:

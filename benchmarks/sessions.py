@@ -68,3 +68,8 @@ def memory_mib(pid: int | str, kind: str) -> float:
     """A figure from Linux's status of a process: VmRSS, what it holds; VmHWM, the most that it has held."""
     status = Path(f"/proc/{pid}/status").read_text()
     return round(int(re.search(rf"^{kind}:\s+(\d+) kB$", status, re.M)[1]) / 1024, 1)
+
+
+def over(what: str, found: float | None, most: float) -> list[str]:
+    """The missed target, if it is one. None, which stands for no answer, is above every limit."""
+    return [] if found is not None and found <= most else [f"{what}: expected at most {most}, found {found}"]

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
+from brigade.errors import one_line
+
 
 def log_to_stderr() -> None:
     """Sends log lines to standard error, with time and name."""
@@ -40,6 +42,12 @@ def add_summary(parser: argparse.ArgumentParser) -> None:
 def print_error(program: str, problem: object) -> None:
     """Prints `PROGRAM: PROBLEM` on standard error."""
     print(f"{program}: {problem}", file=sys.stderr)
+
+
+def print_problem(program: str, problem: BaseException) -> None:
+    """Prints a problem on standard error, in one line, or in a line for each mistake of a pipeline's definition."""
+    for line in str(problem).splitlines() if hasattr(problem, "problems") else [problem]:
+        print_error(program, one_line(line))
 
 
 def path(text: str) -> str:

@@ -20,7 +20,9 @@ ROOT = Path(__file__).parent.parent
 TERRAFORM = ROOT / "terraform"
 REGION = "us-central1"
 LANDING_JOB = "brigade-landing"
+DEFAULT_PIPELINE = "documents"  # the pipeline that there is without another word
 PROJECT_ID = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
+PREFIX = re.compile(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?")  # as in terraform/variables.tf
 REGION_NAME = re.compile(r"[a-z]+(-[a-z]+)+\d+")
 LINES_OF_AN_ERROR = 3
 STANDARD_ERROR = 2  # the file descriptor
@@ -168,30 +170,52 @@ def python(program: str, *arguments: str) -> list[str]:
 # ------------------------------------------------------------------------------------------------------ Terraform
 
 
-class Terraform:
-    """Terraform in its folder, always with the project's own workspace, whatever another terminal has selected."""
+def named(name: str, prefix: str) -> str:
+    """What something of the pipeline with this prefix is called on Google Cloud."""
+    return f"{prefix}-{name}" if prefix else name
 
-    def __init__(self, project: str, folder: Path | None = None):
-        self.project, self.folder = project, folder or TERRAFORM
-        self.workspace = {"TF_WORKSPACE": project}
+
+class Terraform:
+    """Terraform in its folder, always with a workspace of the pipeline's own, whatever another terminal has selected.
+
+    prefix: of the names of a second pipeline in the project; its state is another one.
+    """
+
+    def __init__(self, project: str, prefix: str = "", folder: Path | None = None):
+        self.project, self.prefix, self.folder = project, prefix, folder or TERRAFORM
+        self.workspace_name = f"{project}.{prefix}" if prefix else project
+        self.workspace = {"TF_WORKSPACE": self.workspace_name}
+
+    @property
+    def settings(self) -> str:
+        """What tells `make gcp-…` of this project and pipeline."""
+        return f"PROJECT={self.project}" + (f" PREFIX={self.prefix}" if self.prefix else "")
+
+    def bucket(self, suffix: str) -> str:
+        """The name of the bucket with this ending, such as ml-input."""
+        return f"{self.project}-{named(suffix, self.prefix)}"
 
     def command(self, *arguments: str) -> list[str]:
         folder = self.folder.relative_to(ROOT) if self.folder.is_relative_to(ROOT) else self.folder
         return ["terraform", f"-chdir={folder}", *arguments]
 
-    def prepare(self) -> None:
-        """Builds what Terraform uploads, fetches the providers, and makes the project's workspace if there is none."""
+    def prepare(self, pipeline: str = "") -> None:
+        """Builds what Terraform uploads, for that pipeline or for documents, fetches the providers, and makes the
+        pipeline's workspace if there is none."""
         if not self.folder.is_dir():
             raise Failed(f"expected Terraform's files in {self.folder}, found no such folder")
-        run(python("-m", "local.package"))
+        run(python("-m", "local.package", *[f"--pipeline={pipeline}"] * bool(pipeline)))
         run(self.command("init", "-input=false"))
-        run(self.command("workspace", "select", "-or-create", self.project))
+        run(self.command("workspace", "select", "-or-create", self.workspace_name))
 
     def run(self, *arguments: str) -> None:
         run(self.command(*arguments), self.workspace)
 
-    def variables(self, region: str) -> list[str]:
-        return [f"-var=project_id={self.project}", f"-var=region={region}"]
+    def variables(self, region: str, pipeline: str = "", model_prefix: str = "") -> list[str]:
+        """The arguments that set Terraform's variables; what is empty is left to it."""
+        given = {"project_id": self.project, "region": region, "prefix": self.prefix}
+        given |= {"pipeline": pipeline, "model_prefix": model_prefix}
+        return [f"-var={name}={value}" for name, value in given.items() if value]
 
     def outputs(self) -> dict[str, object]:
         """What Terraform has said of what it created, by name; nothing before the first `make gcp-up`."""
@@ -203,12 +227,12 @@ class Terraform:
         return ask_json(self.command("state", "pull"), self.workspace) or {}
 
 
-def needed(outputs: Mapping[str, object], names: Sequence[str], project: str) -> list[str]:
+def needed(outputs: Mapping[str, object], names: Sequence[str], terraform: Terraform) -> list[str]:
     """The named outputs, in this order. Raises Failed when Terraform has not said them."""
     if missing := [name for name in names if not outputs.get(name)]:
         raise Failed(
-            f"expected Terraform's outputs of {project}, found no {', '.join(missing)}; create everything first: "
-            f"make gcp-up PROJECT={project}"
+            f"expected Terraform's outputs of {terraform.project}, found no {', '.join(missing)}; create everything "
+            f"first: make gcp-up {terraform.settings}"
         )
     return [str(outputs[name]) for name in names]
 
@@ -232,6 +256,7 @@ def parser(program: str, description: str) -> argparse.ArgumentParser:
     )
     arguments.add_argument("--project", default="", metavar="P", help="the Google Cloud project's id")
     arguments.add_argument("--region", default=REGION, metavar="R", help=f"default: {REGION}")
+    arguments.add_argument("--prefix", default="", metavar="X", help="of the names of a second pipeline there")
     arguments.add_argument("--json", action="store_true", help="end with a line of JSON on standard output")
     return arguments
 
@@ -242,6 +267,9 @@ def parse(arguments: argparse.ArgumentParser, argv: Sequence[str] | None) -> arg
     if flags.project and not PROJECT_ID.fullmatch(flags.project):
         form = "6 to 30 lower-case letters, digits and hyphens, beginning with a letter"
         arguments.exit(2, f"PROJECT: expected a project's id, {form}; found {flags.project!r}\n")
+    if flags.prefix and not PREFIX.fullmatch(flags.prefix):
+        form = "1 to 12 lower-case letters, digits and hyphens, beginning with a letter, not ending with a hyphen"
+        arguments.exit(2, f"PREFIX: expected {form}; found {flags.prefix!r}\n")
     if not REGION_NAME.fullmatch(flags.region):
         arguments.exit(2, f"REGION: expected a region such as {REGION}, found {flags.region!r}\n")
     return flags

@@ -1,16 +1,16 @@
 """The Dataflow job that lands messages: which ones run, and whether one has ended."""
 
-from gcp.commands import LANDING_JOB, Failed, ask, ask_json
+from gcp.commands import Failed, ask, ask_json
 from gcp.google_checks import api_is_off
 
 ENDED = ("DONE", "DRAINED", "CANCELLED", "FAILED", "UPDATED")
 
 
-def active_jobs(project: str, region: str) -> list[dict]:
-    """The landing jobs that have not ended, each with its id and state (Running, Draining, …). Raises Failed."""
+def active_jobs(project: str, region: str, name: str) -> list[dict]:
+    """The jobs of this name that have not ended, each with its id and state (Running, Draining, …). Raises Failed."""
     command = ["gcloud", "dataflow", "jobs", "list", f"--project={project}", f"--region={region}"]
     try:
-        return ask_json([*command, "--status=active", f"--filter=name={LANDING_JOB}", "--format=json"]) or []
+        return ask_json([*command, "--status=active", f"--filter=name={name}", "--format=json"]) or []
     except Failed as problem:
         if api_is_off(str(problem)):
             return []
@@ -23,9 +23,9 @@ def current_state(project: str, region: str, job: str) -> str:
     return ask([*command, "--format=value(currentState)"]).strip()
 
 
-def log_command(project: str) -> str:
+def log_command(project: str, name: str) -> str:
     """The command that shows what went wrong in landing."""
-    job = f'resource.type="dataflow_step" resource.labels.job_name="{LANDING_JOB}" severity>=WARNING'
+    job = f'resource.type="dataflow_step" resource.labels.job_name="{name}" severity>=WARNING'
     return f"gcloud logging read '{job}' --project={project} --limit=20"
 
 

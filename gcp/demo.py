@@ -17,7 +17,22 @@ from datetime import datetime
 
 from gcp import preflight
 from gcp.answers import Answers, PublicationTimes, table
-from gcp.commands import ROOT, Failed, Terraform, ask, ask_json, check_home, finish, needed, parse, parser, python, say
+from gcp.commands import (
+    DEFAULT_PIPELINE,
+    ROOT,
+    Failed,
+    Terraform,
+    ask,
+    ask_json,
+    check_home,
+    finish,
+    named,
+    needed,
+    parse,
+    parser,
+    python,
+    say,
+)
 
 OUTPUTS = ("region", "topic", "classified_subscription", "input_bucket", "output_bucket", "scheduler_job")
 TEACHING, TEACHING_SEED = 2000, 1
@@ -33,12 +48,13 @@ DOCUMENTS = ROOT / ".local" / "gcp-demo.jsonl"
 class Demo:
     """What the steps share: the project, and Terraform's outputs."""
 
-    def __init__(self, project: str, outputs: dict, classified_seconds: float):
-        self.project, self.classified_seconds = project, classified_seconds
+    def __init__(self, terraform: Terraform, outputs: dict, classified_seconds: float):
+        self.project, self.prefix, self.settings = terraform.project, terraform.prefix, terraform.settings
+        self.classified_seconds = classified_seconds
         self.region, self.topic, subscription, self.input_bucket, self.output_bucket, self.scheduler_job = needed(
-            outputs, OUTPUTS, project
+            outputs, OUTPUTS, terraform
         )
-        self.subscription = f"projects/{project}/subscriptions/{subscription.rsplit('/', 1)[-1]}"
+        self.subscription = f"projects/{self.project}/subscriptions/{subscription.rsplit('/', 1)[-1]}"
         self.models = f"gs://{self.output_bucket}/output/"
 
     def publish(self, *flags: str) -> dict:
@@ -95,7 +111,7 @@ def teach(demo: Demo) -> dict:
         lambda: f"{landed():,} of {sent['published']:,} messages landed" if landed() < sent["published"] else None,
         LAND_SECONDS,
         f"expected {sent['published']:,} messages in gs://{demo.input_bucket}/input/ within {LAND_SECONDS:g} s; does "
-        f"landing run? make gcp-landing PROJECT={demo.project}",
+        f"landing run? make gcp-landing {demo.settings}",
     )
     say(f"{landed():,} messages landed in gs://{demo.input_bucket}/")
     before = demo.jobs()
@@ -109,7 +125,8 @@ def teach(demo: Demo) -> dict:
 def wait_for_model(demo: Demo, before: dict[str, str]) -> dict:
     """The model, once it serves. Raises Failed when the workflow's jobs fail, or none begins."""
     started = time.monotonic()
-    log = f"gcloud functions logs read retrain-trigger --gen2 --project={demo.project} --region={demo.region}"
+    trigger = named("retrain-trigger", demo.prefix)
+    log = f"gcloud functions logs read {trigger} --gen2 --project={demo.project} --region={demo.region}"
     states: dict[str, str] = {}
     while time.monotonic() < started + TRAIN_SECONDS:
         for job, state in demo.jobs().items():
@@ -185,17 +202,24 @@ def classify(demo: Demo, seed: int) -> dict:
 def where_to_look(demo: Demo) -> None:
     flags = f"--project={demo.project} --region={demo.region}"
     say("look first at")
-    say(f"  the function's log      gcloud functions logs read classify --gen2 {flags} --limit=20")
-    pull = "gcloud pubsub subscriptions pull sub-brigade-dead-letter --limit=5"
+    classify = named("classify", demo.prefix)
+    say(f"  the function's log      gcloud functions logs read {classify} --gen2 {flags} --limit=20")
+    pull = f"gcloud pubsub subscriptions pull {named('sub-brigade-dead-letter', demo.prefix)} --limit=5"
     say(f"  what it could not read  {pull} --project={demo.project}")
     say(f"  which model serves      python -m brigade.models list {demo.models}")
 
 
-def run(project: str, region: str, seconds: float, seed: int) -> dict:
+def run(project: str, region: str, prefix: str, seconds: float, seed: int) -> dict:
     preflight.require_tools()
-    outputs = Terraform(project).outputs()
+    terraform = Terraform(project, prefix)
+    outputs = terraform.outputs()
     check_home(outputs, project, str(outputs.get("region") or region))
-    demo = Demo(project, outputs, seconds)
+    if (found := outputs.get("pipeline", DEFAULT_PIPELINE)) != DEFAULT_PIPELINE:
+        raise Failed(
+            f"expected the pipeline {DEFAULT_PIPELINE}, of which the demo has events, found {found}; publish your own: "
+            f"python publisher.py --pipeline={found} FILE --topic={outputs.get('topic')}"
+        )
+    demo = Demo(terraform, outputs, seconds)
     model = demo.serving_model()
     trained = model is None
     if model:
@@ -216,7 +240,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not flags.project:
         return preflight.without_project("gcp-demo")
     seed = int(datetime.now().timestamp()) if flags.seed is None else flags.seed
-    return finish(lambda: run(flags.project, flags.region, flags.seconds, seed), flags.json, "gcp-demo")
+    where = (flags.project, flags.region, flags.prefix)
+    return finish(lambda: run(*where, flags.seconds, seed), flags.json, "gcp-demo")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import urllib.request
 import warnings
 
 from gcp import permissions as needed_permissions
-from gcp.commands import TERRAFORM, Failed, Terraform, ask_json, say
+from gcp.commands import TERRAFORM, Failed, Terraform, as_line, ask_json, named, say
 from gcp.local_checks import MISSING, OK, UNKNOWN, Check
 
 RESOURCE_MANAGER = "https://cloudresourcemanager.googleapis.com/"
@@ -219,10 +219,10 @@ def state_of(terraform: Terraform) -> dict:
     return terraform.state() if (terraform.folder / ".terraform").is_dir() else {}
 
 
-def import_command(name: str, terraform: Terraform, address: str, thing: str) -> str:
+def import_command(terraform: Terraform, address: str, thing: str) -> str:
     """What brings into Terraform's state what is there already."""
     command = terraform.command("import", *terraform.variables("REGION"), address, thing)
-    return f"TF_WORKSPACE={name} {' '.join(command)}"
+    return as_line(command, terraform.workspace)
 
 
 def buckets(name: str, terraform: Terraform) -> list[Check]:
@@ -230,19 +230,19 @@ def buckets(name: str, terraform: Terraform) -> list[Check]:
     try:
         number = str(ask_json(["gcloud", "projects", "describe", name, "--format=json"])["projectNumber"])
         state = state_of(terraform)
-        owners = {suffix: bucket_owner(f"{name}-ml-{suffix}") for suffix in BUCKETS}
+        owners = {suffix: bucket_owner(terraform.bucket(f"ml-{suffix}")) for suffix in BUCKETS}
     except Failed as problem:
         return [Check("bucket names", UNKNOWN, str(problem))]
     created = [one["name"] for one in state.get("resources", []) if one["type"] == "google_storage_bucket"]
     found = []
     for suffix, owner in owners.items():
-        bucket = f"{name}-ml-{suffix}"
+        bucket = terraform.bucket(f"ml-{suffix}")
         if owner not in (FREE, number):
             problem = f"expected {bucket} to be free, found it in a project that is not {name}"
             found.append(Check("bucket names", MISSING, problem, "use a project of another name: names are global"))
         elif owner == number and suffix not in created:
             problem = f"{bucket} is there, but not in Terraform's state here, so Terraform would try to create it"
-            todo = import_command(name, terraform, f"google_storage_bucket.{suffix}", f"{name}/{bucket}")
+            todo = import_command(terraform, f"google_storage_bucket.{suffix}", f"{name}/{bucket}")
             found.append(Check("bucket names", MISSING, problem, todo))
     own = sum(owner == number for owner in owners.values())
     return found or [Check("bucket names", OK, f"{len(owners) - own} free, {own} of this project")]
@@ -255,24 +255,25 @@ def role(name: str, terraform: Terraform) -> list[Check]:
     Google says no more of it, and its id stays taken for 30 days.
     https://github.com/hashicorp/terraform-provider-google/pull/1681 and issues/9066
     """
-    title, full = "custom role", f"projects/{name}/roles/{ROLE}"
+    title, role_id = "custom role", named(ROLE, terraform.prefix).replace("-", "_")
+    full = f"projects/{name}/roles/{role_id}"
     try:
-        found = ask_json(["gcloud", "iam", "roles", "describe", ROLE, f"--project={name}", "--format=json"]) or {}
+        found = ask_json(["gcloud", "iam", "roles", "describe", role_id, f"--project={name}", "--format=json"]) or {}
         state = state_of(terraform)
     except Failed as problem:
         if api_is_off(str(problem)) or re.search("NOT_FOUND|HTTPError 404", str(problem)):
-            return [Check(title, OK, f"{ROLE} is free")]
+            return [Check(title, OK, f"{role_id} is free")]
         return [Check(title, UNKNOWN, str(problem))]
     known = ROLE_ADDRESS in [f"{one['type']}.{one['name']}" for one in state.get("resources", [])]
     if known and found.get("deleted"):
-        problem = f"{ROLE} was deleted, which Terraform does not notice: its state has the role"
-        return [Check(title, MISSING, problem, f"gcloud iam roles undelete {ROLE} --project={name}")]
+        problem = f"{role_id} was deleted, which Terraform does not notice: its state has the role"
+        return [Check(title, MISSING, problem, f"gcloud iam roles undelete {role_id} --project={name}")]
     if found.get("deleted"):
-        return [Check(title, OK, f"{ROLE} was deleted; make gcp-up takes it back")]
+        return [Check(title, OK, f"{role_id} was deleted; make gcp-up takes it back")]
     if not known:
-        problem = f"{ROLE} is there, but not in Terraform's state here, so Terraform would try to create it"
-        return [Check(title, MISSING, problem, import_command(name, terraform, ROLE_ADDRESS, full))]
-    return [Check(title, OK, f"{ROLE} is there")]
+        problem = f"{role_id} is there, but not in Terraform's state here, so Terraform would try to create it"
+        return [Check(title, MISSING, problem, import_command(terraform, ROLE_ADDRESS, full))]
+    return [Check(title, OK, f"{role_id} is there")]
 
 
 def policies(name: str) -> list[Check]:

@@ -14,7 +14,7 @@ from gcp.commands import Failed, Terraform, finish, parse, parser, say
 from gcp.local_checks import MISSING, OK, UNKNOWN, Check, gcloud_login, local_checks
 
 
-def checks(project: str, region: str) -> list[Check]:
+def checks(project: str, region: str, prefix: str = "") -> list[Check]:
     """All of them, in the order in which one needs the other. What a missing one makes impossible is unknown."""
     found = local_checks()
     network, login = google_checks.reachable(), gcloud_login()
@@ -27,8 +27,8 @@ def checks(project: str, region: str) -> list[Check]:
         ("quota project", lambda: google_checks.quota_project(project, credentials)),
         ("permissions", lambda: google_checks.permissions(project, credentials)),
         ("quota", lambda: google_checks.quota(project, region)),
-        ("bucket names", lambda: google_checks.buckets(project, Terraform(project))),
-        ("custom role", lambda: google_checks.role(project, Terraform(project))),
+        ("bucket names", lambda: google_checks.buckets(project, Terraform(project, prefix))),
+        ("custom role", lambda: google_checks.role(project, Terraform(project, prefix))),
         ("policies", lambda: google_checks.policies(project)),
     ]
     stopped_by = [check for check in found if check.name in ("gcloud", "network", "gcloud login")]
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return without_project("preflight")
 
     def work() -> dict:
-        found = checks(flags.project, flags.region)
+        found = checks(flags.project, flags.region, flags.prefix)
         ok = report(found)
         return {"ok": ok, "project": flags.project, "checks": [vars(check) for check in found]}
 

@@ -5,6 +5,8 @@
     make gcp-down PROJECT=P                             ends landing and removes everything but the data
     make gcp-down PROJECT=P BUCKETS=P-ml-input          and this bucket with all that is in it
 
+    make gcp-up PROJECT=P PIPELINE=wine PREFIX=wine     another pipeline beside it, with names and a state of its own
+
 What `down` keeps stays in Terraform's state, so that a later `up` continues with it. It keeps the custom role, too: the
 id of a deleted role can be used again only after 37 days, and a role costs nothing.
 """
@@ -13,10 +15,12 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from brigade.pipelines.load import WrongDefinition, load
 from gcp import preflight
 from gcp.commands import (
+    DEFAULT_PIPELINE,
     LANDING_JOB,
     Failed,
     Terraform,
@@ -25,6 +29,7 @@ from gcp.commands import (
     ask_json,
     check_home,
     finish,
+    named,
     parse,
     parser,
     run,
@@ -34,6 +39,7 @@ from gcp.dataflow import active_jobs, current_state, has_ended
 from gcp.google_checks import FREE, api_is_off, bucket_owner
 
 DATA_BUCKETS = ("ml-input", "ml-output", "ml-logs")
+CLUSTER = "brigade-cluster"  # what a cluster's name begins with
 CUSTOM_ROLE = "google_project_iam_custom_role"
 POLL_SECONDS = 10.0
 DRAIN_SECONDS = 1800.0
@@ -44,27 +50,50 @@ STORAGE_PRICE = "$0.020 a GB a month in us-central1, https://cloud.google.com/st
 # ----------------------------------------------------------------------------------------------------- plan and up
 
 
-def plan(project: str, region: str) -> dict:
+def plan(terraform: Terraform, region: str, pipeline: str) -> dict:
     """Shows what `up` would do."""
+    project, variables = terraform.project, terraform.variables(region, pipeline, prefix_of(pipeline))
     preflight.require_tools()
-    terraform = Terraform(project)
-    terraform.prepare()
-    check_home(terraform.outputs(), project, region)
-    terraform.run("plan", "-input=false", *terraform.variables(region))
-    say(f"nothing was changed; create it with: make gcp-up PROJECT={project}")
+    terraform.prepare(pipeline)
+    check_home(outputs := terraform.outputs(), project, region)
+    check_pipeline(outputs, terraform, pipeline)
+    terraform.run("plan", "-input=false", *variables)
+    say(f"nothing was changed; create it with: make gcp-up {terraform.settings}")
     return {"project": project, "region": region}
 
 
-def up(project: str, region: str, yes: bool) -> dict:
+def up(terraform: Terraform, region: str, pipeline: str, yes: bool) -> dict:
     """Creates everything, or brings it up to date."""
-    if not preflight.report(preflight.checks(project, region)):
+    project, variables = terraform.project, terraform.variables(region, pipeline, prefix_of(pipeline))
+    if not preflight.report(preflight.checks(project, region, terraform.prefix)):
         raise Failed("nothing was created: see above what is missing")
-    terraform = Terraform(project)
-    terraform.prepare()
-    check_home(terraform.outputs(), project, region)
-    apply(terraform, *["-auto-approve", "-input=false"] * yes, *terraform.variables(region))
-    say(f"{project} is up; start landing with: make gcp-landing PROJECT={project}")
+    terraform.prepare(pipeline)
+    check_home(outputs := terraform.outputs(), project, region)
+    check_pipeline(outputs, terraform, pipeline)
+    apply(terraform, *["-auto-approve", "-input=false"] * yes, *variables)
+    say(f"{project} is up; start landing with: make gcp-landing {terraform.settings}")
     return {"project": project, "region": region}
+
+
+def prefix_of(pipeline: str) -> str:
+    """What stands before the date in the models' names if the pipeline is a URI, which Terraform cannot read. Raises
+    WrongArguments if there is no definition, or a wrong one."""
+    if not pipeline.startswith("gs://"):
+        return ""
+    try:
+        return load(pipeline).model_prefix
+    except WrongDefinition as problem:
+        raise WrongArguments("; ".join(problem.problems)) from None
+
+
+def check_pipeline(outputs: Mapping[str, object], terraform: Terraform, pipeline: str) -> None:
+    """Raises Failed where one that is not of documents would become so because nobody has said its pipeline again."""
+    found = outputs.get("pipeline", DEFAULT_PIPELINE)
+    if not pipeline and found != DEFAULT_PIPELINE:
+        raise Failed(
+            f"{terraform.settings} was created with PIPELINE={found}, found no PIPELINE; give it again, or another one "
+            f"that takes its place: PIPELINE={found}"
+        )
 
 
 def apply(terraform: Terraform, *arguments: str) -> None:
@@ -135,17 +164,17 @@ def targets(state: dict, kept: Collection[str]) -> list[str]:
     return [address for address, about in resources.items() if address not in kept and about["name"] not in staying]
 
 
-def named_buckets(text: str, project: str) -> list[str]:
-    """The buckets of BUCKETS=…; raises WrongArguments for one that is none of the project's data buckets."""
+def named_buckets(text: str, terraform: Terraform) -> list[str]:
+    """The buckets of BUCKETS=…; raises WrongArguments for one that is none of the pipeline's data buckets."""
     names = [name for name in re.split(r"[,\s]+", text) if name]
-    own = [f"{project}-{name}" for name in DATA_BUCKETS]
+    own = [terraform.bucket(name) for name in DATA_BUCKETS]
     for name in names:
         if name not in own:
             raise WrongArguments(f"BUCKETS: expected some of {', '.join(own)}, found {name}; nothing was removed")
     return list(dict.fromkeys(names))
 
 
-def check_no_training(project: str, region: str) -> None:
+def check_no_training(project: str, region: str, prefix: str) -> None:
     """Raises Failed while a cluster of the pipeline runs: its network could not be removed."""
     command = ["gcloud", "dataproc", "clusters", "list", f"--project={project}", f"--region={region}"]
     try:
@@ -154,18 +183,19 @@ def check_no_training(project: str, region: str) -> None:
         if api_is_off(str(problem)):
             return
         raise
-    if found:
-        name = found[0]["clusterName"]
+    running = [one["clusterName"] for one in found if one["clusterName"].startswith(named(CLUSTER, prefix))]
+    if running:
+        name = running[0]
         raise Failed(
             f"a training runs on cluster {name}; wait for its end, or end it with: "
             f"gcloud dataproc clusters delete {name} --project={project} --region={region}"
         )
 
 
-def drain(project: str, region: str, seconds: float) -> list[str]:
-    """Ends landing so that nothing it has read is lost, and waits for it; returns the ids of the jobs. Raises Failed
-    when a job does not end."""
-    jobs = active_jobs(project, region)
+def drain(project: str, region: str, name: str, seconds: float) -> list[str]:
+    """Ends the landing jobs of that name so that nothing they have read is lost, and waits for it; returns their ids.
+    Raises Failed when a job does not end."""
+    jobs = active_jobs(project, region, name)
     draining = [job["id"] for job in jobs if job["state"] == "Draining"]
     for job in [job["id"] for job in jobs if job["id"] not in draining]:
         command = ["gcloud", "dataflow", "jobs", "drain", job, f"--project={project}", f"--region={region}"]
@@ -177,59 +207,60 @@ def drain(project: str, region: str, seconds: float) -> list[str]:
         while not has_ended(state := current_state(project, region, job)):
             if time.monotonic() > end:
                 raise Failed(
-                    f"{LANDING_JOB} has not ended within {seconds:g} s and nothing was removed; look at "
+                    f"{name} has not ended within {seconds:g} s and nothing was removed; look at "
                     f"https://console.cloud.google.com/dataflow/jobs/{region}/{job}?project={project}, or throw away "
                     f"what it has not written: gcloud dataflow jobs cancel {job} --project={project} --region={region}"
                 )
             time.sleep(POLL_SECONDS)
-        say(f"{LANDING_JOB} {job}: {state.removeprefix('JOB_STATE_').lower()}")
+        say(f"{name} {job}: {state.removeprefix('JOB_STATE_').lower()}")
     return [job["id"] for job in jobs]
 
 
-def down(project: str, region: str, bucket_names: str, yes: bool, drain_seconds: float) -> dict:
+def down(terraform: Terraform, region: str, bucket_names: str, yes: bool, drain_seconds: float) -> dict:
     """Removes everything but the data buckets that are not named."""
-    named = named_buckets(bucket_names, project)
+    project, emptied = terraform.project, named_buckets(bucket_names, terraform)
     preflight.require_tools()
-    terraform = Terraform(project)
     terraform.prepare()
     outputs, state = terraform.outputs(), terraform.state()
     if not managed(state):
         raise Failed(
             f"expected what was created in {project}, found nothing in Terraform's state here ({terraform.folder}, "
-            f"workspace {project}); use the folder, or the backend, that `make gcp-up` was called with"
+            f"workspace {terraform.workspace_name}); use the folder, or the backend, that `make gcp-up` was called with"
         )
     check_home(outputs, project, str(outputs.get("region") or region))
     region = str(outputs.get("region") or region)
-    buckets = buckets_of(state, [f"{project}-{name}" for name in DATA_BUCKETS])
-    if absent := [name for name in named if name not in buckets]:
+    buckets = buckets_of(state, [terraform.bucket(name) for name in DATA_BUCKETS])
+    if absent := [name for name in emptied if name not in buckets]:
         raise Failed(f"expected {', '.join(absent)} in Terraform's state of {project}, found none; nothing was removed")
-    check_no_training(project, region)
-    drained = drain(project, region, drain_seconds)
+    check_no_training(project, region, terraform.prefix)
+    drained = drain(project, region, named(LANDING_JOB, terraform.prefix), drain_seconds)
     roles = [address for address, about in managed(state).items() if about["type"] == CUSTOM_ROLE]
     going = targets(state, [*buckets.values(), *roles])
     approval = ["-auto-approve", "-input=false"] * yes
+    variables = terraform.variables(region, *(str(outputs.get(name) or "") for name in ("pipeline", "model_prefix")))
     if going:
         chosen = [f"-target={address}" for address in going]
-        terraform.run("destroy", *approval, *terraform.variables(region), *chosen)
-    for name in named:
+        terraform.run("destroy", *approval, *variables, *chosen)
+    for name in emptied:
         if bucket_owner(name) != FREE:
             run(["gcloud", "storage", "rm", "--recursive", f"gs://{name}"])
         # The bucket is gone with all versions of its objects; Terraform need not look for it any more.
         terraform.run("state", "rm", buckets.pop(name))
-    if named and not buckets and (rest := targets(terraform.state(), roles)):  # what the buckets needed
+    if emptied and not buckets and (rest := targets(terraform.state(), roles)):  # what the buckets needed
         chosen = [f"-target={address}" for address in rest]
-        terraform.run("destroy", "-auto-approve", "-input=false", *terraform.variables(region), *chosen)
-    say_what_is_left(project, sorted(buckets))
-    return {"project": project, "drained": drained, "removed": len(going), "kept": sorted(buckets), "emptied": named}
+        terraform.run("destroy", "-auto-approve", "-input=false", *variables, *chosen)
+    say_what_is_left(terraform, sorted(buckets))
+    return {"project": project, "drained": drained, "removed": len(going), "kept": sorted(buckets), "emptied": emptied}
 
 
-def say_what_is_left(project: str, kept: Sequence[str]) -> None:
+def say_what_is_left(terraform: Terraform, kept: Sequence[str]) -> None:
+    project = terraform.project
     say()
     if kept:
         say(f"left, with all their data: {', '.join(f'gs://{name}' for name in kept)}")
         say(f"  what they cost: {STORAGE_PRICE}; how much there is: gcloud storage du -s -r gs://{kept[0]}")
-        say(f"  go on with them: make gcp-up PROJECT={project}")
-        say(f"  remove them too: make gcp-down PROJECT={project} BUCKETS={','.join(kept)}")
+        say(f"  go on with them: make gcp-up {terraform.settings}")
+        say(f"  remove them too: make gcp-down {terraform.settings} BUCKETS={','.join(kept)}")
     else:
         say(f"nothing of the pipeline is left in {project} but a custom role; its APIs stay on; neither costs anything")
     say("Google's services keep some of their own, for cents: the repository gcf-artifacts, the buckets gcf-v2-… and")
@@ -244,14 +275,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.add_argument(
         "--drain_seconds", type=float, default=DRAIN_SECONDS, metavar="S", help=f"down: default {DRAIN_SECONDS:g}"
     )
+    arguments.add_argument(
+        "--pipeline",
+        default="",
+        metavar="NAME|URI",
+        help=f"plan, up: what is learned of what (default: {DEFAULT_PIPELINE})",
+    )
     flags = parse(arguments, argv)
     program = f"gcp-{flags.action}"
     if not flags.project:
         return preflight.without_project(program)
+    terraform = Terraform(flags.project, flags.prefix)
     work = {
-        "plan": lambda: plan(flags.project, flags.region),
-        "up": lambda: up(flags.project, flags.region, flags.yes),
-        "down": lambda: down(flags.project, flags.region, flags.buckets, flags.yes, flags.drain_seconds),
+        "plan": lambda: plan(terraform, flags.region, flags.pipeline),
+        "up": lambda: up(terraform, flags.region, flags.pipeline, flags.yes),
+        "down": lambda: down(terraform, flags.region, flags.buckets, flags.yes, flags.drain_seconds),
     }
     return finish(work[flags.action], flags.json, program)
 

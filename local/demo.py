@@ -1,9 +1,10 @@
 """The whole way through, on one machine: publish → land → convert → train → serve, and what became of every message.
 
     python -m local.demo                                   generated business documents
-    python -m local.demo --docs=FILE --text=title+body     your own CSV, JSON lines or Parquet, or a folder of them
+    python -m local.demo --data=FILE --text=title+body     your own CSV, JSON lines or Parquet, or a folder of them
+    python -m local.demo --pipeline=wine --data=FILE       rows of a table, as a pipeline's definition says
 
-Your own documents are looked through before anything starts. Every stage is the real program. The run adds up, or it
+Your own data are looked through before anything starts. Every stage is the real program. The run adds up, or it
 fails and says which number is off. It ends with a table, and the same as JSON in .local/demo.json.
 """
 
@@ -11,109 +12,28 @@ import argparse
 import fcntl
 import json
 import logging
-import math
 import shutil
 import signal
-import statistics
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
-from brigade.events.labels import label_of
+from brigade.errors import WrongInput
+from brigade.events.contract import DOCUMENTS
+from brigade.pipelines.definition import Definition
+from brigade.pipelines.load import load
 from brigade.schedule.refusals import Refusal, asking
 from local import demo_result, emulators, plan, spark_jobs, workflow_templates
 from local.demo_arguments import parse_arguments
-from local.services import (
-    DEAD_LETTER_TOPIC,
-    INPUT_BUCKET,
-    PROJECT,
-    REGION,
-    RESULT_TOPIC,
-    ROOT,
-    SUBSCRIPTION,
-    TEMPLATE,
-    TOPIC,
-    Services,
-    wait_until_ready,
-)
+from local.demo_progress import Clock, Failed, publish, wait_for
+from local.demo_serving import serve
+from local.services import CODE_BUCKET, INPUT_BUCKET, PROJECT, REGION, ROOT, SUBSCRIPTION, TEMPLATE, Services
 
 log = logging.getLogger("demo")
 
-RESULTS = f"projects/{PROJECT}/subscriptions/demo-classified"
-SENT = f"projects/{PROJECT}/subscriptions/demo-sent"
-POISON = f"projects/{PROJECT}/subscriptions/demo-poison"
-STALLED_SECONDS = 120  # a stage that makes no progress for so long has failed
-
-
-class Failed(Exception):
-    """A stage failed, or a number is off; the message says which and where to look."""
-
-
-class Clock:
-    """Seconds by stage, and the progress lines."""
-
-    def __init__(self):
-        self.started = time.monotonic()
-        self.seconds: dict[str, float] = {}
-        self.stage_name = ""
-
-    @contextmanager
-    def stage(self, name: str):
-        began, self.stage_name = time.monotonic(), name
-        yield
-        self.seconds[name] = round(time.monotonic() - began, 1)
-        self.say(f"done in {self.seconds[name]} s")
-
-    def say(self, text: str) -> None:
-        print(
-            f"[{time.monotonic() - self.started:6.1f} s] {self.stage_name:<8} {text}",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
-def wait_for(clock: Clock, wanted: int, count: Callable[[], int], what: str, services: Services, process: str) -> int:
-    """Waits until `count()` reaches what is wanted. Raises Failed when it stalls or the working process ends."""
-    found, moved, said = -1, time.monotonic(), 0.0
-    while True:
-        now = count()
-        if now != found:
-            found, moved = now, time.monotonic()
-        if found >= wanted:
-            clock.say(f"{found:,} of {wanted:,} {what}")
-            return found
-        if services.processes[process].poll() is not None:
-            raise Failed(f"{process} ended after {found:,} of {wanted:,} {what}; see {services.log(process)}")
-        if time.monotonic() - moved > STALLED_SECONDS:
-            raise Failed(f"no progress for {STALLED_SECONDS} s: {found:,} of {wanted:,} {what}; see {services.logs}")
-        if time.monotonic() - said > 5:
-            clock.say(f"{found:,} of {wanted:,} {what}")
-            said = time.monotonic()
-        time.sleep(0.25)
-
 
 # ------------------------------------------------------------------------------------------------- publish, land
-
-
-def publish(services: Services, *arguments: str) -> dict:
-    """Runs publisher.py to its end; gives its summary."""
-    with open(services.log("publisher"), "ab") as errors:
-        done = subprocess.run(
-            [sys.executable, "publisher.py", *arguments, f"--topic={TOPIC}"],
-            env=services.environment,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-        )
-    if done.returncode:
-        last = services.log("publisher").read_text("utf-8", "replace").strip().splitlines()[-1:]
-        raise Failed(f"publisher.py ended with status {done.returncode}: {''.join(last)}")
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 class LineCount:
@@ -138,8 +58,11 @@ def dead_letter_reasons(client) -> Counter:
     return found
 
 
-def land(clock: Clock, services: Services, source: list[str], hold_out: float, client) -> dict:
-    """Starts the streaming job, publishes, and waits until every message is in a file. Then ends the job."""
+def land(clock: Clock, services: Services, source: list[str], hold_out: float, pipeline: list[str], client) -> dict:
+    """Starts the streaming job, publishes, and waits until every message is in a file. Then ends the job.
+
+    source, pipeline: the publisher's flags, and those of both programs that say what the events are.
+    """
     unseen = services.folder / "unseen.jsonl"
     services.start(
         "pubsub_gcs",
@@ -151,14 +74,14 @@ def land(clock: Clock, services: Services, source: list[str], hold_out: float, c
             "--runner=DirectRunner",
         ]
         + [f"--input_subscription={SUBSCRIPTION}", f"--output_path=gs://{INPUT_BUCKET}/input"]
-        + ["--window_size=0.05", "--num_shards=1", f"--temp_location=gs://{INPUT_BUCKET}/temp"],
+        + ["--window_size=0.05", "--num_shards=1", f"--temp_location=gs://{INPUT_BUCKET}/temp", *pipeline],
     )
-    sent = publish(services, *source, f"--hold_out={hold_out}", f"--hold_out_file={unseen}")
-    clock.say(f"{sent['published']:,} messages published, {sent['held_out']:,} documents held out")
+    sent = publish(services, *source, *pipeline, f"--hold_out={hold_out}", f"--hold_out_file={unseen}")
+    clock.say(f"{sent['published']:,} messages published, {sent['held_out']:,} held out")
     if not sent["published"]:
-        raise Failed("expected documents, found none; see the file and --text")
+        raise Failed("expected documents or rows, found none")
     if not sent["held_out"]:
-        raise Failed(f"too few documents to hold {hold_out:.0%} of them out; use a larger file")
+        raise Failed(f"too few to hold {hold_out:.0%} of them out; use a larger file")
     landed, dead = LineCount(client, INPUT_BUCKET, "input/"), LineCount(client, INPUT_BUCKET, "dead_letter/")
     wait_for(clock, sent["published"], lambda: landed() + dead(), "messages in files", services, "pubsub_gcs")
     services.stop("pubsub_gcs")
@@ -187,8 +110,11 @@ def dataproc_clients(services: Services) -> tuple:
     return dataproc.WorkflowTemplateServiceClient(**settings), dataproc.JobControllerClient(**settings)
 
 
-def retrain(clock: Clock, services: Services, client) -> dict[str, dict]:
-    """Imports the workflow template and runs it; gives the summary of each of its jobs, by step."""
+def retrain(clock: Clock, services: Services, changed: dict[str, str], client) -> dict[str, dict]:
+    """Imports the workflow template and runs it; gives the summary of each of its jobs, by step.
+
+    changed: the parameters whose value is not the template's own.
+    """
     import yaml
     from google.cloud import dataproc
     from google.protobuf import json_format
@@ -198,7 +124,7 @@ def retrain(clock: Clock, services: Services, client) -> dict[str, dict]:
     message = dataproc.WorkflowTemplate()
     json_format.ParseDict(template | {"id": TEMPLATE.rsplit("/", 1)[1]}, message._pb)
     templates.create_workflow_template(parent=f"projects/{PROJECT}/regions/{REGION}", template=message)
-    parameters = workflow_templates.own_values(message._pb)
+    parameters = workflow_templates.own_values(message._pb) | changed
     operation = templates.instantiate_workflow_template(name=TEMPLATE, parameters=parameters)
     states: dict[str, str] = {}
     while not operation.done():
@@ -240,79 +166,44 @@ def driver_output(client, uri: str) -> dict:
     return {"output": [line for line in lines if line.strip()]}
 
 
-# --------------------------------------------------------------------------------------------------------- serve
+# ------------------------------------------------------------------------------------------------------ the run
 
 
-def some_unseen(file: Path, most: int) -> list[dict]:
-    """Up to `most` events of the file, by their ids, so that those of all classes have the same chance. The file then
-    holds these alone."""
-    lines = {json.loads(line)["eventId"]: line for line in file.read_text("utf-8").splitlines()}
-    chosen = [lines[name] for name in sorted(lines)[:most]]
-    file.write_text("".join(f"{line}\n" for line in chosen), "utf-8")
-    return [json.loads(line) for line in chosen]
+def definition_of(arguments: argparse.Namespace) -> Definition | None:
+    """The pipeline's definition; None for documents. Raises Failed."""
+    if arguments.pipeline is None:
+        return None
+    try:
+        found = load(arguments.pipeline)
+    except WrongInput as problem:
+        raise Failed(str(problem)) from None
+    return None if found.contract == DOCUMENTS else found
 
 
-def serve(clock: Clock, services: Services, unseen_file: Path, rate: float, most: int) -> dict:
-    """Publishes held-out documents to the pushed function, and compares what comes back with their labels."""
-    events = some_unseen(unseen_file, most)
-    labels = {event["eventId"]: label_of(event, "superTag01") for event in events}
-    with emulators.subscriber_client() as subscriber:
-        for name, topic in ((RESULTS, RESULT_TOPIC), (SENT, TOPIC), (POISON, DEAD_LETTER_TOPIC)):
-            subscriber.create_subscription(name=name, topic=topic)
-        ready = wait_until_ready(f"http://127.0.0.1:{services.start_function('predict')}/model")
-        clock.say(f"function serves {ready['name']}")
-        services.push_to(services.start_function("classify"))
-        clock.say(f"{len(events):,} unseen documents are published, {rate:g} a second")
-        results, times = Inbox(subscriber, RESULTS), Inbox(subscriber, SENT)
-        poison = Inbox(subscriber, POISON)
-        with ThreadPoolExecutor(1) as beside:
-            sent = beside.submit(publish, services, str(unseen_file), f"--rate={rate}")
+def workflow_values(services: Services, arguments: argparse.Namespace, definition: Definition | None) -> dict[str, str]:
+    """The template's parameters for the pipeline. A definition's file goes where the cluster finds it."""
+    if definition is None:
+        return {}
+    named = Path(arguments.pipeline)
+    if named.suffix:
+        from google.cloud import storage
 
-            def classified() -> int:
-                if sent.done():
-                    sent.result()  # raises what publishing has raised
-                return results.pull() + poison.pull()
-
-            wait_for(clock, len(labels), classified, "classified", services, "classify")
-        wait_for(clock, len(labels), times.pull, "times of publication", services, "classify")
-    answers = {key: json.loads(message.data)["classification"] for key, message in results.messages.items()}
-    waits = sorted(
-        (message.publish_time - times.messages[key].publish_time).total_seconds() * 1000
-        for key, message in results.messages.items()
-    )
-    known = [key for key in answers if labels[key] is not None]
-    right = sum(answers[key]["label"] == labels[key] for key in known)
-    return {
-        "unseen": len(labels),
-        "classified": len(answers),
-        "accuracy": round(right / len(known), 4) if known else None,
-        "p50_ms": round(statistics.median(waits), 1) if waits else None,
-        "p99_ms": round(waits[math.ceil(len(waits) * 0.99) - 1], 1) if waits else None,
-        "models": sorted({f"{answer['model']}/{answer['runId']}" for answer in answers.values()}),
-    }
-
-
-class Inbox:
-    """A subscription's messages, one for each eventId; Pub/Sub may bring one twice."""
-
-    def __init__(self, subscriber, subscription: str):
-        self.subscriber, self.subscription = subscriber, subscription
-        self.messages: dict[str, object] = {}
-
-    def pull(self) -> int:
-        for message in emulators.pull(self.subscriber, self.subscription):
-            key = message.attributes.get("eventId") or json.loads(message.data)["eventId"]
-            self.messages.setdefault(key, message)
-        return len(self.messages)
+        name = f"pipelines/{definition.name}{named.suffix}"
+        storage.Client(project=PROJECT).bucket(CODE_BUCKET).blob(name).upload_from_filename(named)
+        return {"PIPELINE": f"gs://{CODE_BUCKET}/{name}"}
+    return {"PIPELINE": arguments.pipeline}
 
 
 def run(arguments: argparse.Namespace, folder: Path) -> dict:
-    clock = Clock()
+    clock, definition = Clock(), definition_of(arguments)
     source = [f"--generate={arguments.generate}", f"--seed={arguments.seed}"]
-    if arguments.docs:
+    pipeline = [f"--pipeline={arguments.pipeline}"] if definition else []
+    if arguments.data:
         with clock.stage("look"):
-            source = own_documents(clock, arguments)
+            source = own_data(clock, arguments, definition)
     with Services(folder) as services:
+        if definition:
+            services.environment["MODEL_PREFIX"] = definition.model_prefix
         with clock.stage("start"):
             services.start_emulators()
             services.create_resources()
@@ -320,34 +211,18 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
 
         client = storage.Client(project=PROJECT)
         with clock.stage("land"):
-            result = land(clock, services, source, arguments.hold_out, client)
+            result = land(clock, services, source, arguments.hold_out, pipeline, client)
+        values = workflow_values(services, arguments, definition)
         with clock.stage("retrain"), asking("Dataproc", TEMPLATE, f"see {services.log('control-plane')}"):
-            summaries = retrain(clock, services, client)
+            summaries = retrain(clock, services, values, client)
         with clock.stage("serve"):
-            result |= serve(clock, services, result.pop("unseen_file"), arguments.rate, arguments.sample)
+            unseen = result.pop("unseen_file")
+            result |= serve(clock, services, unseen, arguments.rate, arguments.sample, pipeline, definition)
         result |= {name: summaries[name] for name in ("convert", "train")}
         clock.seconds["all"] = round(time.monotonic() - clock.started, 1)
         result["seconds"] = clock.seconds | {name: summaries[name]["seconds"] for name in summaries}
         wrong = demo_result.off(result)
-        public = {
-            key: result[key]
-            for key in (
-                "published",
-                "landed",
-                "dead_lettered",
-                "reasons",
-                "held_out",
-                "unseen",
-                "classified",
-                "accuracy",
-                "p50_ms",
-                "p99_ms",
-            )
-        }
-        public |= {key: result["convert"][key] for key in ("converted", "duplicates", "quarantined")}
-        public |= {key: result["train"][key] for key in ("trained_on", "unlabelled")}
-        public |= {"seconds": result["seconds"]}
-        public |= {"model": result["train"]["model"], "runId": result["train"]["runId"], "adds_up": not wrong}
+        public = demo_result.public(result) | {"adds_up": not wrong}
         (folder.parent / "demo.json").write_text(json.dumps(public, indent=1) + "\n")
         if wrong:
             raise Failed("; ".join(wrong))
@@ -355,16 +230,17 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
         return public
 
 
-def own_documents(clock: Clock, arguments: argparse.Namespace) -> list[str]:
-    """Looks through the user's documents, and gives the publisher's arguments for them. Raises Failed."""
-    form = {name: getattr(arguments, name) for name in ("text", "label", "encoding", "delimiter")}
+def own_data(clock: Clock, arguments: argparse.Namespace, definition: Definition | None) -> list[str]:
+    """Looks through the user's data, and gives the publisher's arguments for them. Raises Failed."""
+    names = ("encoding", "delimiter") if definition else ("text", "label", "encoding", "delimiter")
+    form = {name: getattr(arguments, name) for name in names}
     try:
-        found = plan.look([arguments.docs], **form)
+        found = plan.look([arguments.data], **form, definition=definition)
     except plan.Unfit as problem:
         raise Failed(str(problem)) from None
     for line in found.lines():
         clock.say(line)
-    return [arguments.docs, *(f"--{name}={value}" for name, value in form.items() if value is not None)]
+    return [arguments.data, *(f"--{name}={value}" for name, value in form.items() if value is not None)]
 
 
 def stop(signal_number, frame):

@@ -30,53 +30,85 @@ def off(result: dict) -> list[str]:
     return lines
 
 
+def public(result: dict) -> dict:
+    """What demo.json holds of the result."""
+    names = ["published", "landed", "dead_lettered", "reasons", "held_out", "unseen", "classified"]
+    names += [name for name in ("accuracy", "mae") if name in result] + ["p50_ms", "p99_ms"]
+    found = {name: result[name] for name in names}
+    found |= {name: result["convert"][name] for name in ("converted", "duplicates", "quarantined")}
+    found |= {name: result["train"][name] for name in ("trained_on", "unlabelled")}
+    found |= {"seconds": result["seconds"]}
+    return found | {"model": result["train"]["model"], "runId": result["train"]["runId"]}
+
+
 def table(result: dict, folder: Path) -> str:
     """The run's figures as a table, and where its files lie."""
-    convert, train, seconds = result["convert"], result["train"], result["seconds"]
-    buckets = folder / ".cloudstorage"
-    model = f"{OUTPUT_BUCKET}/output/{train['model']}"
-    held_back = result["held_out"] - result["unseen"]
-    rows = [
-        ("stage", "in", "out", "seconds"),
-        (
-            "publish, land",
-            f"{result['published']:,} messages",
-            f"{result['landed']:,} landed",
-            seconds["land"],
-        ),
-        ("", "", f"{result['dead_lettered']:,} dead letters", ""),
-        *(("", "", f"  {count:,} {reason}", "") for reason, count in result["reasons"].items()),
-        ("convert", f"{convert['lines']:,} lines", f"{convert['converted']:,} documents", convert["seconds"]),
-        ("", "", f"{convert['duplicates']:,} duplicates", ""),
-        ("", "", f"{convert['quarantined']:,} quarantined", ""),
-        (
-            "train",
-            f"{train['documents']:,} documents",
-            f"{train['trained_on']:,} trained on",
-            train["seconds"],
-        ),
-        ("", "", f"{train['validated_on']:,} validated, {train['tested_on']:,} tested on", ""),
-        ("", "", f"{train['unlabelled']:,} without a label", ""),
-        ("serve", f"{result['unseen']:,} unseen", f"{result['classified']:,} classified", seconds["serve"]),
-        ("", "", f"{held_back:,} more held out, not sent", ""),
-    ]
+    seconds, rows, done = result["seconds"], rows_of(result), done_with(result)
     widths = [max(len(str(row[column])) for row in rows) for column in range(4)]
     lines = [
         "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    accuracy = "no labels to compare with" if result["accuracy"] is None else f"{result['accuracy']:.4f}"
+    lines += ["", *headlines(result)]
     lines += [
-        "",
-        f"accuracy on the unseen documents   {accuracy}",
-        f"publication to classified message  p50 {result['p50_ms']} ms, p99 {result['p99_ms']} ms",
+        f"{f'publication to {done} message':<35}p50 {result['p50_ms']} ms, p99 {result['p99_ms']} ms",
         f"in all                             {seconds['all']} s",
         "",
+    ]
+    return "\n".join(lines + places(result, folder))
+
+
+def done_with(result: dict) -> str:
+    """What the function has done with the unseen part."""
+    return "classified" if "documents" in result["train"] else "predicted"
+
+
+def rows_of(result: dict) -> list[tuple]:
+    """The rows of the table: stage, in, out, seconds."""
+    convert, train, seconds = result["convert"], result["train"], result["seconds"]
+    what = "documents" if "documents" in train else "rows"
+    held_back = result["held_out"] - result["unseen"]
+    return [
+        ("stage", "in", "out", "seconds"),
+        ("publish, land", f"{result['published']:,} messages", f"{result['landed']:,} landed", seconds["land"]),
+        ("", "", f"{result['dead_lettered']:,} dead letters", ""),
+        *(("", "", f"  {count:,} {reason}", "") for reason, count in result["reasons"].items()),
+        ("convert", f"{convert['lines']:,} lines", f"{convert['converted']:,} {what}", convert["seconds"]),
+        ("", "", f"{convert['duplicates']:,} duplicates", ""),
+        ("", "", f"{convert['quarantined']:,} quarantined", ""),
+        ("train", f"{train[what]:,} {what}", f"{train['trained_on']:,} trained on", train["seconds"]),
+        ("", "", f"{train['validated_on']:,} validated, {train['tested_on']:,} tested on", ""),
+        ("", "", f"{train['unlabelled']:,} without a label", ""),
+        ("serve", f"{result['unseen']:,} unseen", f"{result['classified']:,} {done_with(result)}", seconds["serve"]),
+        ("", "", f"{held_back:,} more held out, not sent", ""),
+    ]
+
+
+def headlines(result: dict) -> list[str]:
+    """How good the model is: on the unseen part, where their answers are known, and for tables in training's test."""
+    train, unknown = result["train"], "no labels to compare with"
+    if "documents" in train:
+        accuracy = unknown if result["accuracy"] is None else f"{result['accuracy']:.4f}"
+        return [f"accuracy on the unseen documents   {accuracy}"]
+    found = {"accuracy": "accuracy on the unseen rows", "mae": "mean error on the unseen rows"}
+    lines = [f"{told:<35}{result[name]}" for name, told in found.items() if result.get(name) is not None]
+    if "macroF1" in train:
+        lines.append(f"{'macro-F1 in the test':<35}{train['macroF1']:.4f}, accuracy {train['accuracy']:.4f}")
+    else:
+        others = [f"{name}'s {one['mae']:g}" for name, one in train["baselines"].items() if one]
+        lines.append(f"{'mean error in the test':<35}{train['mae']:g}" + "".join(f", {other}" for other in others))
+    return lines
+
+
+def places(result: dict, folder: Path) -> list[str]:
+    """Where the files of the run lie."""
+    train, buckets = result["train"], folder / ".cloudstorage"
+    model = buckets / f"{OUTPUT_BUCKET}/output/{train['model']}"
+    return [
         f"landed files   {buckets / INPUT_BUCKET / 'input'}",
         f"dead letters   {buckets / INPUT_BUCKET / 'dead_letter'}",
         f"parquet        {buckets / INPUT_BUCKET / 'parquet'}",
-        f"model          {buckets / model}",
-        f"report         {buckets / model / 'runs' / train['runId'] / 'report.html'}",
+        f"model          {model}",
+        f"report         {model / 'runs' / train['runId'] / 'report.html'}",
         f"these figures  {folder.parent / 'demo.json'}",
     ]
-    return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Builds what leaves this machine: the package for Spark, and each function's folder.
 
     python -m local.package            the same as `make package`
+    python -m local.package --pipeline=wine     for this pipeline: the functions of tables need XGBoost, of texts not
 
     build/brigade.zip                  brigade/ and pipelines/, for Spark's --py-files and Dataproc's pythonFileUris
     build/cloud_function/              the door main.py, requirements.txt, and the modules of brigade/ that the door
@@ -21,22 +22,23 @@ from modulefinder import ModuleFinder
 from pathlib import Path
 
 from brigade.cli import print_error, print_summary
-from brigade.errors import CannotGoOn
+from brigade.errors import BrigadeError, CannotGoOn
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "brigade"
 DEFINITIONS = "pipelines"
 BUILD = ROOT / "build"
 FUNCTIONS = ("cloud_function", "scheduler")
+FOR_TABLES = "requirements-table.txt"  # in a function's folder: what it needs besides for tables
 DOOR = "main.py"  # the file that functions-framework looks for
 TIME = (2000, 1, 1, 12, 0, 0)  # of every file; zip files hold none before 1980
 SECONDS = 946728000  # the same in UTC, from 1970 on
 FILE_MODE = 0o100644
 
 
-def build(target: Path = BUILD) -> dict[str, list[str]]:
+def build(target: Path = BUILD, tables: bool = False) -> dict[str, list[str]]:
     """Replaces the folder `target` by a new build; returns the names of each product's files. Builders wait for one
-    another."""
+    another. tables: whether the functions shall serve the models of tables."""
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(target.parent, os.O_RDONLY)
     try:
@@ -45,7 +47,7 @@ def build(target: Path = BUILD) -> dict[str, list[str]]:
             new = Path(scratch) / "new"
             new.mkdir()
             files = {f"{PACKAGE.name}.zip": write_zip(new / f"{PACKAGE.name}.zip", (*package_files(), *definitions()))}
-            files |= {name: write_folder(new / name, ROOT / name) for name in FUNCTIONS}
+            files |= {name: write_folder(new / name, ROOT / name, tables) for name in FUNCTIONS}
             if target.exists():
                 target.rename(Path(scratch) / "old")
             new.rename(target)
@@ -97,7 +99,7 @@ def write_zip(target: Path, files: Iterable[Path]) -> list[str]:
     return sorted(names)
 
 
-def write_folder(target: Path, function: Path) -> list[str]:
+def write_folder(target: Path, function: Path, tables: bool = False) -> list[str]:
     """Writes the folder of a function; returns the names of its files."""
     files = {path.name: path for path in (function / DOOR, function / "requirements.txt")}
     files |= {path.relative_to(ROOT).as_posix(): path for path in reached_files(function / DOOR)}
@@ -106,6 +108,9 @@ def write_folder(target: Path, function: Path) -> list[str]:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(files[name], copy)
         copy.chmod(FILE_MODE & 0o777)
+    if tables and (more := function / FOR_TABLES).exists():
+        with open(target / "requirements.txt", "ab") as requirements:
+            requirements.write(more.read_bytes())
     for path in (target, *target.rglob("*")):
         if path.is_dir():
             path.chmod(0o755)
@@ -113,11 +118,22 @@ def write_folder(target: Path, function: Path) -> list[str]:
     return sorted(files)
 
 
+def is_of_tables(pipeline: str | None) -> bool:
+    """Whether the functions of the pipeline serve a table model; documents' do not. Raises BrigadeError."""
+    if not pipeline:
+        return False
+    from brigade.pipelines.load import load  # needs pydantic and PyYAML; without a pipeline, Python alone is enough
+
+    return load(pipeline).model.kind == "table"
+
+
 def main(argv: list[str] | None = None) -> int:
-    argparse.ArgumentParser(prog="python -m local.package", description=__doc__.split("\n\n")[0]).parse_args(argv)
+    parser = argparse.ArgumentParser(prog="python -m local.package", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--pipeline", metavar="NAME|URI", help="whose functions; default: documents'")
+    pipeline = parser.parse_args(argv).pipeline
     try:
-        print_summary({"built": [f"{BUILD.name}/{name}" for name in build()]})
-    except CannotGoOn as problem:
+        print_summary({"built": [f"{BUILD.name}/{name}" for name in build(tables=is_of_tables(pipeline))]})
+    except BrigadeError as problem:
         print_error("package", problem)
         return problem.status
     return 0

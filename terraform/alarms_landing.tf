@@ -11,7 +11,7 @@ locals {
 }
 
 resource "google_monitoring_alert_policy" "landing_lag" {
-  display_name          = "Brigade: landing is behind, or failed"
+  display_name          = "${local.title}: landing is behind, or failed"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = local.alert_channels
@@ -51,16 +51,16 @@ resource "google_monitoring_alert_policy" "landing_lag" {
   }
 
   documentation {
-    subject   = "Brigade: the landing job needs a look"
+    subject   = "${local.title}: the landing job needs a look"
     mime_type = "text/markdown"
     content   = <<-EOT
       What do its workers say?
 
           gcloud logging read 'resource.type="dataflow_step" AND resource.labels.job_name="${local.landing_job}" AND severity>=WARNING' --freshness=1h --limit=10 --project=${var.project_id}
 
-      - It failed: what it had read and not yet written is gone with it, though acknowledged. `make gcp-landing PROJECT=${var.project_id}` starts it again. Then have Pub/Sub deliver once more what was published since half an hour before the failure: `gcloud pubsub subscriptions seek ${google_pubsub_subscription.landing.name} --time=YYYY-MM-DDTHH:MM:SSZ --project=${var.project_id}`. What had landed already is a duplicate, which conversion leaves out.
+      - It failed: what it had read and not yet written is gone with it, though acknowledged. `make gcp-landing ${local.settings}` starts it again. Then have Pub/Sub deliver once more what was published since half an hour before the failure: `gcloud pubsub subscriptions seek ${google_pubsub_subscription.landing.name} --time=YYYY-MM-DDTHH:MM:SSZ --project=${var.project_id}`. What had landed already is a duplicate, which conversion leaves out.
       - Writing is tried again and again: is the bucket there, and may `${google_service_account.landing.email}` write to it?
-      - It is busy and at its largest number of workers: `make gcp-landing PROJECT=${var.project_id} UPDATE=1 MAX_WORKERS=5`.
+      - It is busy and at its largest number of workers: `make gcp-landing ${local.settings} UPDATE=1 MAX_WORKERS=5`.
     EOT
 
     links {
@@ -73,7 +73,7 @@ resource "google_monitoring_alert_policy" "landing_lag" {
 }
 
 resource "google_monitoring_alert_policy" "landing_dead_letters" {
-  display_name          = "Brigade: messages that could not land"
+  display_name          = "${local.title}: messages that could not land"
   combiner              = "OR"
   severity              = "WARNING"
   notification_channels = local.alert_channels
@@ -90,7 +90,7 @@ resource "google_monitoring_alert_policy" "landing_dead_letters" {
   }
 
   documentation {
-    subject   = "Brigade: dead letters of landing"
+    subject   = "${local.title}: dead letters of landing"
     mime_type = "text/markdown"
     content   = <<-EOT
       Each is a line with its reason:
@@ -112,7 +112,7 @@ resource "google_monitoring_alert_policy" "landing_dead_letters" {
 # Whatever the cause: the job is off, nothing is published, or all of it is dead letters. Without a job there is no counter, so
 # that an empty answer counts as 0; and the subscription has to be a day old, or every new project would begin with this.
 resource "google_monitoring_alert_policy" "nothing_landed" {
-  display_name          = "Brigade: no file landed for a day"
+  display_name          = "${local.title}: no file landed for a day"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = local.alert_channels
@@ -132,11 +132,11 @@ resource "google_monitoring_alert_policy" "nothing_landed" {
   }
 
   documentation {
-    subject   = "Brigade: no file landed for a day"
+    subject   = "${local.title}: no file landed for a day"
     mime_type = "text/markdown"
     content   = <<-EOT
       - Is anything published? If not, that is all there is to it: look at the publisher. [The topic](${local.console}/cloudpubsub/topic/detail/${google_pubsub_topic.documents.name}?project=${var.project_id})
-      - Does landing run? `gcloud dataflow jobs list --status=active --region=${var.region} --project=${var.project_id}` If there is no `${local.landing_job}`: `make gcp-landing PROJECT=${var.project_id}`
+      - Does landing run? `gcloud dataflow jobs list --status=active --region=${var.region} --project=${var.project_id}` If there is no `${local.landing_job}`: `make gcp-landing ${local.settings}`
       - Was the topic deleted and created again? `gcloud pubsub subscriptions describe ${google_pubsub_subscription.landing.name} --project=${var.project_id} --format='value(topic)'` shows `_deleted-topic_` then, and nothing arrives. Land what the subscription still holds, then create it again: `terraform apply -replace=google_pubsub_subscription.landing`.
       - It runs, and messages arrive: then all of them are dead letters. `gcloud storage ls 'gs://${local.input_bucket}/dead_letter/**' | tail -3`
 

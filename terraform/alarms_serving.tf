@@ -7,7 +7,7 @@ locals {
 
 # Three windows in a row: the first document of a new instance waits for its model, and is the slowest of a quiet minute.
 resource "google_monitoring_alert_policy" "latency" {
-  display_name          = "Brigade: answers are slow"
+  display_name          = "${local.title}: answers are slow"
   combiner              = "OR"
   severity              = "WARNING"
   notification_channels = local.alert_channels
@@ -33,7 +33,7 @@ resource "google_monitoring_alert_policy" "latency" {
   }
 
   documentation {
-    subject   = "Brigade: a function takes longer than 500 ms"
+    subject   = "${local.title}: a function takes longer than 500 ms"
     mime_type = "text/markdown"
     content   = <<-EOT
       Which step takes the time? Each request's log line has `milliseconds` by step:
@@ -46,8 +46,8 @@ resource "google_monitoring_alert_policy" "latency" {
     EOT
 
     links {
-      display_name = "Cloud Run: classify"
-      url          = "${local.console}/run/detail/${var.region}/classify/metrics?project=${var.project_id}"
+      display_name = "Cloud Run: ${google_cloudfunctions2_function.classify.name}"
+      url          = "${local.console}/run/detail/${var.region}/${google_cloudfunctions2_function.classify.name}/metrics?project=${var.project_id}"
     }
   }
 
@@ -57,7 +57,7 @@ resource "google_monitoring_alert_policy" "latency" {
 # 503 is for what may pass, and normal until there is a first model: it has an hour. Pub/Sub asks again every ten minutes at
 # the latest, so windows of twenty always hold a request.
 resource "google_monitoring_alert_policy" "errors" {
-  display_name          = "Brigade: a function fails"
+  display_name          = "${local.title}: a function fails"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = local.alert_channels
@@ -116,7 +116,7 @@ resource "google_monitoring_alert_policy" "errors" {
   }
 
   documentation {
-    subject   = "Brigade: a function answers with errors"
+    subject   = "${local.title}: a function answers with errors"
     mime_type = "text/markdown"
     content   = <<-EOT
       The function says why:
@@ -124,15 +124,15 @@ resource "google_monitoring_alert_policy" "errors" {
           gcloud logging read 'resource.type="cloud_run_revision" AND severity>=ERROR AND jsonPayload.logger="cloud_function"' --freshness=1h --limit=5 --project=${var.project_id}
 
       - `no model to serve` (503): no model was promoted yet, or the last one was withdrawn. Train one: `gcloud scheduler jobs run ${google_cloud_scheduler_job.retrain.name} --location=${var.region} --project=${var.project_id}`
-      - `cannot publish to` (503): the topic or the right to publish is missing; `make gcp-plan PROJECT=${var.project_id}` shows what differs.
-      - A traceback (500): a bug. The revision before serves again with `gcloud run services update-traffic classify --to-revisions=REVISION=100 --region=${var.region} --project=${var.project_id}`
+      - `cannot publish to` (503): the topic or the right to publish is missing; `make gcp-plan ${local.settings}` shows what differs.
+      - A traceback (500): a bug. The revision before serves again with `gcloud run services update-traffic ${google_cloudfunctions2_function.classify.name} --to-revisions=REVISION=100 --region=${var.region} --project=${var.project_id}`
 
       No message is lost meanwhile: Pub/Sub keeps it for a week.
     EOT
 
     links {
-      display_name = "Cloud Run: classify"
-      url          = "${local.console}/run/detail/${var.region}/classify/metrics?project=${var.project_id}"
+      display_name = "Cloud Run: ${google_cloudfunctions2_function.classify.name}"
+      url          = "${local.console}/run/detail/${var.region}/${google_cloudfunctions2_function.classify.name}/metrics?project=${var.project_id}"
     }
   }
 
@@ -140,7 +140,7 @@ resource "google_monitoring_alert_policy" "errors" {
 }
 
 resource "google_monitoring_alert_policy" "dead_letters" {
-  display_name          = "Brigade: documents that could not be classified"
+  display_name          = "${local.title}: documents that could not be classified"
   combiner              = "OR"
   severity              = "WARNING"
   notification_channels = local.alert_channels
@@ -163,7 +163,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
   }
 
   documentation {
-    subject   = "Brigade: dead letters of classification"
+    subject   = "${local.title}: dead letters of classification"
     mime_type = "text/markdown"
     content   = <<-EOT
       Why? The reason is an attribute of each message. This looks and takes nothing away:
@@ -186,7 +186,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
 
 # Half an hour: longer than the first training takes, during which documents already wait.
 resource "google_monitoring_alert_policy" "oldest_message" {
-  display_name          = "Brigade: a message has waited for half an hour"
+  display_name          = "${local.title}: a message has waited for half an hour"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = local.alert_channels
@@ -209,10 +209,10 @@ resource "google_monitoring_alert_policy" "oldest_message" {
   }
 
   documentation {
-    subject   = "Brigade: $${resource.label.subscription_id} is behind"
+    subject   = "${local.title}: $${resource.label.subscription_id} is behind"
     mime_type = "text/markdown"
     content   = <<-EOT
-      - `${google_pubsub_subscription.landing.name}`: does landing run? `gcloud dataflow jobs list --status=active --region=${var.region} --project=${var.project_id}` If there is no `${local.landing_job}`: `make gcp-landing PROJECT=${var.project_id}`
+      - `${google_pubsub_subscription.landing.name}`: does landing run? `gcloud dataflow jobs list --status=active --region=${var.region} --project=${var.project_id}` If there is no `${local.landing_job}`: `make gcp-landing ${local.settings}`
       - `${google_pubsub_subscription.classify.name}`: what does the function answer? `gcloud logging read 'resource.type="cloud_run_revision" AND severity>=WARNING AND jsonPayload.logger="cloud_function"' --freshness=1h --limit=5 --project=${var.project_id}` Without a model it answers 503, and documents wait.
 
       Messages are kept for a week from their publication.
@@ -229,7 +229,7 @@ resource "google_monitoring_alert_policy" "oldest_message" {
 
 # An age that the function itself logs: no alarm can look back five weeks for something that did not happen.
 resource "google_monitoring_alert_policy" "old_model" {
-  display_name          = "Brigade: no new model for five weeks"
+  display_name          = "${local.title}: no new model for five weeks"
   combiner              = "OR"
   severity              = "WARNING"
   notification_channels = local.alert_channels
@@ -261,7 +261,7 @@ resource "google_monitoring_alert_policy" "old_model" {
   }
 
   documentation {
-    subject   = "Brigade: the model is $${log.extracted_label.days} days old"
+    subject   = "${local.title}: the model is $${log.extracted_label.days} days old"
     mime_type = "text/markdown"
     content   = <<-EOT
       $${log.extracted_label.model} still serves, a week after the next one was due. Which models are there, and why does none of the newer ones serve?

@@ -2,11 +2,11 @@
 # look at first.
 
 locals {
-  on_clusters = "resource.type = \"cloud_dataproc_cluster\" AND resource.labels.cluster_name = starts_with(\"${local.cluster.clusterName}\")"
+  on_clusters = "resource.type = \"cloud_dataproc_cluster\" AND resource.labels.cluster_name = starts_with(\"${local.cluster_name}\")"
 }
 
 resource "google_monitoring_alert_policy" "workflow_failed" {
-  display_name          = "Brigade: conversion or training failed"
+  display_name          = "${local.title}: conversion or training failed"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = local.alert_channels
@@ -47,7 +47,7 @@ resource "google_monitoring_alert_policy" "workflow_failed" {
   }
 
   documentation {
-    subject   = "Brigade: the retraining workflow failed"
+    subject   = "${local.title}: the retraining workflow failed"
     mime_type = "text/markdown"
     content   = <<-EOT
       What failed, and with which words?
@@ -72,7 +72,7 @@ resource "google_monitoring_alert_policy" "workflow_failed" {
 
 # Cloud Scheduler logs each attempt that failed, and the trigger why; a call that does not come at all shows as an old model.
 resource "google_monitoring_alert_policy" "trigger_failed" {
-  display_name          = "Brigade: the weekly call of the trigger failed"
+  display_name          = "${local.title}: the weekly call of the trigger failed"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = local.alert_channels
@@ -102,7 +102,7 @@ resource "google_monitoring_alert_policy" "trigger_failed" {
   }
 
   documentation {
-    subject   = "Brigade: the retraining trigger failed"
+    subject   = "${local.title}: the retraining trigger failed"
     mime_type = "text/markdown"
     content   = <<-EOT
       What did the trigger say, and did a later attempt succeed? There are three, a minute and more apart.
@@ -110,7 +110,7 @@ resource "google_monitoring_alert_policy" "trigger_failed" {
           gcloud logging read 'resource.type="cloud_run_revision" AND jsonPayload.logger="scheduler"' --freshness=1d --format="value(timestamp, severity, jsonPayload.message)" --project=${var.project_id}
 
       - Nothing at all: the call did not reach it. `gcloud scheduler jobs describe ${google_cloud_scheduler_job.retrain.name} --location=${var.region} --project=${var.project_id}` shows the last attempt's status; 403 is a missing right of `${google_service_account.scheduler.email}`.
-      - `SCHEDULE_ANCHOR`, `MODELS_URI`, `WORKFLOW_TEMPLATE`: a setting is wrong; `make gcp-plan PROJECT=${var.project_id}` shows what differs.
+      - `SCHEDULE_ANCHOR`, `MODELS_URI`, `WORKFLOW_TEMPLATE`: a setting is wrong; `make gcp-plan ${local.settings}` shows what differs.
       - `PermissionDenied`, `Forbidden`: a right of `${google_service_account.trigger.email}` is missing.
     EOT
 

@@ -7,7 +7,7 @@ locals {
   serving_environment = {
     GOOGLE_CLOUD_PROJECT  = var.project_id
     MODELS_URI            = local.models_uri
-    MODEL_PREFIX          = var.model_prefix
+    MODEL_PREFIX          = local.model_prefix
     MODEL_REFRESH_SECONDS = tostring(var.model_refresh_seconds)
     MODEL_PIN             = var.model_pin
   }
@@ -59,7 +59,7 @@ resource "google_storage_bucket_object" "trigger" {
 # Where Cloud Build puts the functions' images, and cloudbuild.yaml its own.
 resource "google_artifact_registry_repository" "images" {
   #checkov:skip=CKV_GCP_84:Google's own encryption at rest; keys of your own are not set up here (SECURITY.md)
-  repository_id = "brigade"
+  repository_id = "${local.prefix}brigade"
   location      = var.region
   format        = "DOCKER"
 
@@ -85,9 +85,9 @@ resource "google_artifact_registry_repository" "images" {
 }
 
 resource "google_cloudfunctions2_function" "classify" {
-  name        = "classify"
+  name        = "${local.prefix}classify"
   location    = var.region
-  description = "Classifies each message of topic-brigade with the latest promoted model."
+  description = "Classifies each message of ${google_pubsub_topic.documents.name} with the latest promoted model."
 
   build_config {
     runtime           = local.python_runtime
@@ -128,7 +128,7 @@ resource "google_cloudfunctions2_function" "classify" {
 }
 
 resource "google_cloudfunctions2_function" "predict" {
-  name        = "predict"
+  name        = "${local.prefix}predict"
   location    = var.region
   description = "Answers requests for a classification with the latest promoted model."
 
@@ -169,7 +169,7 @@ resource "google_cloudfunctions2_function" "predict" {
 }
 
 resource "google_cloudfunctions2_function" "trigger" {
-  name        = "retrain-trigger"
+  name        = "${local.prefix}retrain-trigger"
   location    = var.region
   description = "Starts the training if the four-week period has no model yet and none is under way."
 
@@ -199,7 +199,7 @@ resource "google_cloudfunctions2_function" "trigger" {
       GOOGLE_CLOUD_PROJECT = var.project_id
       WORKFLOW_TEMPLATE    = local.template
       MODELS_URI           = local.models_uri
-      MODEL_PREFIX         = var.model_prefix
+      MODEL_PREFIX         = local.model_prefix
       SCHEDULE_ANCHOR      = var.schedule_anchor
     }
   }

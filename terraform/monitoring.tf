@@ -2,7 +2,7 @@
 # file for each room that can fail.
 
 resource "google_monitoring_notification_channel" "alerts" {
-  display_name = "Brigade: Pub/Sub topic ${google_pubsub_topic.alerts.name}"
+  display_name = "${local.title}: Pub/Sub topic ${google_pubsub_topic.alerts.name}"
   type         = "pubsub"
   user_labels  = local.labels
 
@@ -14,7 +14,7 @@ resource "google_monitoring_notification_channel" "alerts" {
 resource "google_monitoring_notification_channel" "email" {
   count = var.alert_email == null ? 0 : 1
 
-  display_name = "Brigade: e-mail"
+  display_name = "${local.title}: e-mail"
   type         = "email"
   user_labels  = local.labels
 
@@ -43,7 +43,7 @@ locals {
 # line, and an alarm on one that does not exist yet cannot be made.
 
 resource "google_logging_metric" "model_age_days" {
-  name            = "brigade_model_age_days"
+  name            = "${local.underscore}brigade_model_age_days"
   description     = "Age of the model that answered, in whole days since its training; one value a request."
   value_extractor = "EXTRACT(jsonPayload.modelAgeDays)"
 
@@ -69,7 +69,7 @@ resource "google_logging_metric" "model_age_days" {
 }
 
 resource "google_logging_metric" "documents" {
-  name        = "brigade_documents"
+  name        = "${local.underscore}brigade_documents"
   description = "Classified messages, by label, and by whether the label that some carry is the same."
 
   filter = join(" AND ", [
@@ -99,7 +99,7 @@ resource "google_logging_metric" "documents" {
 }
 
 resource "google_logging_metric" "dead_letters" {
-  name        = "brigade_dead_letters"
+  name        = "${local.underscore}brigade_dead_letters"
   description = "Messages that the function could not classify, by reason."
 
   filter = join(" AND ", [
@@ -123,8 +123,20 @@ resource "google_logging_metric" "dead_letters" {
   }
 }
 
-# The file leaves out what is 0: Google answers without it, and each plan would put it back.
+# The file leaves out what is 0: Google answers without it, and each plan would put it back. Its names are those without a
+# prefix, which is put before each.
+locals {
+  dashboard = replace(replace(replace(replace(replace(
+    file("${path.module}/dashboard.json"),
+    "PROJECT_ID-ml-", "PROJECT_ID-${local.prefix}ml-"),
+    "/\\b((?:sub|topic)-brigade|brigade-(?:landing|cluster))\\b/", "${local.prefix}$1"),
+    "/\\\\\"(classify|predict)\\\\\"/", "\\\"${local.prefix}$1\\\""),
+    "user/brigade_", "user/${local.underscore}brigade_"),
+    "\"Brigade: ", "\"${local.title}: "
+  )
+}
+
 resource "google_monitoring_dashboard" "brigade" {
-  dashboard_json = replace(file("${path.module}/dashboard.json"), "PROJECT_ID", var.project_id)
+  dashboard_json = replace(local.dashboard, "PROJECT_ID", var.project_id)
   depends_on     = [google_project_service.needed]
 }

@@ -1,13 +1,13 @@
 # A network of the pipeline's own: its machines have no public address. They reach Google through Private Google Access, and
 # PyPI, from which the cluster takes what training needs, through Cloud NAT; nothing reaches them.
 resource "google_compute_network" "brigade" {
-  name                    = "brigade"
+  name                    = "${local.prefix}brigade"
   auto_create_subnetworks = false
   depends_on              = [google_project_service.needed]
 }
 
 resource "google_compute_subnetwork" "brigade" {
-  name                     = "brigade"
+  name                     = "${local.prefix}brigade"
   network                  = google_compute_network.brigade.id
   region                   = var.region
   ip_cidr_range            = "10.10.0.0/20"
@@ -21,13 +21,13 @@ resource "google_compute_subnetwork" "brigade" {
 }
 
 resource "google_compute_router" "brigade" {
-  name    = "brigade"
+  name    = "${local.prefix}brigade"
   network = google_compute_network.brigade.id
   region  = var.region
 }
 
 resource "google_compute_router_nat" "brigade" {
-  name                               = "brigade"
+  name                               = "${local.prefix}brigade"
   router                             = google_compute_router.brigade.name
   region                             = var.region
   nat_ip_allocate_option             = "AUTO_ONLY"
@@ -46,7 +46,7 @@ resource "google_compute_router_nat" "brigade" {
 
 # A cluster's machines talk to each other on any port.
 resource "google_compute_firewall" "spark" {
-  name      = "brigade-spark"
+  name      = "${local.prefix}brigade-spark"
   network   = google_compute_network.brigade.id
   direction = "INGRESS"
 
@@ -68,7 +68,7 @@ resource "google_compute_firewall" "spark" {
 
 # Dataflow's workers hand data to each other on these two ports.
 resource "google_compute_firewall" "landing" {
-  name      = "brigade-landing"
+  name      = "${local.prefix}brigade-landing"
   network   = google_compute_network.brigade.id
   direction = "INGRESS"
 

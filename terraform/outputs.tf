@@ -10,6 +10,21 @@ output "region" {
   value       = var.region
 }
 
+output "prefix" {
+  description = "What stands before all names; empty for the project's first pipeline."
+  value       = var.prefix
+}
+
+output "pipeline" {
+  description = "The definition's name or URI."
+  value       = var.pipeline
+}
+
+output "model_prefix" {
+  description = "What stands before the date in the models' names."
+  value       = local.model_prefix
+}
+
 output "input_bucket" {
   description = "Landed documents, dead letters, the parquet table."
   value       = google_storage_bucket.input.name

@@ -84,8 +84,8 @@ resource "google_storage_bucket_iam_member" "spark_code" {
 # --- the trigger, and who calls it
 
 resource "google_project_iam_custom_role" "retrain" {
-  role_id     = "brigadeRetrain"
-  title       = "Brigade: start the training"
+  role_id     = "${local.underscore}brigadeRetrain"
+  title       = "${local.title}: start the training"
   description = "Read the workflow template, see whether one of its workflows runs, start one; no more."
   permissions = [
     "dataproc.operations.list",

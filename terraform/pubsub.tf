@@ -2,7 +2,7 @@
 
 resource "google_pubsub_topic" "documents" {
   #checkov:skip=CKV_GCP_83:Google's own encryption at rest; keys of your own are not set up here (SECURITY.md)
-  name                       = "topic-brigade"
+  name                       = "${local.prefix}topic-brigade"
   message_retention_duration = "604800s" # a new subscription can be wound back to what was published before it
 
   depends_on = [google_project_service.needed]
@@ -10,26 +10,26 @@ resource "google_pubsub_topic" "documents" {
 
 resource "google_pubsub_topic" "classified" {
   #checkov:skip=CKV_GCP_83:Google's own encryption at rest; keys of your own are not set up here (SECURITY.md)
-  name       = "topic-brigade-classified"
+  name       = "${local.prefix}topic-brigade-classified"
   depends_on = [google_project_service.needed]
 }
 
 resource "google_pubsub_topic" "dead_letter" {
   #checkov:skip=CKV_GCP_83:Google's own encryption at rest; keys of your own are not set up here (SECURITY.md)
-  name       = "topic-brigade-dead-letter"
+  name       = "${local.prefix}topic-brigade-dead-letter"
   depends_on = [google_project_service.needed]
 }
 
 resource "google_pubsub_topic" "alerts" {
   #checkov:skip=CKV_GCP_83:Google's own encryption at rest; keys of your own are not set up here (SECURITY.md)
-  name       = "ml_alerts"
+  name       = "${local.prefix}ml_alerts"
   depends_on = [google_project_service.needed]
 }
 
 # Landing. No dead-letter policy: landing writes its own dead letters, with the reason. Dataflow acknowledges what its own
 # state holds, before it is written; so acknowledged messages are kept, to be delivered again if the job is lost.
 resource "google_pubsub_subscription" "landing" {
-  name                       = "sub-brigade"
+  name                       = "${local.prefix}sub-brigade"
   topic                      = google_pubsub_topic.documents.name
   ack_deadline_seconds       = 60
   message_retention_duration = "604800s"
@@ -43,7 +43,7 @@ resource "google_pubsub_subscription" "landing" {
 # Classification. The function itself sends what can never be classified to the dead-letter topic and answers 503 for what
 # may come again, so that only a bug or half a day without a model uses up a hundred deliveries.
 resource "google_pubsub_subscription" "classify" {
-  name                       = "sub-brigade-classify"
+  name                       = "${local.prefix}sub-brigade-classify"
   topic                      = google_pubsub_topic.documents.name
   ack_deadline_seconds       = 60
   message_retention_duration = "604800s"
@@ -74,7 +74,7 @@ resource "google_pubsub_subscription" "classify" {
 
 # Classified documents, for whoever needs them: the demo, or a program of yours.
 resource "google_pubsub_subscription" "classified" {
-  name                       = "sub-brigade-classified"
+  name                       = "${local.prefix}sub-brigade-classified"
   topic                      = google_pubsub_topic.classified.name
   ack_deadline_seconds       = 60
   message_retention_duration = "604800s"
@@ -86,7 +86,7 @@ resource "google_pubsub_subscription" "classified" {
 
 # Dead letters of classification wait here until somebody publishes them again (README, "Operating it").
 resource "google_pubsub_subscription" "dead_letter" {
-  name                       = "sub-brigade-dead-letter"
+  name                       = "${local.prefix}sub-brigade-dead-letter"
   topic                      = google_pubsub_topic.dead_letter.name
   ack_deadline_seconds       = 60
   message_retention_duration = "2678400s" # 31 days, the most there is
@@ -97,7 +97,7 @@ resource "google_pubsub_subscription" "dead_letter" {
 }
 
 resource "google_pubsub_subscription" "alerts" {
-  name                       = "sub-ml-alerts"
+  name                       = "${local.prefix}sub-ml-alerts"
   topic                      = google_pubsub_topic.alerts.name
   message_retention_duration = "604800s"
 

@@ -9,6 +9,12 @@ locals {
     "gs://ml_code/", "gs://${local.code_bucket}/"
   ))
   cluster = local.workflow.placement.managedCluster
+
+  # What stands in a job is what the trigger gives to the template's parameter.
+  arguments = { for job in local.workflow.jobs : job.stepId => [
+    for at, argument in job.pysparkJob.args :
+    at > 0 && element(job.pysparkJob.args, max(at - 1, 0)) == "--pipeline" ? var.pipeline : argument
+  ] }
 }
 
 resource "google_dataproc_workflow_template" "retrain" {
@@ -19,7 +25,7 @@ resource "google_dataproc_workflow_template" "retrain" {
 
   placement {
     managed_cluster {
-      cluster_name = local.cluster.clusterName
+      cluster_name = local.cluster_name
 
       config {
         staging_bucket = google_storage_bucket.temp.name
@@ -101,7 +107,7 @@ resource "google_dataproc_workflow_template" "retrain" {
       pyspark_job {
         main_python_file_uri = jobs.value.pysparkJob.mainPythonFileUri
         python_file_uris     = try(jobs.value.pysparkJob.pythonFileUris, [])
-        args                 = jobs.value.pysparkJob.args
+        args                 = local.arguments[jobs.value.stepId]
       }
     }
   }
@@ -130,6 +136,21 @@ resource "google_dataproc_workflow_template" "retrain" {
           }
         }
       }
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = local.is_uri || contains(local.definitions, var.pipeline)
+      error_message = "Expected pipeline to be one of ${join(", ", local.definitions)}, or a gs:// URI, found ${var.pipeline}."
+    }
+    precondition {
+      condition     = !local.is_uri || var.model_prefix != null
+      error_message = "Expected model_prefix beside the URI ${var.pipeline}, found none. Set it to the definition's own model_prefix."
+    }
+    precondition {
+      condition     = local.is_uri || var.model_prefix == null || var.model_prefix == local.model_prefix
+      error_message = "Expected model_prefix ${local.model_prefix}, as the definition ${var.pipeline} says, found another. Leave it out."
     }
   }
 

@@ -14,6 +14,39 @@ variable "region" {
   description = "Where all of it runs and all data lies."
 }
 
+variable "pipeline" {
+  type        = string
+  default     = "documents"
+  description = "What the events are and what is learned: a name in pipelines/, or the gs:// URI of a definition of your own."
+
+  validation {
+    condition     = can(regex("^([a-z][a-z0-9-]{0,29}|gs://[a-z0-9][a-z0-9._-]+[a-z0-9]/.+\\.(yaml|yml|json))$", var.pipeline))
+    error_message = "Expected a name in pipelines/, such as wine, or a gs:// URI that ends in .yaml, .yml or .json."
+  }
+}
+
+variable "model_prefix" {
+  type        = string
+  default     = null
+  description = "What stands before the date in the names of the models that are served and trained: model_prefix of a definition that pipeline names by a URI. Null: that of the named definition."
+
+  validation {
+    condition     = var.model_prefix == null || can(regex("^[a-z]([a-z0-9-]{0,58}[a-z0-9])?$", var.model_prefix)) && !can(regex("-\\d{4}-\\d\\d-\\d\\d$", var.model_prefix))
+    error_message = "Expected what stands before the date in a model's name, such as wine-model."
+  }
+}
+
+variable "prefix" {
+  type        = string
+  default     = ""
+  description = "What stands before all names, so that several pipelines live in one project side by side, each with a state of its own. Empty: nothing."
+
+  validation {
+    condition     = can(regex("^([a-z]([a-z0-9-]{0,10}[a-z0-9])?)?$", var.prefix))
+    error_message = "Expected nothing, or 1 to 12 lower-case letters, digits and -, beginning with a letter and not ending with -."
+  }
+}
+
 variable "schedule_anchor" {
   type        = string
   default     = "2026-01-05"
@@ -41,17 +74,6 @@ variable "serving_memory" {
   type        = string
   default     = "512Mi"
   description = "Memory of an instance of classify or predict: about 100 MiB, and twice the model's weights while a newer one comes in."
-}
-
-variable "model_prefix" {
-  type        = string
-  default     = "doc-classification-model"
-  description = "Whose models are served and trained: what stands before the date in their names, model_prefix of the pipeline."
-
-  validation {
-    condition     = can(regex("^[a-z]([a-z0-9-]{0,58}[a-z0-9])?$", var.model_prefix)) && !can(regex("-\\d{4}-\\d\\d-\\d\\d$", var.model_prefix))
-    error_message = "Expected what stands before the date in a model's name, such as wine-model."
-  }
 }
 
 variable "model_refresh_seconds" {

@@ -65,10 +65,11 @@ def json_into_parquet(
     """Converts the JSON lines of the files below `input_path` that are new or have changed; all of them if `full`.
 
     Returns the counts of this run {"files", "lines", "converted", "duplicates", "quarantined", "replaced"}, where
-    `replaced` is how many earlier rows made way for a later publication or a changed file; "rows", what the output
-    holds now; the paths; and "unknown_fields", if the reading names them. Raises ConversionError, with the output as it was, if there is nothing to read, the paths
-    overlap, the query does not fit or yields columns of other types than the table has, the table is damaged, another
-    run is under way, or the counts do not add up.
+    `replaced` is how many earlier rows made way for a later publication or a changed file; "unknown_fields" {name:
+    events} if the reading asks for them and there are any; "rows", what the output holds now; and the paths.
+    Raises ConversionError, with the output as it was, if there is nothing to read, the paths overlap, the query does
+    not fit or yields columns of other types than the table has, the table is damaged, another run is under way, or the
+    counts do not add up.
     """
     try:
         paths = {"input": input_path, "output": output_path}

@@ -7,7 +7,7 @@ training never serves.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -34,9 +34,9 @@ from brigade.models.table_model import TableModel
 from brigade.storage import FileState, Folder, TooLarge
 
 Model = DocumentModel | TableModel
-KINDS: dict[str, tuple[Callable[[bytes, bytes], Model], str]] = {  # how a kind is read, and the file of its weights
-    "text": (DocumentModel.from_bytes, WEIGHTS_FILE),
-    "table": (TableModel.from_bytes, TREES_FILE),
+KINDS: dict[str, tuple[type[DocumentModel] | type[TableModel], str]] = {  # a kind, and the file of its weights
+    "text": (DocumentModel, WEIGHTS_FILE),
+    "table": (TableModel, TREES_FILE),
 }
 GOLDEN_TOLERANCE = 1e-6
 TREES_TOLERANCE = 1e-5  # trees add up float32, which hold seven digits
@@ -85,10 +85,10 @@ def read_model(contents: dict[str, bytes]) -> Model:
     kind = kind_of(description)
     if kind not in KINDS:
         raise PassedOver(f"{DESCRIPTION_FILE}: kind: expected {' or '.join(KINDS)}, found {str(kind)[:40]!r}")
-    read, weights = KINDS[kind]
+    model, weights = KINDS[kind]
     if weights not in contents:
         raise PassedOver(f"{MANIFEST_FILE} does not list {weights}")
-    return read(description, contents[weights])
+    return model.from_bytes(description, contents[weights])
 
 
 def kind_of(description: bytes) -> str:
@@ -137,30 +137,31 @@ def check_golden(model: Model, content: bytes) -> None:
     if not lines:
         raise PassedOver(f"{GOLDEN_FILE} holds no {'document' if model.kind == 'text' else 'row'}")
     what = "value" if isinstance(model, TableModel) and model.task == "regression" else "probabilities"
+    differ = "value differs" if what == "value" else "probabilities differ"
     tolerance = GOLDEN_TOLERANCE if model.kind == "text" else TREES_TOLERANCE
     if what == "value":  # of a sum of large numbers that comes to a small one, no more digits are right
         tolerance *= max(1e-30, *(abs(golden["value"]) for golden in lines))
-    for number, golden in enumerate(lines, 1):
-        expected, found = np.asarray(golden[what], np.float64), recomputed(model, golden)
+    for number, (golden, found) in enumerate(zip(lines, recomputed(model, lines), strict=True), 1):
+        expected = np.asarray(golden[what], np.float64)
         if expected.shape != found.shape:
-            shapes = f"expected {len(found)} probabilities, found shape {expected.shape}"
+            shapes = f"expected {found.size} {what}, found shape {expected.shape}"
             raise PassedOver(f"{GOLDEN_FILE} line {number}: {shapes}")
         difference = float(np.abs(expected - found).max())
         if not difference <= tolerance:  # NaN does not agree either
             limit = f"at most {tolerance:g} is allowed"
-            differ = "probabilities differ" if what == "probabilities" else "values differ"
             raise PassedOver(f"{GOLDEN_FILE} line {number}: {differ} by {difference:.3g}; {limit}")
 
 
-def recomputed(model: Model, golden: dict) -> np.ndarray:
-    """What the model makes of a golden line's input: probabilities [C], or a value []."""
+def recomputed(model: Model, lines: list[dict]) -> Iterable[np.ndarray]:
+    """What the model makes of each golden line's input: probabilities [C], or a value []; of rows all at once."""
     if isinstance(model, DocumentModel):
-        return model.probabilities(golden["payload"])
-    if not isinstance(golden["row"], dict):
-        raise PassedOver(f"{GOLDEN_FILE}: row: expected an object, found {type(golden['row']).__name__}")
-    if model.task == "regression":
-        return np.asarray(model.value(golden["row"]))
-    return model.probabilities(golden["row"])
+        return (model.probabilities(golden["payload"]) for golden in lines)
+    rows = [golden["row"] for golden in lines]
+    for row in rows:
+        if not isinstance(row, dict):
+            raise PassedOver(f"{GOLDEN_FILE}: row: expected an object, found {type(row).__name__}")
+    margins = model.margins(model.matrix(rows))
+    return margins if model.task == "regression" else model.calibration.probabilities(margins)
 
 
 def read_document(models: Folder, name: str, manifest: Manifest, file: str) -> dict:

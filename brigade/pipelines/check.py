@@ -13,6 +13,7 @@ from brigade.pipelines.schema import Problem, did_you_mean
 # What the view `events` has beside the fields, see brigade.conversion.schema.
 ADDED = ("line", "eventTime", "publishTime", "pubsub", "_row", "_line")
 KEPT = ("eventId", "dt", "messageId", "publishTime")  # what a row is told by, and nothing can be learned of
+MANY_WORDS = 500  # of a query, beyond which no similar one is looked for
 NO_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.S)
 
 STAR = re.compile(r"(?i)(\b(select|distinct)\s|[,.]\s*)\s*\*")  # all columns; in x * y it is a product
@@ -133,7 +134,7 @@ def name_problems(model: dict) -> Iterator[Problem]:
         yield Problem("model.baseline", "a forecast of the label", f"{model['baseline']}, the label itself")
 
 
-def words_of(query: str) -> str:
+def code_of(query: str) -> str:
     """The query without comments and literals."""
     return NO_CODE.sub(" ", query)
 
@@ -142,7 +143,7 @@ def query_problems(
     path: str, query: str, view: str, columns: Iterable[str], types: dict[str, dict]
 ) -> Iterator[Problem]:
     """A query is one SELECT from its view, and names the columns that it must yield."""
-    code = words_of(query)
+    code = code_of(query)
     first = code.split()[0] if code.split() else "nothing"
     if first.upper() != "SELECT":
         yield Problem(path, f"one SELECT … FROM {view}", f"{first[:30]} at its beginning")
@@ -153,9 +154,9 @@ def query_problems(
         yield Problem(path, f"one SELECT … FROM {view}", f"no FROM {view}")
     if path == "query" and re.search(r":horizon\b", code):
         yield Problem(path, "no parameter", ":horizon, which model.query alone has")
-    top = {name.split(".")[0] for name in types}
+    top = {name.split(".")[0] for name in types} if STAR.search(code) else set()
     for column in columns:
-        if not is_named(column, code) and not (STAR.search(code) and column in top):
+        if column not in words_in(code) and column not in top:
             yield Problem(path, f"a query that yields {column}", "none of this name")
 
 
@@ -163,33 +164,34 @@ def model_query_problems(model: dict) -> Iterator[Problem]:
     if "query" not in model:
         return
     yield from query_problems("model.query", model["query"], "rows", (), {})
-    if "horizon" not in model and re.search(r":horizon\b", words_of(model["query"])):
+    if "horizon" not in model and re.search(r":horizon\b", code_of(model["query"])):
         yield Problem("model.horizon", "a whole number, since model.query has :horizon", "nothing")
 
 
 def yield_problems(query: str, model: dict) -> Iterator[Problem]:
     """What the model names is named in the last query, unless a star stands there."""
     path = "model.query" if "query" in model else "query"
-    code = words_of(model.get("query", query))
+    code = code_of(model.get("query", query))
     if STAR.search(code):
         return
+    words = words_in(code)
     named = [("model.label", model["label"])]
     named += [(f"model.features[{number}]", name) for number, name in enumerate(model["features"])]
     named += [("model.baseline", model["baseline"])] if "baseline" in model else []
     for place, name in named:
-        if not is_named(name, code):
-            yield Problem(
-                place, f"a column that {path} yields", f"{name}, which it does not name", hint_for(name, code)
-            )
-    if model["split"] == "time" and not is_named("eventTimestamp", code):
+        if name not in words:
+            found = f"{name}, which it does not name"
+            yield Problem(place, f"a column that {path} yields", found, hint_for(name, words))
+    if model["split"] == "time" and "eventTimestamp" not in words:
         yield Problem("model.split", f"a {path} that yields eventTimestamp, by which time splits", "none of this name")
 
 
-def is_named(name: str, code: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", code) is not None
+def words_in(code: str) -> set[str]:
+    return set(re.findall(r"\w+", code))
 
 
-def hint_for(name: str, code: str) -> str:
-    return did_you_mean(
-        name, sorted(set(re.findall(r"[A-Za-z_]\w*", code)), key=lambda one: one.lower() != name.lower())
-    )
+def hint_for(name: str, words: set[str]) -> str:
+    """Which of the words may be meant: first those that differ by case alone."""
+    if len(words) > MANY_WORDS:
+        return ""
+    return did_you_mean(name, sorted(words, key=lambda one: (one.lower() != name.lower(), one)))

@@ -16,7 +16,9 @@ Exit status: 0 all done; 1 something failed, was too large, unreadable, without 
 examples:
   publisher.py mails.csv --text=title+body --topic=projects/P/topics/topic-brigade
   publisher.py mails.csv --hold_out=0.2 --hold_out_file=test.jsonl --dry_run > train.jsonl
+  publisher.py winequality-red.csv --pipeline=wine --topic=projects/P/topics/topic-brigade
   publisher.py --generate=5000 --seed=7 --rate=200 --topic=projects/P/topics/topic-brigade
+  publisher.py --generate=5000 --pipeline=wine --topic=projects/P/topics/topic-brigade
   publisher.py --replay=gs://ml_input/dead_letter --reason=empty_payload --topic=projects/P/topics/T
   publisher.py --replay=projects/P/subscriptions/sub-brigade-dead-letter --topic=projects/P/topics/T
   publisher.py --replay=projects/P/subscriptions/sub-brigade-dead-letter --reason=too_large --acknowledge
@@ -38,7 +40,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     for names, needed, given in (
         (("text", "label", "encoding", "delimiter"), "FILE", flags.files),
         (("seed", "copies", "malformed"), "--generate", flags.generate),
-        (("hold_out", "hold_out_file"), "FILE or --generate", flags.files or flags.generate),
+        (("pipeline", "hold_out", "hold_out_file"), "FILE or --generate", flags.files or flags.generate),
         (("reason",), "--replay", flags.replay),
     ):
         for name in names:
@@ -72,7 +74,7 @@ def publisher_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="publisher.py",
         usage="publisher.py (FILE ... | --generate=N | --replay=URI) --topic=projects/P/topics/T [flags]",
-        description="Publishes documents as events on a Pub/Sub topic.",
+        description="Publishes documents, or a table's rows, as events on a Pub/Sub topic.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -86,6 +88,11 @@ def publisher_parser() -> argparse.ArgumentParser:
     )
     add("--topic", metavar="projects/P/topics/T", help="where to publish")
     add(
+        "--pipeline",
+        metavar="NAME|URI",
+        help="what the rows are, see docs/pipelines.md (default: documents)",
+    )
+    add(
         "--text",
         metavar="COLUMN[+COLUMN]",
         help="columns of the text, joined by a space (default: text); a.b for b in a, in JSON lines and Parquet",
@@ -98,11 +105,21 @@ def publisher_parser() -> argparse.ArgumentParser:
         metavar="CHARACTER",
         help="of a table (default: which of , ; tab | fits the header)",
     )
-    add("--generate", type=positive(int), metavar="N", help="publish N generated business documents")
-    add("--seed", type=int, metavar="S", help="which generated documents (default: 1)")
+    add(
+        "--generate",
+        type=positive(int),
+        metavar="N",
+        help="publish N made-up business documents, or rows of --pipeline",
+    )
+    add("--seed", type=int, metavar="S", help="which documents or rows are made up (default: 1)")
     add("--copies", type=whole_number, metavar="K", help="and K of these again (default: 1 %% of N)")
     add("--malformed", type=whole_number, metavar="K", help="and K broken messages (default: 1 %% of N)")
-    add("--hold_out", type=positive(float), metavar="FRACTION", help="keep documents back, by their text")
+    add(
+        "--hold_out",
+        type=positive(float),
+        metavar="FRACTION",
+        help="keep documents back, by their text; rows by their values",
+    )
     add("--hold_out_file", metavar="URI", help="where those go at the end, as events in JSON lines")
     add("--replay", metavar="URI", help="publish the dead letters in this folder, file or subscription again")
     add("--reason", metavar="CODE", help="only the dead letters with this reason")

@@ -1,14 +1,15 @@
 """Where a row has its text and its label, and the event that a row becomes."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import orjson
 
 from brigade.errors import WrongInput
-from brigade.events.labels import label_text
-from brigade.publishing.documents import Message, event
+from brigade.events.contract import DOCUMENTS, Contract
+from brigade.events.labels import label_of, label_text
+from brigade.publishing.documents import Message, event, generated
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +22,26 @@ class Columns:
     label: str
     label_is_required: bool
     warnings: set[str] = field(default_factory=set)
+    contract: Contract = DOCUMENTS
 
     def warn(self, warning: str) -> None:
         """Logs a warning once: a file is read twice, and many of its lines may have the same fault."""
         if warning not in self.warnings:
             self.warnings.add(warning)
             log.warning(warning)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns that are read."""
+        return (*self.text, self.label)
+
+    def summary(self) -> dict:
+        """What is to be told of the rows at the end of a run."""
+        return {}
+
+    def fit(self, header: Sequence[str]) -> int:
+        """How well a header has the columns: the higher the better."""
+        return set(self.text) <= set(header)
 
     def check(self, source: str, found: Sequence[str]) -> None:
         """Raises WrongInput if the columns found lack the text, or a label that was asked for, or have one twice."""
@@ -48,6 +63,17 @@ class Columns:
     def event(self, row: dict, position: str) -> Message:
         text = " ".join(part for part in (as_text(value_of(row, name)) for name in self.text) if part)
         return event(text, label_text(value_of(row, self.label)), position)
+
+    def generated(self, n: int, seed: int) -> Iterator[Message]:
+        """The first n made-up events of the seed."""
+        return generated(n, seed)
+
+    def as_it_is(self, data: bytes, row: dict) -> Message | None:
+        """A JSON line that is an event already, with its text and label for the counts; None if it is a row."""
+        if "eventId" not in row or "doc" not in row:
+            return None
+        doc = row["doc"] if isinstance(row["doc"], dict) else {}
+        return Message(data, as_text(doc.get("payload")), label_of(row, "superTag01"))
 
 
 def value_of(row: dict, name: str) -> object:

@@ -6,16 +6,17 @@ is an object, or an object goes on in the next line, is not JSON lines and is re
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import orjson
 
 from brigade.errors import WrongInput
-from brigade.events.labels import label_of
-from brigade.publishing.columns import Columns, as_text, names_of
+from brigade.publishing.columns import Columns, names_of
 from brigade.publishing.documents import Message
 from brigade.publishing.sources import named
 
+MANY_NAMES = 50  # from which on to parse a line once more is cheaper than to look for each name
 Record = Message | tuple[dict, str]  # what goes out as it is, or a row and its place
 
 
@@ -46,8 +47,8 @@ def json_rows(lines: Iterable[str], source: str, columns: Columns) -> Iterator[R
                 begun = data
             else:
                 yield Message(data)
-        elif "eventId" in row and "doc" in row:
-            yield as_it_is(data, row)
+        elif message := columns.as_it_is(data, row):
+            yield message
         else:
             if not rows_are_checked:
                 columns.check(named(source), names_of(row))
@@ -69,15 +70,10 @@ def parsed(data: bytes) -> tuple[dict | None, bool]:
     return (value if isinstance(value, dict) else None), False
 
 
-def as_it_is(data: bytes, row: dict) -> Message:
-    """An event, with its text and label for the counts."""
-    doc = row["doc"] if isinstance(row["doc"], dict) else {}
-    return Message(data, as_text(doc.get("payload")), label_of(row, "superTag01"))
-
-
 def check_names(data: bytes, place: str, columns: Columns) -> None:
-    """Raises WrongInput if a row has its text or its label twice, of which a parser keeps the last."""
-    if any(data.count(orjson.dumps(name)) > 1 for name in (*columns.text, columns.label)):
-        names = [name for name, _ in json.loads(data, object_pairs_hook=list)]
-        if doubled := [name for name in (*columns.text, columns.label) if names.count(name) > 1]:
-            raise WrongInput(f"{place}: expected one member {doubled[0]}, found {names.count(doubled[0])}")
+    """Raises WrongInput if a row has a column twice, such as its text, of which a parser keeps the last."""
+    names = columns.names
+    if len(names) > MANY_NAMES or any(data.count(orjson.dumps(name)) > 1 for name in names):
+        found = Counter(name for name, _ in json.loads(data, object_pairs_hook=list))
+        if doubled := [name for name in names if found[name] > 1]:
+            raise WrongInput(f"{place}: expected one member {doubled[0]}, found {found[doubled[0]]}")

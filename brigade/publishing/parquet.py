@@ -11,7 +11,7 @@ BATCH_ROWS = 1000
 
 
 def parquet_rows(source: str, columns: Columns) -> Iterator[tuple[dict, str]]:
-    """The rows, each with its place. Raises WrongInput. Only the columns of the text and the label are read."""
+    """The rows, each with its place. Raises WrongInput. Only the columns that are wanted are read."""
     import pyarrow.parquet  # half a second, which other files need not pay
 
     rows = 0
@@ -20,8 +20,7 @@ def parquet_rows(source: str, columns: Columns) -> Iterator[tuple[dict, str]]:
             file = pyarrow.parquet.ParquetFile(stream)
             leaves = [file.schema.column(number).path for number in range(len(file.schema))]
             columns.check(source, [*file.schema_arrow.names, *(path for path in leaves if "." in path)])
-            wanted = {*columns.text, columns.label}
-            names = [one for one in leaves if any(one == name or one.startswith(f"{name}.") for name in wanted)]
+            names = [one for one in leaves if any(one == name or one.startswith(f"{name}.") for name in columns.names)]
             for batch in file.iter_batches(BATCH_ROWS, columns=names):
                 for row in batch.to_pylist():
                     rows += 1

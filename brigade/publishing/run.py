@@ -18,10 +18,11 @@ from typing import BinaryIO, cast
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
-from brigade.errors import BrigadeError
+from brigade.errors import BrigadeError, WrongInput
+from brigade.events.contract import DOCUMENTS
 from brigade.publishing import subscription
 from brigade.publishing.columns import Columns
-from brigade.publishing.documents import Message, generated
+from brigade.publishing.documents import Message
 from brigade.publishing.files import Form, documents
 from brigade.publishing.noise import with_noise
 from brigade.publishing.outlets import Nowhere, Outlet, StandardOutput, Topic, paced
@@ -57,7 +58,8 @@ def run(flags: argparse.Namespace) -> Outcome:
     counts: Counter[str] = Counter()
     classes: Counter[str] = Counter()
     try:
-        messages, noise = documents_to_publish(flags)
+        columns = columns_of(flags)
+        messages, noise = documents_to_publish(flags, columns)
         outlet = outlet_of(flags)
         if flags.replay:
             is_subscription = subscription.NAME.fullmatch(flags.replay)
@@ -86,6 +88,7 @@ def run(flags: argparse.Namespace) -> Outcome:
         status = status or 1
     told = ["read", *became] + ([] if flags.replay else ["documents", "copies", "malformed"])
     summary: dict = {"sent" if flags.replay and name == "published" else name: counts[name] for name in told}
+    summary |= columns.summary()
     summary |= {"bytes": counts["bytes"], "seconds": round(time.monotonic() - started, 2), "topic": flags.topic}
     return Outcome(status, summary if flags.replay else summary | {"classes": dict(classes.most_common(50))}, problem)
 
@@ -96,7 +99,23 @@ def outlet_of(flags: argparse.Namespace) -> Outlet:
     return StandardOutput(flags.topic or "") if flags.dry_run else Topic(flags.topic)
 
 
-def documents_to_publish(flags: argparse.Namespace) -> tuple[Iterator[Message], Noise | None]:
+def columns_of(flags: argparse.Namespace) -> Columns:
+    """The columns of the rows: those of --text and --label, or of a pipeline's fields. Raises WrongInput."""
+    if flags.pipeline is not None:
+        from brigade.pipelines.load import load  # pydantic and PyYAML, which documents need not wait for
+        from brigade.publishing.fields import Fields
+
+        definition = load(flags.pipeline)
+        if definition.contract != DOCUMENTS:
+            if given := [f"--{name}" for name in ("text", "label") if getattr(flags, name) is not None]:
+                hint = f"--pipeline={flags.pipeline} names the columns"
+                raise WrongInput(f"{' and '.join(given)}: expected no columns here, found some; {hint}")
+            return Fields.of(definition)
+    text = tuple((flags.text or "text").split("+"))
+    return Columns(text, flags.label or "label", label_is_required=flags.label is not None)
+
+
+def documents_to_publish(flags: argparse.Namespace, columns: Columns) -> tuple[Iterator[Message], Noise | None]:
     """The documents, and what adds noise to them. Raises WrongInput."""
     if flags.generate:
         n = min(flags.generate, flags.limit or flags.generate)
@@ -104,9 +123,8 @@ def documents_to_publish(flags: argparse.Namespace) -> tuple[Iterator[Message], 
         seed = 1 if flags.seed is None else flags.seed
         copies, malformed = (usual if k is None else k for k in (flags.copies, flags.malformed))
         expected = n * (1 - (flags.hold_out or 0))
-        return generated(n, seed), partial(with_noise, expected=expected, copies=copies, malformed=malformed, seed=seed)
-    text, label = tuple((flags.text or "text").split("+")), flags.label or "label"
-    columns = Columns(text, label, label_is_required=flags.label is not None)
+        noise = partial(with_noise, copies=copies, malformed=malformed, seed=seed, contract=columns.contract)
+        return columns.generated(n, seed), partial(noise, expected=expected)
     form = Form(columns, flags.encoding, flags.delimiter)
     return itertools.islice(documents(flags.files, form), flags.limit), None
 

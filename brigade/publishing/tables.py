@@ -18,12 +18,12 @@ SURELY_ROWS = 10  # so many lines that all look like rows are rows, whatever the
 
 
 def guess_delimiter(header: str, columns: Columns) -> str:
-    def fit(delimiter: str) -> tuple[bool, int]:
+    def fit(delimiter: str) -> tuple[int, int]:
         try:
             found = next(csv.reader([header], delimiter=delimiter))
         except csv.Error:  # the reader of the table tells it, with its line
-            return False, 0
-        return set(columns.text) <= set(found), len(found)
+            return 0, 0
+        return columns.fit(found), len(found)
 
     return max(",;\t|", key=fit)
 

@@ -11,6 +11,7 @@ from brigade.storage import folder_at
 from brigade.training.gate import TOLERANCE
 from brigade.training.mixing import DOCUMENTS_A_PARTITION
 
+DEFAULT = "default"  # as the pipeline's definition says: the workflow template must give each flag a value
 BOUNDS = {"tolerance": (0, 1), "alpha": (1e-9, 1), "idf_power": (0, 3), "partitions": (1, 100_000)}
 
 
@@ -18,6 +19,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """The arguments, checked. `date` is a date, or None for today. Ends the program with status 2 if one is wrong."""
     parser = build_parser()
     arguments = parser.parse_args(argv)
+    for name in ("label_column", "split"):
+        if getattr(arguments, name) == DEFAULT:
+            setattr(arguments, name, None)
     try:
         if not re.fullmatch(r"\d{4}-\d\d-\d\d|today", arguments.date):
             raise ValueError(arguments.date)
@@ -56,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "output_path", type=path, metavar="OUTPUT", help="the folder of the dated models, gs:// or local"
     )
-    parser.add_argument("--label_column", help="what to learn (default: superTag01)")
+    parser.add_argument("--label_column", help="what to learn (default: the pipeline's label, superTag01)")
     parser.add_argument(
         "--test",
         type=path,
@@ -71,15 +75,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--split",
-        choices=["random", "time"],
-        help="time: the newest documents test, by eventTimestamp (default: random)",
+        choices=["random", "time", DEFAULT],
+        help="time: the newest rows test, by the event's time (default: the pipeline's, random)",
     )
     add_pipeline(parser)
     add_summary(parser)
     gate = parser.add_argument_group("the gate")
     gate.add_argument(
-        "--tolerance", type=float, metavar="X",
-        help=f"by how much macro-F1 may be below the serving model's (default: {TOLERANCE}, or the pipeline's)",
+        "--tolerance", type=share_or_default, metavar="X",
+        help="by how much macro-F1 may be below the serving model's, or by what share the mean absolute error above it "
+        f"(default: the pipeline's, {TOLERANCE})",
     )  # fmt: skip
     gate.add_argument(
         "--force",
@@ -100,3 +105,11 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"that learn side by side (default: the cores; each has at least {DOCUMENTS_A_PARTITION} documents)",
     )  # fmt: skip
     return parser
+
+
+def share_or_default(text: str) -> float | None:
+    """The argparse type of the tolerance: a number, or None for `default`."""
+    return None if text == DEFAULT else float(text)
+
+
+share_or_default.__name__ = "number"  # argparse puts it into its own messages

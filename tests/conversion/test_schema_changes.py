@@ -114,7 +114,7 @@ def test_a_query_that_yields_another_column_goes_on_and_one_of_another_type_is_r
 
 def test_a_query_that_names_a_field_that_the_definition_has_not_is_refused_before_anything_is_written(shop):
     written(shop.folder / "landed" / "a.jsonl", row("e1"))
-    shop.describe(query=DEFINITION["query"].replace("shop.floors", "shop.rooms"))
+    shop.describe(query=DEFINITION["query"].replace("shop.floors", "shop.rooms AS floors"))
     told = shop.convert()["error"]
-    assert shop.status == 2 and told.startswith("spark_sql.py: ") and "rooms" in told
+    assert shop.status == 1 and told.startswith("spark_sql.py: the definition shop: ") and "rooms" in told
     assert not (shop.folder / "parquet").exists()

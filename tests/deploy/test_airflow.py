@@ -128,7 +128,7 @@ def airflow(storage_emulator, tmp_path_factory):
     (home / "config").mkdir()
     shutil.copy(Path(__file__).with_name("airflow_local_settings.py"), home / "config")
     connection = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True, "project": "brigade-test"}}
-    foreign = ("AIRFLOW", "GOOGLE", "PYTHON", "SCHEDULE_ANCHOR", "WORKFLOW_TEMPLATE", "MODELS_URI")
+    foreign = ("AIRFLOW", "GOOGLE", "PYTHON", "SCHEDULE_ANCHOR", "WORKFLOW_TEMPLATE", "MODELS_URI", "MODEL_PREFIX")
     base = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAG_FILE.parent),
@@ -182,11 +182,18 @@ def test_the_settings_are_those_of_the_trigger_and_a_wrong_one_is_named(airflow)
             "WORKFLOW_TEMPLATE": "projects/other/regions/europe-west1/workflowTemplates/mine",
             "MODELS_URI": "gs://models",
             "SCHEDULE_ANCHOR": "2024-02-26",
+            "MODEL_PREFIX": "wine-model",
         },
         {"SCHEDULE_ANCHOR": "2024-02-27"},
         {"SCHEDULE_ANCHOR": "tomorrow"},
         {"MODELS_URI": "gs://my models/"},
         {"WORKFLOW_TEMPLATE": ""},
+        {
+            "WORKFLOW_TEMPLATE": f"{REGION}/workflowTemplates/brigade-retrain",
+            "MODELS_URI": "gs://models",
+            "SCHEDULE_ANCHOR": "2024-02-26",
+            "MODEL_PREFIX": "Wine model",
+        },
     ]
     found = [json.loads(line) for line in lines(airflow("python", "-c", READ, DAG_FILE, json.dumps(environments)))]
     assert found == [
@@ -197,6 +204,7 @@ def test_the_settings_are_those_of_the_trigger_and_a_wrong_one_is_named(airflow)
             "bucket": "ml_output",
             "prefix": "output/",
             "anchor": "2026-01-05",
+            "model_prefix": "doc-classification-model",
         },
         {
             "project": "other",
@@ -205,11 +213,13 @@ def test_the_settings_are_those_of_the_trigger_and_a_wrong_one_is_named(airflow)
             "bucket": "models",
             "prefix": "",
             "anchor": "2024-02-26",
+            "model_prefix": "wine-model",
         },
         "SCHEDULE_ANCHOR: expected a Monday, found 2024-02-27, a Tuesday",
         "SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD, found 'tomorrow'",
         "MODELS_URI: expected gs://bucket/prefix, found 'gs://my models/'",
         "WORKFLOW_TEMPLATE: expected projects/P/regions/R/workflowTemplates/T, found ''",
+        "MODEL_PREFIX: expected a pipeline's model_prefix, found 'Wine model'",
     ]
 
 

@@ -31,7 +31,7 @@ def test_cloud_build_knows_every_field():
 
 def test_it_runs_as_an_identity_of_its_own_that_terraform_makes():
     account = re.fullmatch(r"projects/\$PROJECT_ID/serviceAccounts/([\w-]+)@.*", CONFIGURATION["serviceAccount"])[1]
-    assert f'account_id   = "{account}"' in TERRAFORM["identities.tf"]
+    assert f'account_id   = "${{local.prefix}}{account}"' in TERRAFORM["identities.tf"]
 
 
 def test_every_builder_is_pinned_by_digest_and_tests_run_where_the_functions_will():
@@ -47,7 +47,10 @@ def test_what_the_scripts_name_exists():
     assert set(re.findall(r"for target in ([\w ]+);", scripts)) == {"serve landing"} and {"serve", "landing"} < set(
         STAGES
     )
-    assert f'repository_id = "{CONFIGURATION["substitutions"]["_REPOSITORY"]}"' in TERRAFORM["functions.tf"]
+    assert (
+        f'repository_id = "${{local.prefix}}{CONFIGURATION["substitutions"]["_REPOSITORY"]}"'
+        in TERRAFORM["functions.tf"]
+    )
 
 
 class Run:

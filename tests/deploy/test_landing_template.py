@@ -90,6 +90,8 @@ GOOD = [
     ("input_topic", "projects/brigade-p/topics/topic-brigade"),
     ("output_path", "gs://brigade-p-ml-input/input/"),
     ("dead_letter_path", "gs://brigade-p-ml-input/dead_letter"),
+    ("pipeline", "documents"),
+    ("pipeline", "wine"),
     ("window_size", "2"),
     ("window_size", "0.1"),
     ("window_size", ".5"),
@@ -111,6 +113,10 @@ BAD = [
     ("output_path", "gs:///input"),
     ("output_path", "s3://bucket/input"),
     ("dead_letter_path", "gs://only-a-bucket"),
+    ("pipeline", "Wine"),
+    ("pipeline", ""),
+    ("pipeline", "gs://wine.yaml"),
+    ("pipeline", "gs://some-data/"),
     ("window_size", "0"),
     ("window_size", "0.0"),
     ("window_size", "-1"),
@@ -150,6 +156,10 @@ def test_a_bad_value_is_refused_by_the_template_and_the_program(name, value, cap
 @pytest.mark.parametrize("path", ["landing/input", "/mnt/input"])
 def test_a_folder_of_the_launchers_own_machine_is_refused_by_the_template(path):
     assert parses("output_path", path) and not matches("output_path", path)
+
+
+def test_a_definition_in_cloud_storage_passes_the_template():
+    assert all(matches("pipeline", f"gs://some-data/pipelines/wine.{end}") for end in ("yaml", "yml", "json"))
 
 
 @pytest.mark.parametrize(

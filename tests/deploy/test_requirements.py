@@ -46,10 +46,17 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
+def for_tables(room: str) -> dict[str, str]:
+    """What the room needs besides where it serves tables."""
+    path = ROOT / room / "requirements-table.txt"
+    return pins(path) if path.exists() else {}
+
+
 @rooms
 def test_a_rooms_versions_are_the_projects(room):
     own, project = pins(ROOT / room / "requirements.txt"), pins(ROOT / "requirements.txt")
-    assert own
+    assert own and not own.keys() & for_tables(room).keys()
+    own |= for_tables(room)
     assert {name: project.get(name) for name in own} == own
 
 
@@ -77,4 +84,9 @@ def test_a_room_requires_what_it_imports_and_nothing_else(room):
         else:
             needed |= set(packages_distributions()[name.split(".")[0]])
     # The framework does not run with cloudevents 2, whether or not the room names cloudevents itself.
-    assert {name.lower() for name in needed} | {"cloudevents"} == set(pins(ROOT / room / "requirements.txt"))
+    own = set(pins(ROOT / room / "requirements.txt")) | set(for_tables(room))
+    assert {name.lower() for name in needed} | {"cloudevents"} == own
+
+
+def test_only_xgboost_is_left_to_the_functions_of_tables():
+    assert for_tables("cloud_function").keys() == {"xgboost-cpu"} and not for_tables("scheduler")

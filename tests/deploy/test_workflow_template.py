@@ -11,7 +11,11 @@ import yaml
 from google.cloud import dataproc_v1
 from google.protobuf import json_format
 
-from brigade.training.run import Options
+from brigade.conversion.schema import OWN, reading_of
+from brigade.models.manifest import DOCUMENTS_PREFIX
+from brigade.pipelines.load import load
+from brigade.training.gate import TOLERANCE
+from brigade.training.options import Options
 from local import workflow_templates, workflows
 from tests.conftest import ROOT
 from tests.test_readme import program
@@ -40,7 +44,12 @@ OTHER = {
     ),
     "LABEL": ("superTag02", ["--force", "a b", ""]),
     "SPLIT": ("time", ["newest", ""]),
-    "TOLERANCE": ("0.02", ["1.5", "-1", "", "1%"]),
+    "TOLERANCE": ("0.02", ["1.5", "-1", "", "1%", "default0"]),
+    "PIPELINE": (
+        "wine",
+        ["", "Wine", "--force", "my/wine", "wine.yaml", "/local/wine.yaml", "gs://other-in/wine.txt", "gs://wine.yaml"]
+        + [f"a{'b' * 30}"],
+    ),
     "CONVERT_PROGRAM": ("gs://other-code/v2/spark_sql.py", ["spark_sql.py", "gs://other-code/spark_sql.jar"]),
     "TRAIN_PROGRAM": ("gs://other-code/v2/train_ml_model.py", ["gs://other-code/"]),
     "PACKAGE": ("gs://other-code/v2/brigade.zip", ["gs://other-code", "gs://other-code/brigade.py", "brigade.zip"]),
@@ -108,6 +117,7 @@ def test_the_steps_programs_find_each_parameter_where_they_look_for_it():
     values = {name: value for name, (value, _) in OTHER.items()}
     message = workflow_templates.with_parameters(parsed(), values)
     found = arguments(message)
+    assert [found[step].pipeline.name for step in ("convert", "train")] == ["wine", "wine"]
     assert vars(found["convert"]) | {
         "input_path": values["INPUT"],
         "output_path": values["PARQUET"],
@@ -126,9 +136,40 @@ def test_the_steps_programs_find_each_parameter_where_they_look_for_it():
 
 def test_the_template_s_own_values_are_the_programs_defaults():
     found = arguments(workflow_templates.with_parameters(parsed(), workflow_templates.own_values(parsed())))
-    plain = parser_of("train_ml_model.py")(["in", "out"])
-    assert found["train"].tolerance == plain.tolerance
-    assert (found["train"].label_column, found["train"].split) == (Options().label_column, Options().split)
+    pipeline = found["train"].pipeline
+    assert pipeline == found["convert"].pipeline == load("documents")
+    plain = vars(parser_of("train_ml_model.py")(["in", "out"]))
+    own = vars(found["train"]) | {"input_path": "in", "output_path": "out"}
+    assert own == plain | {"pipeline": pipeline}
+    # What the definition says is what the programs do without one.
+    assert (pipeline.model.label, pipeline.model.split) == (Options().label_column, Options().split)
+    assert (pipeline.model.tolerance, pipeline.model_prefix) == (TOLERANCE, DOCUMENTS_PREFIX)
+    assert reading_of(pipeline.query, pipeline.contract) == OWN
+
+
+@pytest.mark.parametrize(
+    "value", ["documents", "a", f"a{'b' * 29}", "gs://my-data/wine.yaml", "gs://my-data/a/wine.yml", "gs://d-1/w.json"]
+)
+def test_a_pipeline_is_a_name_or_a_definition_in_cloud_storage(value):
+    own = workflow_templates.own_values(parsed())
+    changed = steps(workflow_templates.with_parameters(parsed(), own | {"PIPELINE": value}))
+    assert [list(job.args)[-2:] for job in changed.values()] == [["--pipeline", value]] * 2
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "attribute", "found"),
+    [
+        ("LABEL", "superTag01", "label_column", "superTag01"),
+        ("SPLIT", "random", "split", "random"),
+        ("SPLIT", "time", "split", "time"),
+        ("TOLERANCE", "0.01", "tolerance", 0.01),
+        ("TOLERANCE", "0", "tolerance", 0.0),
+        ("TOLERANCE", "default", "tolerance", None),
+    ],
+)
+def test_a_value_of_one_s_own_stands_above_the_definition(parameter, value, attribute, found):
+    values = workflow_templates.own_values(parsed()) | {parameter: value}
+    assert getattr(arguments(workflow_templates.with_parameters(parsed(), values))["train"], attribute) == found
 
 
 def test_of_a_cluster_s_configuration_a_parameter_reaches_the_number_of_machines():

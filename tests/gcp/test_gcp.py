@@ -51,7 +51,7 @@ def cloud_of(tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "TERRAFORM", folder)
     monkeypatch.setattr(commands, "shown_lines", set())
     monkeypatch.setattr(resources, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(preflight, "checks", lambda project, region: [Check("project", OK, project)])
+    monkeypatch.setattr(preflight, "checks", lambda project, region, prefix: [Check("project", OK, project)])
     return stand_ins
 
 
@@ -101,6 +101,51 @@ def test_each_project_has_a_state_of_its_own_whichever_workspace_is_selected(clo
     finally:
         del os.environ["TF_WORKSPACE"]
     assert state_of(TWO) == two and names(ONE) == {"needed", "input", "output", "logs", "role"}
+
+
+SECOND = """
+variable "prefix" { type = string }
+variable "pipeline" { type = string }
+output "pipeline" { value = var.pipeline }
+"""
+
+
+def test_a_second_pipeline_of_a_project_has_a_state_of_its_own_and_the_first_stays(cloud_of, capfd):
+    assert up(ONE) == 0
+    first = state_of(ONE)
+    main = commands.TERRAFORM / "main.tf"
+    main.write_text(CONFIGURATION.replace("}-ml-", "}-${var.prefix}-ml-") + SECOND)
+    capfd.readouterr()
+    assert up(ONE, "--prefix=wine", "--pipeline=wine") == 0
+    told = capfd.readouterr().err
+    assert f"workspace select -or-create {ONE}.wine" in told
+    assert f"-var=project_id={ONE} -var=region=us-central1 -var=prefix=wine -var=pipeline=wine" in told
+    assert f"make gcp-landing PROJECT={ONE} PREFIX=wine" in told
+    # Who leaves the pipeline out would make it one of documents.
+    assert up(ONE, "--prefix=wine") == 1
+    assert f"PROJECT={ONE} PREFIX=wine was created with PIPELINE=wine, found no PIPELINE" in capfd.readouterr().err
+    assert down(ONE, "--prefix=wine", f"--buckets={ONE}-ml-input") == 2
+    cloud_of.answer("^gcloud dataproc clusters list", json.dumps([{"clusterName": "brigade-cluster-abc"}]))
+    cloud_of.forget()
+    assert down(ONE, "--prefix=wine", f"--buckets={ONE}-wine-ml-input", "--json") == 0
+    summary = json.loads(capfd.readouterr().out)
+    assert (summary["kept"], summary["emptied"]) == (
+        [f"{ONE}-wine-ml-logs", f"{ONE}-wine-ml-output"],
+        [f"{ONE}-wine-ml-input"],
+    )
+    assert "--filter=name=wine-brigade-landing" in cloud_of.calls("gcloud dataflow jobs list")[0]
+    assert state_of(ONE) == first
+    # The cluster of the first pipeline's training does not concern the second one; its own would.
+    cloud_of.answer("^gcloud dataproc clusters list", json.dumps([{"clusterName": "wine-brigade-cluster-abc"}]))
+    assert down(ONE, "--prefix=wine") == 1
+    assert "a training runs on cluster wine-brigade-cluster-abc" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("prefix", ["Wine", "wine-", "-wine", "1wine", "a-long-prefix", "a_b"])
+def test_a_prefix_that_google_would_not_take_is_refused(prefix, capfd):
+    with pytest.raises(SystemExit) as ended:
+        up(ONE, f"--prefix={prefix}")
+    assert ended.value.code == 2 and "PREFIX: expected 1 to 12 lower-case letters" in capfd.readouterr().err
 
 
 def test_down_keeps_the_data_buckets_and_a_later_up_goes_on_with_them(cloud_of, capfd):
@@ -256,7 +301,7 @@ def test_without_an_answer_to_terraform_s_question_nothing_is_created(cloud_of):
 
 def test_what_preflight_finds_missing_stops_up(cloud_of, monkeypatch, capfd):
     found = [Check("billing", MISSING, "expected it on, found it off", "gcloud billing projects link")]
-    monkeypatch.setattr(preflight, "checks", lambda project, region: found)
+    monkeypatch.setattr(preflight, "checks", lambda project, region, prefix: found)
     assert up() == 1
     assert "nothing was created" in capfd.readouterr().err and cloud_of.calls() == []
 
@@ -359,7 +404,7 @@ from pathlib import Path
 from gcp import commands, preflight, resources
 from gcp.local_checks import OK, Check
 commands.TERRAFORM = Path({folder!r})
-preflight.checks = lambda project, region: [Check("project", OK, project)]
+preflight.checks = lambda project, region, prefix: [Check("project", OK, project)]
 sys.exit(resources.main(["up", "--project=brigade-one", "--yes"]))
 """
 SLOW = """

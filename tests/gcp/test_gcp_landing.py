@@ -19,6 +19,7 @@ OUTPUTS = {
     "temp_bucket": f"{P}-ml-temp",
     "landing_service_account": f"brigade-landing@{P}.iam.gserviceaccount.com",
     "subnetwork": f"projects/{P}/regions/europe-west1/subnetworks/brigade",
+    "pipeline": "documents",
 }
 
 
@@ -78,6 +79,24 @@ def test_the_job_runs_as_its_own_account_in_its_own_network(created, capsys):
     assert len(created.calls("gcloud dataflow jobs describe")) == 2  # until it runs
 
 
+def test_a_second_pipeline_s_job_has_its_name_and_its_definition(created, capsys):
+    second = {name: value.replace("brigade", "wine-brigade") for name, value in OUTPUTS.items()} | {"project_id": P}
+    outputs = {name: {"value": value} for name, value in (second | {"pipeline": "wine"}).items()}
+    created.answer("^terraform .*output", json.dumps(outputs))
+    assert landing.main([f"--project={P}", "--prefix=wine"]) == 0
+    (flags,) = started(created)
+    own, beam = parse_arguments(flags)
+    assert own.pipeline.name == "wine" and beam.get_all_options()["job_name"] == "wine-brigade-landing"
+    (asked,) = created.calls("gcloud dataflow jobs list")
+    assert "--filter=name=wine-brigade-landing" in asked
+    assert f"next: make gcp-demo PROJECT={P} PREFIX=wine" in capsys.readouterr().err
+
+
+def test_a_job_of_documents_has_the_flags_that_it_always_had(created):
+    assert landing.main([f"--project={P}"]) == 0
+    assert not any(flag.startswith("--pipeline") for flag in started(created)[0])
+
+
 def test_a_job_that_runs_already_is_left_alone(created, capsys):
     running(created)
     assert landing.main([f"--project={P}"]) == 0
@@ -111,6 +130,16 @@ def test_a_job_that_cannot_be_submitted_is_asked_for_no_state(created, capsys):
     assert landing.main([f"--project={P}"]) == 1
     assert "gcp-landing: python pubsub_gcs.py ended with status 1" in capsys.readouterr().err
     assert not created.calls("gcloud dataflow jobs describe")
+
+
+def test_the_demo_of_documents_refuses_another_pipeline(created, capsys):
+    outputs = {name: {"value": value} for name, value in (OUTPUTS | {"pipeline": "wine", "topic": "T"}).items()}
+    created.answer("^terraform .*output", json.dumps(outputs))
+    assert demo.main([f"--project={P}"]) == 1
+    told = capsys.readouterr().err
+    assert "expected the pipeline documents, of which the demo has events, found wine" in told
+    assert "python publisher.py --pipeline=wine FILE --topic=T" in told
+    assert not created.calls("python publisher.py") and not created.calls("gcloud scheduler")
 
 
 @pytest.mark.parametrize("program", [landing, demo])

@@ -205,7 +205,7 @@ def test_a_role_that_was_deleted_or_is_not_in_terraform_s_state_comes_back_by_a_
 def test_the_custom_role_that_is_asked_for_is_terraform_s():
     text = (TERRAFORM / "permissions.tf").read_text("utf-8")
     kind, name = google_checks.ROLE_ADDRESS.split(".")
-    assert re.search(rf'resource "{kind}" "{name}" {{\n *role_id *= "{google_checks.ROLE}"', text)
+    assert re.search(rf'resource "{kind}" "{name}" {{\n *role_id *= "\${{local.underscore}}{google_checks.ROLE}"', text)
 
 
 @pytest.mark.gcloud

@@ -133,6 +133,26 @@ def test_lazy_imports_and_data_come_along_and_what_is_not_reached_does_not(proje
     assert {path.name for path in (tmp_path / "build").iterdir()} == set(files)
 
 
+@pytest.mark.parametrize(
+    ("flags", "more"), [([], False), (["--pipeline=documents"], False), (["--pipeline=wine"], True)]
+)
+def test_a_pipeline_of_tables_has_xgboost_among_its_functions_requirements(tmp_path, monkeypatch, capsys, flags, more):
+    build = package.build
+    monkeypatch.setattr(package, "build", lambda **given: build(tmp_path / "build", **given))
+    assert package.main(flags) == 0
+    own = (ROOT / "cloud_function" / "requirements.txt").read_bytes()
+    added = (ROOT / "cloud_function" / "requirements-table.txt").read_bytes() if more else b""
+    assert (tmp_path / "build" / "cloud_function" / "requirements.txt").read_bytes() == own + added
+    trigger = (ROOT / "scheduler" / "requirements.txt").read_bytes()
+    assert (tmp_path / "build" / "scheduler" / "requirements.txt").read_bytes() == trigger
+
+
+def test_a_pipeline_that_is_not_there_is_told_and_nothing_is_built(monkeypatch, capsys):
+    monkeypatch.setattr(package, "build", lambda **given: pytest.fail("built"))
+    assert package.main(["--pipeline=nothing"]) == 2
+    assert "nothing: expected one of" in capsys.readouterr().err
+
+
 def test_a_build_replaces_the_one_before_and_a_failed_one_leaves_it(project, tmp_path):
     package.build(tmp_path / "build")
     (tmp_path / "build" / "scheduler" / "stale.py").touch()

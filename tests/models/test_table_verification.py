@@ -60,7 +60,7 @@ def test_a_value_may_differ_in_the_digits_that_float32_do_not_have(tmp_path):
     largest = max(abs(model.value(row)) for row in ROWS)
     write_wine(tmp_path, model=model, golden=0.9e-5 * largest)
     write_wine(tmp_path, NEWER_WINE, model=model, golden=1.1e-5 * largest)
-    assert "golden.jsonl line 1: values differ by" in passed_over(tmp_path)
+    assert "golden.jsonl line 1: value differs by" in passed_over(tmp_path)
 
 
 @pytest.mark.parametrize(

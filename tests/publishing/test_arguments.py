@@ -20,6 +20,7 @@ from tests.publishing.door import run
         (["--generate=3", "--rate=nan", "--dry_run"], "expected a number above 0, found nan"),
         (["--generate=3", "--text=body", "--dry_run"], "--text goes with FILE"),
         (["a.csv", "--seed=1", "--dry_run"], "--seed goes with --generate"),
+        (["--replay=x", "--pipeline=wine", "--dry_run"], "--pipeline goes with FILE or --generate"),
         (["--replay=x", "--acknowledge"], "--acknowledge goes with --replay and --reason"),
         (["a.csv", "--acknowledge", "--dry_run"], "--acknowledge goes with --replay and --reason"),
         (["a.csv", "--reason=x", "--dry_run"], "--reason goes with --replay"),

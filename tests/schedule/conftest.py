@@ -32,6 +32,7 @@ def models(dataproc, tmp_path, monkeypatch) -> Path:
     """The folder of models of a whole environment."""
     monkeypatch.setenv("WORKFLOW_TEMPLATE", TEMPLATE)
     monkeypatch.setenv("MODELS_URI", str(tmp_path))
+    monkeypatch.delenv("MODEL_PREFIX", raising=False)
     monkeypatch.setenv("SCHEDULE_ANCHOR", "2026-01-05")
     monkeypatch.setenv("DATAPROC_API_ENDPOINT", dataproc.uri)
     return tmp_path

@@ -71,6 +71,11 @@ def test_only_post_starts_anything(at, dataproc, method, query):
         ("WORKFLOW_TEMPLATE", "retrain", "WORKFLOW_TEMPLATE: expected projects/P/regions/R"),
         ("MODELS_URI", "", "MODELS_URI: expected gs://bucket/prefix or a local path, found ''"),
         ("MODELS_URI", "s3://models", "MODELS_URI: expected gs://bucket/prefix"),
+        (
+            "MODEL_PREFIX",
+            "Wine",
+            "MODEL_PREFIX: expected a model's name without its date, such as wine-model",
+        ),
         ("SCHEDULE_ANCHOR", "", "SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD, found ''"),
         ("SCHEDULE_ANCHOR", "20260105", "SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD, found '20260105'"),
         ("SCHEDULE_ANCHOR", "2026-02-30", "SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD"),
@@ -83,6 +88,14 @@ def test_a_wrong_setting_answers_500_and_says_what_was_expected(at, dataproc, mo
     answer = at("2026-01-12T02:00:00Z")
     assert answer.status_code == 500 and dataproc.requests == []
     assert answer.json["error"].startswith(message)
+
+
+def test_a_period_with_a_model_of_another_prefix_alone_has_none(at, models, monkeypatch):
+    (models / "wine-model-2026-01-06").mkdir()
+    (models / "wine-model-2026-01-06" / "manifest.json").write_text("{}")
+    for prefix, decision in (("wine-model", "skip"), ("", "start")):
+        monkeypatch.setenv("MODEL_PREFIX", prefix)
+        assert at("2026-01-12T02:00:00Z", "?dry_run=1").json["decision"] == decision
 
 
 def test_a_parameter_that_leads_nowhere_answers_500(at, dataproc):

@@ -17,6 +17,12 @@ from tests.models.written_models import NEW, OLD
             "MODEL_REFRESH_SECONDS: expected a number of seconds above 0, found '0'",
         ),
         ({"MODEL_REFRESH_SECONDS": "nan"}, "MODEL_REFRESH_SECONDS"),
+        (
+            {"MODEL_PREFIX": "wine/model"},
+            "MODEL_PREFIX: expected a model's name without its date, such as wine-model, found",
+        ),
+        ({"MODEL_PREFIX": "wine-model-2026-01-05"}, "MODEL_PREFIX: expected a model's name without its date"),
+        ({"MODEL_PREFIX": "wine-model", "MODEL_PIN": OLD}, "MODEL_PIN: expected wine-model-YYYY-MM-DD"),
         ({"MODEL_PIN": "latest"}, "MODEL_PIN: expected doc-classification-model-YYYY-MM-DD"),
         ({"MODEL_PIN": "doc-classification-model-2026-02-30"}, "MODEL_PIN"),
         ({"MODEL_PIN": f"{OLD}/../{NEW}"}, "MODEL_PIN"),
@@ -32,6 +38,12 @@ def test_a_wrong_setting_ends_the_start_with_what_was_expected(serve, environmen
     with pytest.raises(Exception, match=message) as problem:
         serve("predict", **environment)
     assert type(problem.value).__name__ == "SettingError"
+
+
+def test_the_prefix_is_documents_unless_it_is_set(serve):
+    for given, expected in ((None, "doc-classification-model"), (" ", "doc-classification-model"), ("wine", "wine")):
+        client = serve("predict", **({"MODEL_PREFIX": given} if given else {}))
+        assert client.environment.model_prefix == client.store.prefix == expected
 
 
 def test_a_bare_topic_lies_in_the_project(serve):

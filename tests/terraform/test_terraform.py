@@ -76,7 +76,9 @@ def test_a_misspelt_reference_is_noticed(terraform, name, old, new, found):
 
 
 def test_a_circle_is_noticed(terraform):
-    circle = changed(FILES, "pubsub.tf", '"topic-brigade-dead-letter"', "google_pubsub_subscription.classify.name")
+    circle = changed(
+        FILES, "pubsub.tf", '"${local.prefix}topic-brigade-dead-letter"', "google_pubsub_subscription.classify.name"
+    )
     (problem,) = terraform.problems(circle)
     assert "Cycle: " in problem
     assert {"google_pubsub_subscription.classify", "google_pubsub_topic.dead_letter"} <= set(
@@ -131,6 +133,14 @@ def test_a_variable_or_a_local_value_that_nobody_uses_is_noticed(terraform):
         ("project_id", "short"),
         ("schedule_anchor", "2026-01-06"),
         ("schedule_anchor", "Monday"),
+        ("pipeline", "Wine"),
+        ("pipeline", "gs://data/wine"),
+        ("pipeline", "pipelines/wine.yaml"),
+        ("model_prefix", "Wine_model"),
+        ("model_prefix", "wine-model-2026-01-05"),
+        ("prefix", "wine-"),
+        ("prefix", "Wine"),
+        ("prefix", "a-long-prefix"),
     ],
 )
 def test_a_variable_s_validation_takes_its_default_and_refuses_a_wrong_value(terraform, plan, name, value):

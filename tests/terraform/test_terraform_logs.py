@@ -165,7 +165,7 @@ def test_all_that_is_watched_in_logs_is_logged(values, entries):
         ("monitoring.tf", '\\"classified\\"', '\\"predicted\\"', "brigade_documents: no line matches"),
         ("alarms_serving.tf", '"jsonPayload.modelAgeDays>', '"jsonPayload.modelAgedays>', "old_model: no line matches"),
         ("alarms_training.tf", '=\\"scheduler\\"', '=\\"trigger\\"', "trigger_failed: no line matches"),
-        ("names.tf", '"brigade-retrain"', '"retrain"', "trigger_failed: no line matches"),
+        ("names.tf", '"${local.prefix}brigade-retrain"', '"retrain"', "trigger_failed: no line matches"),
     ],
 )
 def test_a_field_that_nobody_logs_is_noticed(terraform, entries, name, old, new, found):

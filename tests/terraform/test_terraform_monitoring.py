@@ -63,7 +63,7 @@ def test_alarms_and_dashboard_ask_for_metrics_and_labels_that_there_are(values):
         ("alarms_landing.tf", "metric_name=", "counter=", "found counter"),
         ("alarms_landing.tf", "sum(max_over_time", "sum(increase", "increase is not for a GAUGE"),
         ("alarms_training.tf", "ALIGN_DELTA", "ALIGN_PERCENTILE_50", "is not for a DELTA of INT64"),
-        ("monitoring.tf", '"brigade_documents"', '"brigade_document"', "user/brigade_documents: neither"),
+        ("monitoring.tf", '"${local.underscore}brigade_documents"', '"brigade_document"', "brigade_documents: neither"),
         ("monitoring.tf", 'key         = "agrees"', 'key         = "agree"', "found agrees"),
     ],
 )  # fmt: skip

@@ -111,7 +111,9 @@ def test_gcp_down_keeps_the_buckets_that_terraform_would_not_empty(plan):
 
 
 def test_landing_understands_what_make_gcp_landing_tells_it(plan):
-    given = landing.job_flags(PROJECT, [str(plan.outputs[name]) for name in landing.OUTPUTS], 3, False)
+    given = landing.job_flags(
+        PROJECT, commands.LANDING_JOB, [str(plan.outputs[name]) for name in landing.OUTPUTS], 3, False
+    )
     own, beam = parser_of("pubsub_gcs.py")(given)
     assert own.input_subscription.rsplit("/", 1)[1] in plan.named("google_pubsub_subscription")
     known = beam.get_all_options()
@@ -122,7 +124,9 @@ def test_landing_understands_what_make_gcp_landing_tells_it(plan):
 
 
 def test_what_is_removed_after_a_while_lies_where_the_programs_put_it(plan):
-    flags = landing.job_flags(PROJECT, [str(plan.outputs[name]) for name in landing.OUTPUTS], 3, False)
+    flags = landing.job_flags(
+        PROJECT, commands.LANDING_JOB, [str(plan.outputs[name]) for name in landing.OUTPUTS], 3, False
+    )
     dead_letters = next(flag.split("=")[1] for flag in flags if flag.startswith("--dead_letter_path="))
     convert = yaml.safe_load(here(TEMPLATE_TEXT))["jobs"][0]["pysparkJob"]["args"]
     written = {dead_letters.rstrip("/"), convert[convert.index("--quarantine_path") + 1].rstrip("/")}
@@ -135,7 +139,9 @@ def test_what_is_removed_after_a_while_lies_where_the_programs_put_it(plan):
 
 
 def test_no_rule_removes_by_age_what_a_running_streaming_job_still_reads(plan):
-    flags = landing.job_flags(PROJECT, [str(plan.outputs[name]) for name in landing.OUTPUTS], 3, False)
+    flags = landing.job_flags(
+        PROJECT, commands.LANDING_JOB, [str(plan.outputs[name]) for name in landing.OUTPUTS], 3, False
+    )
     bucket = f"gs://{plan.outputs['temp_bucket']}/"
     places = [flag.partition(bucket)[2] for flag in flags if bucket in flag]
     assert places

@@ -43,6 +43,7 @@ def test_what_is_known_in_a_plan_is_what_all_other_tests_read(place, terraform):
 def test_a_plan_with_every_variable_set_is_one_too(place):
     people, words = ["user:somebody@example.com", "group:some@example.com"], {"region": "europe-west4"}
     words |= {"schedule_anchor": "2026-02-02", "predict_ingress": "ALLOW_ALL", "project_id": "another-project"}
+    words |= {"pipeline": "gs://some-data/pipelines/wine.yaml"}
     given = {}
     for name, default in place.plan(**GIVEN).variables.items():
         if isinstance(default, bool):
@@ -89,7 +90,8 @@ def test_terraform_refuses_a_wrong_variable(place, variable, value):
         ("training.tf", "local.workflow.labels", "local.workflow.jobs", "map of string required"),
         ("permissions.tf", "= var.publishers", "= tolist(var.publishers)", "Invalid for_each argument"),
         ("permissions.tf", "= var.publishers", "= toset([google_pubsub_topic.alerts.id])", "Invalid for_each"),
-        ("pubsub.tf", '"topic-brigade-dead-letter"', "google_pubsub_subscription.classify.name", "Cycle"),
+        ("pubsub.tf", '"${local.prefix}topic-brigade-dead-letter"', "google_pubsub_subscription.classify.name",
+         "Cycle"),
         ("outputs.tf", "service_config[0].uri", "service_config[0].url", "url"),
     ],
 )  # fmt: skip

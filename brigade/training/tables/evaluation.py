@@ -6,12 +6,12 @@ figures that documents have, see `brigade.training.evaluation`; regressions have
 
 import heapq
 import json
-import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pyspark.serializers import CPickleSerializer
 from pyspark.sql import DataFrame
 
 from brigade.models.table_model import TableModel
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MOMENTS = 24  # equal spans of time for which errors are summed up
 POINTS = 500  # rows that are drawn
+RESULTS = CPickleSerializer()  # with which Spark brings the results of its own tasks to the driver
 
 
 @dataclass
@@ -143,9 +144,9 @@ def added(rows: DataFrame, evaluated: Callable[["RecordBatch"], Any], nothing: A
         for batch in batches:
             if batch.num_rows:
                 total = total + evaluated(batch)
-        yield pyarrow.RecordBatch.from_arrays([pyarrow.array([pickle.dumps(total)], pyarrow.binary())], ["found"])
+        yield pyarrow.RecordBatch.from_arrays([pyarrow.array([RESULTS.dumps(total)], pyarrow.binary())], ["found"])
 
-    found = rows.mapInArrow(partition, "found binary").rdd.map(lambda row: pickle.loads(row.found))
+    found = rows.mapInArrow(partition, "found binary").rdd.map(lambda row: RESULTS.loads(row.found))
     return found.treeReduce(lambda one, other: one + other) if found.getNumPartitions() else nothing
 
 
@@ -175,10 +176,10 @@ def some_margins(rows: DataFrame, model: TableModel, most: int) -> tuple[np.ndar
                 left -= part.num_rows
                 found = model.margins(matrix_of(part, model.features)), part.column("label").to_pylist()
                 yield pyarrow.RecordBatch.from_arrays(
-                    [pyarrow.array([pickle.dumps(found)], pyarrow.binary())], ["found"]
+                    [pyarrow.array([RESULTS.dumps(found)], pyarrow.binary())], ["found"]
                 )
 
-    found = [pickle.loads(row.found) for row in rows.mapInArrow(partition, "found binary").collect()]
+    found = [RESULTS.loads(row.found) for row in rows.mapInArrow(partition, "found binary").collect()]
     return np.concatenate([one for one, _ in found]), [label for _, labels in found for label in labels]
 
 

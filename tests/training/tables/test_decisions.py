@@ -71,8 +71,8 @@ def test_an_error_that_is_too_high_says_so_and_can_be_forced():
     comparison = Comparison(12.0, 10.0, {}, 100, 90, "how", "on the same rows", "basis")
     assert judge(12.0, comparison, 0.1, None, MAE) == (
         False,
-        "mean absolute error 12, the serving model's 10 on the same rows, which is higher by more than the tolerance "
-        "0.1 of it; basis",
+        "mean absolute error 12, the serving model's 10 on the same rows, "
+        "which is higher by more than the tolerance 0.1 of it; basis",
     )
     assert judge(12.0, comparison, 0.1, "we know", MAE)[0]
 

@@ -1,4 +1,4 @@
-"""The page of a table's run: what it shows of a regression and of a classification; nothing breaks out of it."""
+"""The page of a table's run: what it shows of a regression and a classification, and that nothing breaks out of it."""
 
 import html
 from pathlib import Path
