@@ -54,6 +54,7 @@ def fitted(spark, rows: list[tuple], schema: str, task: str, parts: np.ndarray):
     from brigade.training.tables.matrices import laid_out
     from brigade.training.tables.selection import fit, planned
 
+    spark.conf.set("spark.sql.shuffle.partitions", "2")  # as a run sets it for few rows
     frame = spark.createDataFrame(
         [(f"{n}", *row, part) for n, (row, part) in enumerate(zip(rows, parts, strict=True))], schema
     )
