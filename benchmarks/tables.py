@@ -3,7 +3,7 @@
     python -m benchmarks.tables wine --data=FOLDER      a wine's quality, next to Cortez et al. 2009; five-fold
     python -m benchmarks.tables good --data=FOLDER      is it a good wine, next to scikit-learn's boosted trees
     python -m benchmarks.tables sales --data=FOLDER     12 weeks of 45 shops, next to simple forecasts and scikit-learn
-    python -m benchmarks.tables growth [--rows=N]       made-up rows, N and N / 10, and one process of XGBoost; Linux
+    python -m benchmarks.tables growth [--rows=N]       N rows and N / 10, next to XGBoost in one process; Linux
 
 FOLDER holds the public data sets: wine_quality/winequality-{red,white}.csv and walmart_sales/walmart.csv. A table for
 people on standard error, one line of JSON on standard output. Exit status 1 when a target is missed. Other work on the
@@ -54,8 +54,10 @@ def fitted(spark, rows: list[tuple], schema: str, task: str, parts: np.ndarray):
     from brigade.training.tables.matrices import laid_out
     from brigade.training.tables.selection import fit, planned
 
-    numbered = [(f"{n}", *row, part) for n, (row, part) in enumerate(zip(rows, parts, strict=True))]
-    frame = spark.createDataFrame(numbered, schema)
+    spark.conf.set("spark.sql.shuffle.partitions", "2")  # as a run sets it for few rows
+    frame = spark.createDataFrame(
+        [(f"{n}", *row, part) for n, (row, part) in enumerate(zip(rows, parts, strict=True))], schema
+    )
     names = [field.name for field in frame.schema.fields]
     own, label = names[1:-2], names[-2]
     frame = frame.select(
@@ -137,6 +139,7 @@ def sales_errors(spark, data: str) -> dict:
     from brigade.training.tables.parts import Split, in_parts, labelled
     from brigade.training.tables.selection import fit, planned
 
+    spark.conf.set("spark.sql.shuffle.partitions", "2")  # as a run sets it for few rows
     section = load("sales").model
     read = spark.read.option("header", True).option("inferSchema", True).csv(f"{data}/walmart_sales/walmart.csv")
     events = read.select(
@@ -153,7 +156,7 @@ def sales_errors(spark, data: str) -> dict:
     features = learned_features(parts, columns)
     laid = laid_out(parts, features, columns.baseline).persist()
     model = fit(laid, planned("regression", features, [], {}), 1, 0).model
-    table = laid.where("label IS NOT NULL").toArrow() if hasattr(laid, "toArrow") else None
+    table = laid.where("label IS NOT NULL").toArrow()
     values = {name: table.column(name).combine_chunks() for name in table.column_names}
     matrix = np.column_stack(
         [
