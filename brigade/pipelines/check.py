@@ -7,9 +7,11 @@ words, and a query with a star may yield any column.
 import re
 from collections.abc import Iterable, Iterator
 
+from brigade.events.contract import DOCUMENTS, Contract
 from brigade.pipelines.definition import METRICS, column_of
 from brigade.pipelines.schema import Problem, did_you_mean
 
+DOCUMENTS_PREFIX = "doc-classification-model"  # as brigade.models.manifest has it
 # What the view `events` has beside the fields, see brigade.conversion.schema.
 ADDED = ("line", "eventTime", "publishTime", "pubsub", "_row", "_line")
 KEPT = ("eventId", "dt", "messageId", "publishTime")  # what a row is told by, and nothing can be learned of
@@ -25,6 +27,7 @@ def cross_problems(document: dict) -> list[Problem]:
     model = {"split": "random", **{name: value for name, value in model.items() if value is not None}}
     types = {path: {"type": one} if isinstance(one, str) else one for path, one in event["fields"].items()}
     problems = [
+        *prefix_problems(document),
         *key_problems(event, types),
         *path_problems(types),
         *field_problems(types),
@@ -38,6 +41,16 @@ def cross_problems(document: dict) -> list[Problem]:
     # One problem for each feature: of SORT beside sort it need not be said that the query yields no SORT.
     first = {one.path: one for one in reversed(problems)}
     return [one for one in problems if "[" not in one.path or one is first[one.path]]
+
+
+def prefix_problems(document: dict) -> Iterator[Problem]:
+    """The documents' prefix is theirs alone, and no prefix looks like a dated model's name."""
+    prefix = document["model_prefix"]
+    of_documents = document["model"]["kind"] == "text" and Contract.of(document["event"]) == DOCUMENTS
+    if prefix == DOCUMENTS_PREFIX and not of_documents:
+        yield Problem("model_prefix", "a prefix of its own", f"{prefix}, that of the documents")
+    if re.search(r"\d{4}-\d\d-\d\d$", prefix):
+        yield Problem("model_prefix", "a name without a date", f"{prefix}, to which training adds one")
 
 
 def key_problems(event: dict, types: dict[str, dict]) -> Iterator[Problem]:
