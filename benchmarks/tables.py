@@ -247,7 +247,7 @@ def one_process(spark, folder: str) -> dict:
     for settings in CANDIDATES:
         parameters = dataclasses.asdict(settings) | {"objective": "binary:logistic", "nthread": 2}
         found = xgboost.train(
-            parameters, own, TREES, [(held, "held")], early_stopping_rounds=PATIENCE, verbose_eval=False
+            parameters, own, TREES, evals=[(held, "held")], early_stopping_rounds=PATIENCE, verbose_eval=False
         )
         best = min(
             best or (found.best_score, 0, None),
