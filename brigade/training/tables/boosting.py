@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from xgboost import Booster
 
 CELLS_A_WORKER = 5_000_000  # of the matrix: with fewer, workers wait for one another longer than they compute
-MOST_TREES = 500  # one row is served in a millisecond
-PATIENCE = 40  # trees without a better validation, after which no more are added
+MOST_TREES = 200  # more cost more than the millisecond in which one row is to be served
+PATIENCE = 25  # trees without a better validation, after which no more are added
 
 
 @dataclass(frozen=True)

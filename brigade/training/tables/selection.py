@@ -19,7 +19,7 @@ log = logging.getLogger("train_ml_model")
 
 COVERAGE = 0.9  # of the labels that are to lie in a regression's interval
 # Deep trees of few leaves each learn much of a small table; flat ones are the safer choice where there is much noise.
-CANDIDATES = (TreeSettings(12, 128, 0.05, colsample_bynode=0.4), TreeSettings(6, 0, 0.05, colsample_bynode=0.6))
+CANDIDATES = (TreeSettings(12, 128, 0.1, colsample_bynode=0.4), TreeSettings(6, 0, 0.1, colsample_bynode=0.6))
 
 
 @dataclass(frozen=True)
