@@ -290,7 +290,7 @@ def test_the_settings_of_the_functions_are_those_that_they_read():
 
 def test_the_alarms_are_terraform_s():
     code = "".join(path.read_text("utf-8") for path in ROOT.glob("terraform/alarms_*.tf"))
-    policies = re.findall(r'^  display_name += "Brigade: (.+)"', code, re.M)
+    policies = re.findall(r'^  display_name += "\$\{local\.title\}: (.+)"', code, re.M)
     assert [cells[0] for cells in rows(section("docs/operations.md", "Alarms"))][1:] and set(policies) == {
         cells[0] for cells in rows(section("docs/operations.md", "Alarms")) if cells[0] != "alarm"
     }
