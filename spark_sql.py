@@ -120,7 +120,8 @@ def main(argv: list[str] | None = None) -> int:
                 write_text(arguments.summary, cli.summary_line(summary))
     except BrigadeError as problem:
         own = f"the definition {arguments.pipeline.name}" if arguments.pipeline else None
-        file = {QueryError: arguments.sql or own, SchemaError: arguments.schema or own}.get(type(problem))
+        texts: dict[type, str | None] = {QueryError: arguments.sql or own, SchemaError: arguments.schema or own}
+        file = texts.get(type(problem))
         cli.print_error("spark_sql.py", f"{file}: {problem}" if file else problem)
         return problem.status
     return 0

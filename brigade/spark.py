@@ -37,7 +37,7 @@ FIXED_EXECUTORS = {"spark.dynamicAllocation.enabled": "false"}
 
 
 def open_session(name: str, more: Mapping[str, str] = {}) -> SparkSession:
-    """The session that spark-submit set up, with the settings in SESSION and more. Spark's warnings alone are logged."""
+    """The session that spark-submit set up, with the settings in SESSION and more. Of Spark, warnings are logged."""
     builder = SparkSession.builder.appName(name)
     for key, value in {**SESSION, **more}.items():
         builder = builder.config(key, value)

@@ -7,12 +7,15 @@ words, and a query with a star may yield any column.
 import re
 from collections.abc import Iterable, Iterator
 
+from brigade.events.contract import DOCUMENTS, Contract
 from brigade.pipelines.definition import METRICS, column_of
 from brigade.pipelines.schema import Problem, did_you_mean
 
+DOCUMENTS_PREFIX = "doc-classification-model"  # as brigade.models.manifest has it
 # What the view `events` has beside the fields, see brigade.conversion.schema.
 ADDED = ("line", "eventTime", "publishTime", "pubsub", "_row", "_line")
 KEPT = ("eventId", "dt", "messageId", "publishTime")  # what a row is told by, and nothing can be learned of
+MANY_WORDS = 500  # of a query, beyond which no similar one is looked for
 NO_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.S)
 
 STAR = re.compile(r"(?i)(\b(select|distinct)\s|[,.]\s*)\s*\*")  # all columns; in x * y it is a product
@@ -24,6 +27,7 @@ def cross_problems(document: dict) -> list[Problem]:
     model = {"split": "random", **{name: value for name, value in model.items() if value is not None}}
     types = {path: {"type": one} if isinstance(one, str) else one for path, one in event["fields"].items()}
     problems = [
+        *prefix_problems(document),
         *key_problems(event, types),
         *path_problems(types),
         *field_problems(types),
@@ -37,6 +41,16 @@ def cross_problems(document: dict) -> list[Problem]:
     # One problem for each feature: of SORT beside sort it need not be said that the query yields no SORT.
     first = {one.path: one for one in reversed(problems)}
     return [one for one in problems if "[" not in one.path or one is first[one.path]]
+
+
+def prefix_problems(document: dict) -> Iterator[Problem]:
+    """The documents' prefix is theirs alone, and no prefix looks like a dated model's name."""
+    prefix = document["model_prefix"]
+    of_documents = document["model"]["kind"] == "text" and Contract.of(document["event"]) == DOCUMENTS
+    if prefix == DOCUMENTS_PREFIX and not of_documents:
+        yield Problem("model_prefix", "a prefix of its own", f"{prefix}, that of the documents")
+    if re.search(r"\d{4}-\d\d-\d\d$", prefix):
+        yield Problem("model_prefix", "a name without a date", f"{prefix}, to which training adds one")
 
 
 def key_problems(event: dict, types: dict[str, dict]) -> Iterator[Problem]:
@@ -133,7 +147,7 @@ def name_problems(model: dict) -> Iterator[Problem]:
         yield Problem("model.baseline", "a forecast of the label", f"{model['baseline']}, the label itself")
 
 
-def words_of(query: str) -> str:
+def code_of(query: str) -> str:
     """The query without comments and literals."""
     return NO_CODE.sub(" ", query)
 
@@ -142,7 +156,7 @@ def query_problems(
     path: str, query: str, view: str, columns: Iterable[str], types: dict[str, dict]
 ) -> Iterator[Problem]:
     """A query is one SELECT from its view, and names the columns that it must yield."""
-    code = words_of(query)
+    code = code_of(query)
     first = code.split()[0] if code.split() else "nothing"
     if first.upper() != "SELECT":
         yield Problem(path, f"one SELECT … FROM {view}", f"{first[:30]} at its beginning")
@@ -153,9 +167,9 @@ def query_problems(
         yield Problem(path, f"one SELECT … FROM {view}", f"no FROM {view}")
     if path == "query" and re.search(r":horizon\b", code):
         yield Problem(path, "no parameter", ":horizon, which model.query alone has")
-    top = {name.split(".")[0] for name in types}
+    top = {name.split(".")[0] for name in types} if STAR.search(code) else set()
     for column in columns:
-        if not is_named(column, code) and not (STAR.search(code) and column in top):
+        if column not in words_in(code) and column not in top:
             yield Problem(path, f"a query that yields {column}", "none of this name")
 
 
@@ -163,33 +177,34 @@ def model_query_problems(model: dict) -> Iterator[Problem]:
     if "query" not in model:
         return
     yield from query_problems("model.query", model["query"], "rows", (), {})
-    if "horizon" not in model and re.search(r":horizon\b", words_of(model["query"])):
+    if "horizon" not in model and re.search(r":horizon\b", code_of(model["query"])):
         yield Problem("model.horizon", "a whole number, since model.query has :horizon", "nothing")
 
 
 def yield_problems(query: str, model: dict) -> Iterator[Problem]:
     """What the model names is named in the last query, unless a star stands there."""
     path = "model.query" if "query" in model else "query"
-    code = words_of(model.get("query", query))
+    code = code_of(model.get("query", query))
     if STAR.search(code):
         return
+    words = words_in(code)
     named = [("model.label", model["label"])]
     named += [(f"model.features[{number}]", name) for number, name in enumerate(model["features"])]
     named += [("model.baseline", model["baseline"])] if "baseline" in model else []
     for place, name in named:
-        if not is_named(name, code):
-            yield Problem(
-                place, f"a column that {path} yields", f"{name}, which it does not name", hint_for(name, code)
-            )
-    if model["split"] == "time" and not is_named("eventTimestamp", code):
+        if name not in words:
+            found = f"{name}, which it does not name"
+            yield Problem(place, f"a column that {path} yields", found, hint_for(name, words))
+    if model["split"] == "time" and "eventTimestamp" not in words:
         yield Problem("model.split", f"a {path} that yields eventTimestamp, by which time splits", "none of this name")
 
 
-def is_named(name: str, code: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", code) is not None
+def words_in(code: str) -> set[str]:
+    return set(re.findall(r"\w+", code))
 
 
-def hint_for(name: str, code: str) -> str:
-    return did_you_mean(
-        name, sorted(set(re.findall(r"[A-Za-z_]\w*", code)), key=lambda one: one.lower() != name.lower())
-    )
+def hint_for(name: str, words: set[str]) -> str:
+    """Which of the words may be meant: first those that differ by case alone."""
+    if len(words) > MANY_WORDS:
+        return ""
+    return did_you_mean(name, sorted(words, key=lambda one: (one.lower() != name.lower(), one)))

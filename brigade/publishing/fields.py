@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -46,10 +47,24 @@ class Fields(Columns):
         about: dict = {"contract": definition.contract, "definition": definition, "columns": columns}
         return cls(tuple(columns.values()), label, False, **about)
 
+    @cached_property
+    def plan(self) -> tuple[tuple[Field, str, str], ...]:
+        """Each field with its dotted path and its column."""
+        return tuple((one, one.name, self.columns[one.name]) for one in self.contract.fields)
+
     @property
     def names(self) -> tuple[str, ...]:
         """The columns, and the fields' own paths, which rows may have as well."""
         return tuple(dict.fromkeys((*self.text, *self.columns)))
+
+    @cached_property
+    def names_at_once(self) -> frozenset[str]:
+        return frozenset(self.names)
+
+    @cached_property
+    def taken(self) -> frozenset[str]:
+        """The names, and those of the objects that they lie in."""
+        return self.names_at_once | {begin for name in self.names for begin in beginnings(name)}
 
     def fit(self, header: Sequence[str]) -> int:
         return len(set(self.names) & set(header))
@@ -70,37 +85,39 @@ class Fields(Columns):
         """Raises WrongInput if a column that must be there is not, or if one is there twice; warns of those that no
         field takes."""
         shown = ", ".join(name[:40] for name in found[:SHOWN]) + (", …" if len(found) > SHOWN else "")
+        there = Counter(found)
         needed = [one for one in self.contract.fields if self.is_needed(one)]
-        if missing := [one for one in needed if self.column(one.name) not in found and one.name not in found]:
+        if missing := [one for one in needed if self.column(one.name) not in there and one.name not in there]:
             lacks = ", ".join(f"{self.column(one.name)} (field {one.name})" for one in missing[:SHOWN])
             raise WrongInput(
                 f"{source}: expected the columns of the required fields, found no {lacks}; the columns are {shown}; "
                 "the definition's `column:` names another one"
             )
-        if doubled := [name for name in self.text if found.count(name) > 1]:
-            times = found.count(doubled[0])
+        if doubled := [name for name in self.text if there[name] > 1]:
+            times = there[doubled[0]]
             raise WrongInput(f"{source}: expected one column {doubled[0]}, found {times} of this name; rename them")
-        if not any(name in found for name in self.names):
+        if not any(name in there for name in self.names):
             raise WrongInput(f"{source}: expected some of the columns {', '.join(self.text[:SHOWN])}, found {shown}")
-        others = [name for name in found if not self.is_taken(name)]
-        if others := [name for name in others if name.rpartition(".")[0] not in others]:  # of objects the outermost
+        untaken = dict.fromkeys(name for name in found if not self.is_taken(name))
+        if others := [name for name in untaken if name.rpartition(".")[0] not in untaken]:  # of objects the outermost
             self.left_out.update(dict.fromkeys(others))
             told = ", ".join(name[:40] for name in others[:SHOWN]) + (", …" if len(others) > SHOWN else "")
             self.warn(f"{source}: no field takes the columns {told}: they are not published")
 
     def is_taken(self, name: str) -> bool:
-        return any(one == name or one.startswith(f"{name}.") or name.startswith(f"{one}.") for one in self.names)
+        """Whether a field takes a column, or what lies in it, or the object that it lies in."""
+        return name in self.taken or any(begin in self.names_at_once for begin in beginnings(name))
 
     def event(self, row: dict, position: str) -> Message:
         values: dict[str, Any] = {}
         all_fit = True
-        for one in self.contract.fields:
-            value, fits = value_as(one.type, self.value(row, one))
+        for one, path, column in self.plan:
+            value, fits = value_as(one.type, found_in(row, column, path))
             if not fits:
                 all_fit = False
                 self.warn_of(one, position)
             if value is not None:
-                values[one.name] = value
+                values[path] = value
         self.counts["wrong_type"] += not all_fit
         id, time = values.pop(self.contract.id, None), values.pop(self.contract.time, None)
         content = orjson.dumps(values, default=str, option=orjson.OPT_SORT_KEYS).decode("utf-8")
@@ -127,11 +144,6 @@ class Fields(Columns):
         if not any(told.startswith(begin) for told in self.warnings):
             self.warn(f"{begin} (first in {position}); landing refuses such rows, and keeps them as dead letters")
 
-    def value(self, row: dict, one: Field) -> object:
-        """The row's value of a field: that of its column, else that of its path."""
-        value = value_of(row, self.column(one.name))
-        return value_of(row, one.name) if value is None else value
-
     def has_time(self, row: dict) -> bool:
         return self.column(self.contract.time) in row
 
@@ -141,12 +153,12 @@ class Fields(Columns):
     def nested(self, values: dict[str, object]) -> dict:
         """The event: each value at its path, in the order of the contract."""
         event: dict = {}
-        for one in self.contract.fields:
-            if one.name in values:
+        for one, path, _ in self.plan:
+            if path in values:
                 inner = event
                 for name in one.path[:-1]:
                     inner = inner.setdefault(name, {})
-                inner[one.path[-1]] = values[one.name]
+                inner[one.path[-1]] = values[path]
         return event
 
     def as_it_is(self, data: bytes, row: dict) -> Message | None:
@@ -160,3 +172,15 @@ class Fields(Columns):
         label = next((value for name, value in own.items() if self.label and self.column(name) == self.label), None)
         content = orjson.dumps(own, default=str, option=orjson.OPT_SORT_KEYS).decode("utf-8")
         return Message(data, content, label_text(label))
+
+
+def found_in(row: dict, column: str, path: str) -> object:
+    """The row's value of a field: that of its column, else that of its path."""
+    value = value_of(row, column)
+    return value_of(row, path) if value is None and path != column else value
+
+
+def beginnings(name: str) -> list[str]:
+    """The objects that a dotted name lies in: a and a.b of a.b.c."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]

@@ -6,6 +6,7 @@ is an object, or an object goes on in the next line, is not JSON lines and is re
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import orjson
@@ -15,6 +16,7 @@ from brigade.publishing.columns import Columns, names_of
 from brigade.publishing.documents import Message
 from brigade.publishing.sources import named
 
+MANY_NAMES = 50  # from which on to parse a line once more is cheaper than to look for each name
 Record = Message | tuple[dict, str]  # what goes out as it is, or a row and its place
 
 
@@ -70,7 +72,8 @@ def parsed(data: bytes) -> tuple[dict | None, bool]:
 
 def check_names(data: bytes, place: str, columns: Columns) -> None:
     """Raises WrongInput if a row has a column twice, such as its text, of which a parser keeps the last."""
-    if any(data.count(orjson.dumps(name)) > 1 for name in columns.names):
-        names = [name for name, _ in json.loads(data, object_pairs_hook=list)]
-        if doubled := [name for name in columns.names if names.count(name) > 1]:
-            raise WrongInput(f"{place}: expected one member {doubled[0]}, found {names.count(doubled[0])}")
+    names = columns.names
+    if len(names) > MANY_NAMES or any(data.count(orjson.dumps(name)) > 1 for name in names):
+        found = Counter(name for name, _ in json.loads(data, object_pairs_hook=list))
+        if doubled := [name for name in names if found[name] > 1]:
+            raise WrongInput(f"{place}: expected one member {doubled[0]}, found {found[doubled[0]]}")

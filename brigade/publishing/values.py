@@ -120,6 +120,9 @@ def value_as(kind: str, value: object) -> tuple[object, bool]:
         return (text if text or kind == "text" and value is not None else None), True
     if kind == "json":
         return (None if value == "" else value), True
+    if kind == "number" and isinstance(value, str) and NUMBER.fullmatch(value):  # what nearly all cells are
+        number = float(value)
+        return (number, True) if math.isfinite(number) else (value, False)
     if is_missing(value):
         return None, True
     convert, is_one = KINDS[kind]

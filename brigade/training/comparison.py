@@ -25,7 +25,7 @@ class Comparison:
     """The champion's figures beside the challenger's.
 
     challenger_score, champion_score: macro-F1; the champion's is None if there is no figure of it. champion: its name
-    and headline figures. tested: the challenger's test documents. unlearned: how many of them neither model has learned.
+    and headline figures. tested: the challenger's test documents. unlearned: how many of them neither has learned.
     memory: how it is known what the champion has learned. on, basis: what the figures come from, in a few words and in
     a sentence. margin: what is added to the tolerance.
     """

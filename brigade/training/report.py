@@ -1,6 +1,7 @@
 """The run as one HTML page that needs nothing beside it: figures, pictures, mistakes, and how to train again.
 
-The page is `report.html.j2`; everything that comes from the data is escaped there. A figure is added in the template.
+The page is `page.html.j2`, its head, and `report.html.j2`; everything that comes from the data is escaped there. A
+figure is added in the template.
 """
 
 from importlib import resources
@@ -46,10 +47,11 @@ def report(name: str, run: dict, figures: dict, test: Evaluation, words: dict[st
     )
 
 
-def page_template() -> Template:
-    """`report.html.j2`; the package may be a folder or a zip."""
+def page_template(body: str = "report.html.j2") -> Template:
+    """The page's head and body as one template; the package may be a folder or a zip."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(resources.files(__package__).joinpath("report.html.j2").read_text("utf-8"))
+    files = resources.files(__package__)
+    return environment.from_string("".join(files.joinpath(name).read_text("utf-8") for name in ("page.html.j2", body)))
 
 
 def compared(name: str, comparison: dict | None) -> list[tuple[str, str]]:

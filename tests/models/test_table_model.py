@@ -2,13 +2,13 @@
 
 import json
 import math
-import pickle
 import subprocess
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from pyspark.serializers import CPickleSerializer
 
 from brigade.models.document_model import Calibration
 from brigade.models.manifest import DESCRIPTION_FILE, TREES_FILE, ModelFormatError
@@ -171,7 +171,8 @@ def test_a_model_that_is_read_again_predicts_the_same_bits(model, tmp_path):
 
 
 def test_spark_sends_a_model_to_its_workers(model):
-    again = pickle.loads(pickle.dumps(model))
+    spark = CPickleSerializer()
+    again = spark.loads(spark.dumps(model))
     assert again.predict(ROW) == model.predict(ROW)
 
 

@@ -6,12 +6,12 @@ figures that documents have, see `brigade.training.evaluation`; regressions have
 
 import heapq
 import json
-import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pyspark.serializers import CPickleSerializer
 from pyspark.sql import DataFrame
 
 from brigade.models.table_model import TableModel
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MOMENTS = 24  # equal spans of time for which errors are summed up
 POINTS = 500  # rows that are drawn
+RESULTS = CPickleSerializer()  # with which Spark brings the results of its own tasks to the driver
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Errors:
     sums: of 1, |error|, error, error², |label|, label, label², and of 1 for labels in the model's interval. moments:
     for each span of time, [rows, sum of errors, sum of |errors|]. baseline: for the rows that have the baseline's
     column, [rows, sum of its |errors|, sum of the model's]; mean: sum of the |errors| of the mean that was learned.
-    worst: (|error|, label, predicted, row as JSON). points: (place, label, predicted) of the rows of the smallest places.
+    worst: (|error|, label, predicted, row as JSON). points: (place, label, predicted) of rows of the smallest places.
     """
 
     sums: np.ndarray = field(default_factory=lambda: np.zeros(8))
@@ -143,9 +144,9 @@ def added(rows: DataFrame, evaluated: Callable[["RecordBatch"], Any], nothing: A
         for batch in batches:
             if batch.num_rows:
                 total = total + evaluated(batch)
-        yield pyarrow.RecordBatch.from_arrays([pyarrow.array([pickle.dumps(total)], pyarrow.binary())], ["found"])
+        yield pyarrow.RecordBatch.from_arrays([pyarrow.array([RESULTS.dumps(total)], pyarrow.binary())], ["found"])
 
-    found = rows.mapInArrow(partition, "found binary").rdd.map(lambda row: pickle.loads(row.found))
+    found = rows.mapInArrow(partition, "found binary").rdd.map(lambda row: RESULTS.loads(row.found))
     return found.treeReduce(lambda one, other: one + other) if found.getNumPartitions() else nothing
 
 
@@ -175,10 +176,10 @@ def some_margins(rows: DataFrame, model: TableModel, most: int) -> tuple[np.ndar
                 left -= part.num_rows
                 found = model.margins(matrix_of(part, model.features)), part.column("label").to_pylist()
                 yield pyarrow.RecordBatch.from_arrays(
-                    [pyarrow.array([pickle.dumps(found)], pyarrow.binary())], ["found"]
+                    [pyarrow.array([RESULTS.dumps(found)], pyarrow.binary())], ["found"]
                 )
 
-    found = [pickle.loads(row.found) for row in rows.mapInArrow(partition, "found binary").collect()]
+    found = [RESULTS.loads(row.found) for row in rows.mapInArrow(partition, "found binary").collect()]
     return np.concatenate([one for one, _ in found]), [label for _, labels in found for label in labels]
 
 
@@ -195,7 +196,7 @@ def value_metrics(errors: Errors) -> dict:
         "bias": rounded(total / count),
         "wape": rounded(absolute / sizes) if sizes else None,
         "r2": rounded(1 - squares / spread) if spread > 1e-12 * max(label_squares, 1e-300) else None,
-        "coverage": round(inside / count, 4),
+        "coverage": round(float(inside / count), 4),
         "rows": errors.rows,
     }
 

@@ -17,6 +17,7 @@ from brigade.training.options import Options
 from brigade.training.tables.comparison import TableComparison, scored
 from brigade.training.tables.evaluation import Errors, Frame, baselines, rounded, value_metrics
 from brigade.training.tables.parts import Split
+from brigade.training.tables.report import report
 from brigade.training.tables.selection import Fitted
 
 FEW_ROWS_TESTED = 30  # of which one moves an error by some percent
@@ -149,6 +150,7 @@ class TableOutcome:
             "metrics.json": json.dumps(self.figures, ensure_ascii=False, indent=1),
             "data.json": json.dumps(data, ensure_ascii=False, indent=1),
             "golden.jsonl": "".join(lines),
+            "report.html": report(name, run, self.figures, self.test, self.definition.name, data),
         }.items():
             (folder / file).write_text(text, "utf-8")
 

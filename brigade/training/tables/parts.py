@@ -78,7 +78,7 @@ def split_of(rows: DataFrame, by: str, seed: int) -> Split:
     known = rows.where("label IS NOT NULL").select(F.col("moment").cast("double").alias("moment"))
     total = known.count()
     share = 0.2 if total <= FEW_ROWS else 0.1
-    if by != "time" or not total:
+    if by != "time" or total < MIN_ROWS:  # which ends the run, see `check_enough`
         return Split(by, seed, share)
     newest = some_moments(known)
     if len(newest) < 3:

@@ -37,7 +37,8 @@ def definition(task: str = "regression", **model: object) -> Definition:
         "name": "houses",
         "model_prefix": f"houses-{task}",
         "event": {"id": "eventId", "time": "eventTimestamp", "fields": FIELDS},
-        "query": f"SELECT {', '.join(COLUMNS[:2] + COLUMNS[3:])}, date_format(eventTime, 'yyyy-MM-dd') AS dt FROM events",
+        "query": f"SELECT eventId, eventTime AS eventTimestamp, {', '.join(COLUMNS[3:])}, "
+        "date_format(eventTime, 'yyyy-MM-dd') AS dt FROM events",
         "model": SECTION | MODELS[task] | model,
     }
     return Definition.of(document)
