@@ -121,10 +121,11 @@ def test_a_prefix_leaves_every_name_within_what_google_takes(terraform):
 
 def strangers(plan: Plan) -> dict[str, list[str]]:
     """Where a plan with a prefix names what has none: address → what it names there."""
-    names = rf"(?:sub|topic)-brigade|sub-ml|ml_alerts|brigade[-_]\w|brigadeRetrain|retrain-trigger|{PROJECT}-ml-"
+    names = r"(?:sub|topic)-brigade|sub-ml|ml_alerts|brigade[-_]\w|brigadeRetrain|retrain-trigger|PROJECT-ml-"
     found = {}
     for one in plan.resources:
         said = json.dumps({key: value for key, value in one.items() if key != "build_config"}).replace('\\"', '"')
+        said = said.replace(PROJECT, "PROJECT")
         words = re.findall(rf'(?<![\w-])(?:{names})|"(?:classify|predict)\\*"', said)
         if words:
             found[one.address] = words

@@ -178,6 +178,9 @@ def test_the_functions_own_defaults_are_the_variables_defaults(functions, monkey
     assert told.model_prefix == left_out.model_prefix
 
 
+BUILD = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text("utf-8"))["substitutions"]
+
+
 def test_every_environment_variable_that_is_written_is_read_and_has_terraform_s_value(functions):
     given = {}
     for function in functions.all.values():
@@ -191,6 +194,7 @@ def test_every_environment_variable_that_is_written_is_read_and_has_terraform_s_
     for path, pair in found:
         name, _, value = pair.partition("=")
         assert name in read or pair == "…", f"{path}: nothing reads {name}"
+        value = re.sub(r"\$(_[A-Z_]+)", lambda found: BUILD[found[1]], value)
         if name in given and value != "…":
             assert here(value) in given[name], f"{path}: {pair}"
 

@@ -14,7 +14,7 @@ from tests.terraform.terraform_run import FILES
 
 pytestmark = pytest.mark.terraform
 
-FUNCTION = '  name        = "classify"'
+FUNCTION = '  name        = "${local.prefix}classify"'
 GIVEN = {"project_id": "my-project"}
 
 
