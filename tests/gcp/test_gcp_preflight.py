@@ -305,7 +305,8 @@ def test_an_owner_of_the_project_has_all_that_is_asked_for():
 def test_the_lists_of_buckets_are_terraform_s():
     text = (TERRAFORM / "storage.tf").read_text("utf-8") + (TERRAFORM / "names.tf").read_text("utf-8")
     for name in google_checks.BUCKETS:
-        assert f'resource "google_storage_bucket" "{name}"' in text and f"-ml-{name}" in text
+        assert f'resource "google_storage_bucket" "{name}"' in text
+        assert f"{name}_bucket" in text and f'${{local.prefix}}ml-{name}"' in text
 
 
 @pytest.mark.parametrize("version, state", [((3, 10), MISSING), ((3, 11), OK), ((3, 14), OK), ((3, 15), MISSING)])
