@@ -91,7 +91,8 @@ def headlines(result: dict) -> list[str]:
         accuracy = unknown if result["accuracy"] is None else f"{result['accuracy']:.4f}"
         return [f"accuracy on the unseen documents   {accuracy}"]
     found = {"accuracy": "accuracy on the unseen rows", "mae": "mean error on the unseen rows"}
-    lines = [f"{told:<35}{result[name]}" for name, told in found.items() if result.get(name) is not None]
+    without = ", without the features that model.query computes" if result.get("computed") else ""
+    lines = [f"{told:<35}{result[name]}{without}" for name, told in found.items() if result.get(name) is not None]
     if "macroF1" in train:
         lines.append(f"{'macro-F1 in the test':<35}{train['macroF1']:.4f}, accuracy {train['accuracy']:.4f}")
     else:

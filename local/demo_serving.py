@@ -106,6 +106,7 @@ def serve(
     )
     return {
         "unseen": len(expected),
+        "computed": bool(definition and definition.model.query),  # features that the function has not
         "classified": len(answers),
         **known.compared([(answer[key], expected[name]) for name, answer in answers.items()]),
         "p50_ms": round(statistics.median(waits), 1) if waits else None,

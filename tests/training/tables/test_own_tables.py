@@ -12,7 +12,8 @@ from brigade.models.table_model import TableModel
 from brigade.pipelines.__main__ import main as pipelines
 from tests.publishing.door import run
 
-# Of each of scikit-learn's tables a score and its bound: an accuracy at least, an error as a share of the mean's at most.
+# Of each of scikit-learn's tables a score and its bound: an accuracy at least, an error as a share of the mean's at
+# most.
 TABLES = {
     "iris": ("accuracy", 0.8),
     "wine": ("accuracy", 0.8),
