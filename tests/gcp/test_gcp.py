@@ -333,7 +333,7 @@ SLOW = """
 resource "terraform_data" "slow" {
   depends_on = [terraform_data.counted]
   provisioner "local-exec" {
-    command = "touch started; exec sleep 60"
+    command = "trap '' INT; touch started; exec sleep 60" # only Terraform ends it, which then has seen the signal
   }
 }
 """
