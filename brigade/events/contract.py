@@ -104,6 +104,10 @@ class Contract:
         return tuple((path, tuple(found[path].items())) for path in sorted(found, key=len))
 
     @cached_property
+    def is_of_documents(self) -> bool:
+        return self == DOCUMENTS
+
+    @cached_property
     def lists(self) -> tuple[Path, ...]:
         return self.of_type("list")
 

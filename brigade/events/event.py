@@ -67,6 +67,8 @@ def check_event(event: object, contract: Contract = DOCUMENTS) -> dict:
 
 def is_clear(event: dict, contract: Contract) -> bool:
     """Whether all fields are of their types and none is empty, as in nearly every event. `check_fields` tells more."""
+    if contract.is_of_documents:
+        return is_clear_document(event)
     for outer, members in contract.objects:
         held: Any = event
         for name in outer:
@@ -83,6 +85,30 @@ def is_clear(event: dict, contract: Contract) -> bool:
             if type(one) is not dict:
                 return False
     return all((value_at(event, path) or 0) in LONGS for path in contract.integers)
+
+
+def is_clear_document(event: dict) -> bool:
+    """The same for documents, which landing sees most of, in a quarter of the time."""
+    doc: Any = event.get("doc")
+    if not (
+        type(doc) is dict
+        and type(event.get("eventId")) is type(event.get("eventTimestamp")) is str
+        and type(doc.get("docId")) is type(doc.get("payload")) is str
+        and event["eventId"]
+        and doc["docId"]
+    ):
+        return False
+    metadata, pubsub = doc.get("metadata"), event.get("pubsub")
+    if type(metadata) is dict:
+        tags = metadata.get("otherTags")
+        if tags is not None and type(tags) is not list:
+            return False
+        for tag in tags or ():
+            if type(tag) is not dict:
+                return False
+    elif metadata is not None:
+        return False
+    return pubsub is None or type(pubsub) is dict
 
 
 def check_fields(event: dict, contract: Contract) -> None:

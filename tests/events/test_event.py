@@ -4,8 +4,11 @@ import json
 
 import pytest
 
-from brigade.events.event import NotAnEvent, read_event
+from brigade.events.contract import DOCUMENTS
+from brigade.events.event import NotAnEvent, check_fields, is_clear_document, read_event
+from brigade.events.json_text import parse
 from tests.events.examples import TUTORIAL_EVENT, event
+from tests.events.wild_events import texts
 
 
 @pytest.mark.parametrize(
@@ -57,3 +60,16 @@ def test_the_details_of_a_dead_letter_hold_no_document_text():
         with pytest.raises(NotAnEvent) as problem:
             read_event(data)
         assert "texto" not in problem.value.detail and "secreto" not in problem.value.detail
+
+
+def test_what_is_a_document_at_a_glance_is_one_field_by_field():
+    seen = 0
+    for data, _ in texts():
+        try:
+            value = parse(data)
+        except NotAnEvent:
+            continue
+        if isinstance(value, dict) and is_clear_document(value):
+            check_fields(value, DOCUMENTS)  # raises if it is none
+            seen += 1
+    assert seen > 200
