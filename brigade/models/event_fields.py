@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 
 from brigade.events.contract import Contract, Path
+from brigade.sql_text import code_of
 
-NO_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.S)  # comments and literals
 MARKS = re.compile(r"(?i)`[^`]*`|[(),]|\bfrom\b")
 NAME = r"(?:`[^`]+`|[^\W\d]\w*)"
 NAMED = re.compile(rf"(?is).*\bas\s+({NAME})")
@@ -50,11 +50,6 @@ def taken_over(query: str, contract: Contract) -> dict[str, Path]:
         elif match := NAMED.fullmatch(item):
             found.pop(match[1].strip("`"), None)
     return found
-
-
-def code_of(query: str) -> str:
-    """The query without comments, and without what stands in its literals."""
-    return NO_CODE.sub(lambda found: " '' " if found[0][0] in "'\"" else " ", query)
 
 
 def selected(code: str) -> Iterator[str]:

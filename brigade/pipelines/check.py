@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from brigade.events.contract import DOCUMENTS, Contract
 from brigade.pipelines.definition import METRICS, column_of
 from brigade.pipelines.schema import Problem, did_you_mean
+from brigade.sql_text import code_of
 
 DOCUMENTS_PREFIX = "doc-classification-model"  # as brigade.models.manifest has it
 # What the view `events` has beside the fields, see brigade.conversion.schema.
 ADDED = ("line", "eventTime", "publishTime", "pubsub", "_row", "_line")
 KEPT = ("eventId", "dt", "messageId", "publishTime")  # what a row is told by, and nothing can be learned of
 MANY_WORDS = 500  # of a query, beyond which no similar one is looked for
-NO_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.S)
 
 STAR = re.compile(r"(?i)(\b(select|distinct)\s|[,.]\s*)\s*\*")  # all columns; in x * y it is a product
 
@@ -145,11 +145,6 @@ def name_problems(model: dict) -> Iterator[Problem]:
         yield Problem("model.label", "a column to learn", f"{model['label']}, by which a row is told")
     if str(model.get("baseline")).lower() == model["label"].lower():
         yield Problem("model.baseline", "a forecast of the label", f"{model['baseline']}, the label itself")
-
-
-def code_of(query: str) -> str:
-    """The query without comments and literals."""
-    return NO_CODE.sub(" ", query)
 
 
 def query_problems(

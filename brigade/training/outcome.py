@@ -110,15 +110,7 @@ class Outcome:
     def summary(self, path: str, run: dict) -> dict:
         """The run in a few figures, for the summary that the program prints. path: of the dated model's folder."""
         test, documents, comparison = (self.figures[name] for name in ("test", "documents", "comparison"))
-        name, champion = path.rpartition("/")[2], self.champion_name
-        serves = run["promoted"] and not keeps_serving(champion, name)
-        return {
-            "model": name,
-            "runId": run["runId"],
-            "path": path,
-            "promoted": serves,
-            "reason": run["reason"],
-            "serving": name if serves else champion,
+        return which_model(path, run, self.champion_name) | {
             "accuracy": test["accuracy"],
             "macroF1": test["macroF1"],
             "macroF1Over": over_classes(test["classes"]),
@@ -136,6 +128,23 @@ class Outcome:
             "left_out": self.figures["leftOut"],
             "alike": self.figures["alike"],
         }
+
+
+def which_model(path: str, run: dict, champion: str | None) -> dict:
+    """The beginning of a run's summary: which model it has written, and which one serves now.
+
+    path: of the dated model's folder. champion: the name of the model that served before.
+    """
+    name = path.rpartition("/")[2]
+    serves = run["promoted"] and not keeps_serving(champion, name)
+    return {
+        "model": name,
+        "runId": run["runId"],
+        "path": path,
+        "promoted": serves,
+        "reason": run["reason"],
+        "serving": name if serves else champion,
+    }
 
 
 def describe_run(started: datetime, promoted: bool, reason: str, options: Options) -> dict:

@@ -12,8 +12,9 @@ from brigade.models.table_model import TableModel
 from brigade.pipelines.definition import Definition
 from brigade.training.cautions import cautions
 from brigade.training.evaluation import Evaluation, headlines, macro_f1, majority, metrics, over_classes
-from brigade.training.gate import MACRO_F1, MAE, judge, keeps_serving
+from brigade.training.gate import MACRO_F1, MAE, judge
 from brigade.training.options import Options
+from brigade.training.outcome import which_model
 from brigade.training.tables.comparison import TableComparison, scored
 from brigade.training.tables.evaluation import Errors, Frame, baselines, rounded, value_metrics
 from brigade.training.tables.parts import Split
@@ -162,16 +163,7 @@ class TableOutcome:
     def summary(self, path: str, run: dict) -> dict:
         """The run in a few figures, for the summary that the program prints. path: of the dated model's folder."""
         test, rows, comparison = (self.figures[name] for name in ("test", "documents", "comparison"))
-        name, champion = path.rpartition("/")[2], self.champion_name
-        serves = run["promoted"] and not keeps_serving(champion, name)
-        about = {
-            "model": name,
-            "runId": run["runId"],
-            "path": path,
-            "promoted": serves,
-            "reason": run["reason"],
-            "serving": name if serves else champion,
-        }
+        about = which_model(path, run, self.champion_name)
         if isinstance(self.test, Evaluation):
             about |= {"accuracy": test["accuracy"], "macroF1": test["macroF1"]}
             about |= {"macroF1Over": over_classes(test["classes"])}
