@@ -188,7 +188,7 @@ lock: ## pins what pyproject.toml names in requirements.txt, the DAG's and check
 	@.venv/bin/uv pip compile pyproject.toml --all-extras -o requirements.txt $(LOCK)
 	@.venv/bin/uv pip compile airflow/requirements.in -o airflow/requirements.txt $(LOCK)
 	@.venv/bin/uv pip compile terraform/requirements.in -o terraform/requirements.txt $(LOCK)
-	@.venv/bin/uv pip compile cloud_function/requirements.txt -o docker/serve.txt -c requirements.txt --generate-hashes $(LOCK)
+	@.venv/bin/uv pip compile cloud_function/requirements.txt cloud_function/requirements-table.txt -o docker/serve.txt -c requirements.txt --generate-hashes $(LOCK)
 	@.venv/bin/uv pip compile pyproject.toml --extra landing -o docker/landing.txt -c requirements.txt --generate-hashes $(LOCK)
 	@.venv/bin/uv pip compile docker/build.in -o docker/build.txt --generate-hashes $(LOCK)
 

@@ -28,7 +28,8 @@ from brigade.storage import ABSENT, Folder, TooLarge
 
 CLAIM_SECONDS = 60  # after which an unfinished change counts as given up
 MAX_METRICS_BYTES = 64 << 20
-COLUMNS = ("model", "runId", "state", "trainedAt", "accuracy", "macroF1", "reason")
+FIGURES = ("accuracy", "macroF1", "mae")  # of the test set: of classes the first two, of a regression the last
+COLUMNS = ("model", "runId", "state", "trainedAt", *FIGURES, "reason")
 
 
 class Refused(CannotGoOn):
@@ -87,9 +88,9 @@ def row(name: str, run_id: str | None, state: str, reason: str, **figures: objec
 
 
 def headline_figures(models: Folder, name: str, manifest: Manifest) -> dict[str, float]:
-    """A run's accuracy and macro-F1 on its test documents, as far as its metrics have them."""
+    """A run's FIGURES on its test set, as far as its metrics have them."""
     found = figures_of_test(models, name, manifest)
-    return {key: found[key] for key in ("accuracy", "macroF1") if isinstance(found.get(key), float | int)}
+    return {key: found[key] for key in FIGURES if isinstance(found.get(key), float | int)}
 
 
 def tested_classes(models: Folder, name: str, manifest: Manifest) -> set[str]:

@@ -1,12 +1,13 @@
 """The results of the operator's commands as text for people. `--json` prints the results themselves instead."""
 
 from brigade.models.arguments import PROGRAM
+from brigade.models.commands import FIGURES
 
 
 def table(rows: list[dict]) -> str:
-    """The rows of `list`, in columns under their names."""
-    columns = list(rows[0])
-    cells = [columns, *(["-" if cell is None else str(cell) for cell in row.values()] for row in rows)]
+    """The rows of `list`, in columns under their names. A figure that no run has is left out."""
+    columns = [name for name in rows[0] if name not in FIGURES or any(row[name] is not None for row in rows)]
+    cells = [columns, *(["-" if row[name] is None else str(row[name]) for name in columns] for row in rows)]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
 

@@ -80,7 +80,7 @@ def test_the_list_says_of_every_run_what_it_is(place, run):
 def test_the_list_marks_the_one_that_serves_and_has_its_figures(models, run):
     status, text, _ = run("list")
     lines = text.splitlines()
-    assert status == 0 and lines[0].split() == list(model_commands.COLUMNS)
+    assert status == 0 and lines[0].split() == ["model", "runId", "state", "trainedAt", "reason"]  # none has figures
     assert [line.split()[:3] for line in lines[1:]] == [
         [NEW, "run-1", "rejected"],
         [MIDDLE, "run-1", "serving"],
@@ -96,6 +96,23 @@ def test_a_model_that_does_not_compute_what_training_did_is_listed_as_damaged(pl
     _, found, _ = run("list", "--json")
     assert [row["state"] for row in found["models"]] == ["damaged", "serving"]
     assert "probabilities differ by 0.001" in found["models"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    "figures, columns",
+    [({"accuracy": 0.91, "macroF1": 0.9}, ["accuracy", "macroF1"]), ({"mae": 784.2, "rmse": 990.0}, ["mae"])],
+)
+def test_the_list_and_a_run_have_the_figures_of_their_task(figures, columns, place, run):
+    write_model(place.root, OLD, metrics={"test": figures})
+    place.sync()
+    _, text, _ = run("list")
+    heads, cells = (line.split() for line in text.splitlines())
+    assert heads == ["model", "runId", "state", "trainedAt", *columns, "reason"]
+    assert cells[4 : 4 + len(columns)] == [str(figures[name]) for name in columns]
+    _, found, _ = run("list", "--json")
+    wanted = dict.fromkeys(("accuracy", "macroF1", "mae")) | {name: figures[name] for name in columns}
+    assert {name: found["models"][0][name] for name in wanted} == wanted
+    assert run("show", "--json")[1].items() >= {name: figures[name] for name in columns}.items()
 
 
 def test_where_there_are_no_models_the_list_says_so(place, run):
