@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from brigade.models import commands as model_commands
 from brigade.models.__main__ import main
 from brigade.models.commands import Refused, decide
 from brigade.models.manifest import change_marker
