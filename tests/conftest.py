@@ -24,20 +24,27 @@ for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # a make that a test runs is 
     os.environ.pop(name, None)
 
 SPARK = ("conversion", "training")  # the folders of tests that need a Spark session
+MARKERS = {"gcloud": "gcloud", "providers": "terraform"}  # of the tests that have these fixtures
+MARKERS |= dict.fromkeys(("runs", "second", "again", "house_runs"), "long")  # four trainings each
 LONG = ("test_demo", "test_gcp", "test_tutorial")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs gcloud or Terraform is marked so. Side by side, a file's tests stay together, and so do all of a folder
-    that need a Spark session, which is slow to warm up; what takes longest begins first."""
+    """What runs gcloud or Terraform, or looks at many trainings, is marked so. Side by side, a file's tests stay
+    together, and so do all of a folder that need a Spark session, which is slow to warm up; what takes longest begins
+    first."""
     for item in items:
-        for fixture, marker in {"gcloud": "gcloud", "providers": "terraform"}.items():
+        for fixture, marker in MARKERS.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(marker)
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder in SPARK else f"{folder}/{item.path.stem}"))
-    items.sort(key=lambda item: item.path.parent.name not in SPARK and not item.path.stem.startswith(LONG))
+        item.add_marker(pytest.mark.xdist_group(folder_of(item) if folder_of(item) in SPARK else str(item.path)))
+    items.sort(key=lambda item: folder_of(item) not in SPARK and not item.path.stem.startswith(LONG))
+
+
+def folder_of(item: pytest.Item) -> str:
+    """The folder in tests/ that a test lies below."""
+    return item.path.relative_to(ROOT / "tests").parts[0]
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:

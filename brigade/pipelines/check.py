@@ -143,7 +143,7 @@ def name_problems(model: dict) -> Iterator[Problem]:
         seen.setdefault(name.lower(), name)
     if model["label"] in KEPT:
         yield Problem("model.label", "a column to learn", f"{model['label']}, by which a row is told")
-    if str(model.get("baseline")).lower() == model["label"].lower():
+    if "baseline" in model and model["baseline"].lower() == model["label"].lower():
         yield Problem("model.baseline", "a forecast of the label", f"{model['baseline']}, the label itself")
 
 

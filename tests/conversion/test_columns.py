@@ -58,6 +58,7 @@ def test_a_run_whose_columns_do_not_fit_is_refused_and_leaves_the_table_as_it_wa
     assert dict(read_parquet(spark, f"{tmp_path}/parquet").dtypes)["v"] == "int"
 
 
+@pytest.mark.long
 def test_columns_that_may_lie_in_one_table_are_those_that_spark_can_read_together(spark, tmp_path):
     kinds = ["INT", "BIGINT", "STRING", "DECIMAL(9, 2)", "DECIMAL(12, 2)", "TIMESTAMP", "DATE", "ARRAY<INT>",
              "STRUCT<a: INT>", "STRUCT<b: INT>", "STRUCT<a: STRING>", "MAP<STRING, INT>"]  # fmt: skip

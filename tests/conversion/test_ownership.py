@@ -61,6 +61,7 @@ def test_two_tables_with_one_quarantine_keep_the_lines_of_both_whoever_runs(spar
     assert plain_rows(tmp_path / "parquet") == 2 and plain_rows(tmp_path / "invoices_parquet") == 1
 
 
+@pytest.mark.long
 def test_what_a_killed_run_left_goes_with_its_own_tables_next_run_and_with_no_other(spark, tmp_path, monkeypatch):
     written(tmp_path / "input" / "a.jsonl", line("e1"), "{bad event")
     written(tmp_path / "invoices" / "a.jsonl", json.dumps({"number": "r1", "total": 1.5}), "{bad invoice")

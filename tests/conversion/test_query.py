@@ -21,6 +21,7 @@ DOCS = "".join(path.read_text("utf-8") for path in [ROOT / "README.md", *sorted(
 (FIELDS,) = re.findall(r"in `invoices.ddl`, `(.*?)`", DOCS)
 
 
+@pytest.mark.long
 def test_another_query_and_schema_convert_another_document_type(spark, tmp_path, capsys):
     (tmp_path / "invoice.sql").write_text(INVOICE)
     (tmp_path / "invoice.ddl").write_text(FIELDS)

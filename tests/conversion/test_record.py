@@ -95,6 +95,7 @@ def test_a_file_of_the_table_that_is_missing_is_told(spark, tmp_path, capsys):
         read_parquet(spark, f"{tmp_path}/parquet")
 
 
+@pytest.mark.long
 def test_a_manifest_that_is_damaged_is_one_line_and_full_starts_over(spark, tmp_path, capsys):
     landed(tmp_path)
     convert(spark, tmp_path)

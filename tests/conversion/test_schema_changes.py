@@ -59,6 +59,7 @@ def shop(tmp_path, capsys) -> Shop:
     return Shop(tmp_path, capsys)
 
 
+@pytest.mark.long
 def test_a_field_that_is_added_renamed_retyped_or_dropped_is_told_and_no_event_is_lost(spark, shop):
     lines = {
         "as described": row("e1"),

@@ -77,6 +77,7 @@ BAD = {
 }
 
 
+@pytest.mark.long
 def test_whatever_cannot_be_computed_quarantines_its_row_and_names_the_columns(spark, tmp_path, capsys):
     documents = [{"number": "fits"} | FITS, {"number": "nulls"} | dict.fromkeys(FITS) | {"day": "2026-11-02"}]
     documents += [{"number": kind} | FITS | change for kind, (change, _) in BAD.items()]

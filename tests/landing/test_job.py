@@ -81,6 +81,7 @@ def test_a_killed_local_job_loses_nothing_after_a_seek(pubsub, tmp_path):
     assert summary["received"] >= summary["landed"] + summary["dead_lettered"]
 
 
+@pytest.mark.long
 def test_a_local_job_that_reads_a_topic_leaves_no_subscription_behind(pubsub, tmp_path):
     topic = pubsub.topic("landing-topic")
     job = Job(topic, tmp_path)

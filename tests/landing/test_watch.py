@@ -43,6 +43,7 @@ def test_a_job_does_not_start_on_a_subscription_whose_topic_was_deleted(orphan, 
     assert f"the topic of {orphan} was deleted" in line and "--without_topic" in line
 
 
+@pytest.mark.long
 def test_what_such_a_subscription_still_holds_lands_where_that_is_asked_for(orphan, tmp_path):
     job = Job(orphan, tmp_path, "--without_topic")
     job.wait_for(lambda: (tmp_path / "input").exists() and len(lines_so_far(tmp_path)) == 3)

@@ -71,7 +71,14 @@ def test_the_tutorial_asks_for_gcloud_and_demo_and_test_for_nothing():
 
 
 def test_no_setting_of_spark_s_or_python_s_reaches_it_from_the_caller_s_shell():
-    names = ("SPARK_CONF_DIR", "SPARK_HOME", "PYSPARK_PYTHON", "HADOOP_CONF_DIR", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    names = (
+        "SPARK_CONF_DIR",
+        "SPARK_HOME",
+        "PYSPARK_PYTHON",
+        "HADOOP_CONF_DIR",
+        "PYTHONPATH",
+        "PYTHONDONTWRITEBYTECODE",
+    )
     foreign = dict.fromkeys(names, "/x")
     command = ["make", "-s", "-f", "Makefile", "-f", "-", "show"]
     done = subprocess.run(

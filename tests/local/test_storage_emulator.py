@@ -68,6 +68,7 @@ def test_an_object_is_created_only_if_it_does_not_exist_or_has_the_generation_as
 
 
 @pytest.mark.skipif(shutil.which("gcloud") is None, reason="the Google Cloud CLI is not installed")
+@pytest.mark.gcloud
 def test_gcloud_copies_small_and_large_files_there_and_back(bucket, tmp_path):
     env = os.environ | {
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"{os.environ['STORAGE_EMULATOR_HOST']}/storage/v1/",

@@ -6,7 +6,7 @@ import re
 import orjson
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sklearn import datasets
 
@@ -241,9 +241,13 @@ def test_a_pipeline_s_name_is_made_of_any_file_s(text):
 header_text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(header=["NONE", "0"])  # a label of this name is no baseline that is not there
 @given(
-    st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6), unique=True, min_size=2, max_size=5)
+    header=st.lists(
+        st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6), unique=True, min_size=2, max_size=5
+    )
 )
 def test_a_header_of_any_text_gives_a_definition_that_can_be_read(tmp_path, header):
     seen = Look(rows=40)

@@ -52,6 +52,7 @@ def adds_up(summary: dict) -> bool:
     return summary["read"] == sum(summary[part] for part in parts)
 
 
+@pytest.mark.long
 def test_what_the_function_wrote_goes_out_with_its_original_bytes_and_attributes(dead, serve, pubsub):
     function = serve("classify", DEAD_LETTER_TOPIC=dead.topic, RESULT_TOPIC=dead.documents)
     messages = {"1": (b"\xff\xfe", {"source": "scanner"}), "2": (b"no JSON", {"replayOf": "0"}), "3": (b"[]", {})}

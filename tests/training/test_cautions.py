@@ -77,6 +77,7 @@ def rare(spark, tmp_path_factory):
     return parquet(spark, folder / "parquet", rows), parquet(spark, folder / "test", held)
 
 
+@pytest.mark.long
 def test_a_class_without_test_documents_stands_in_the_report_and_beside_the_headline(
     rare, quick, tmp_path, capsys, caplog
 ):

@@ -101,6 +101,7 @@ def test_a_date_later_than_today_is_refused(days, capsys):
     assert f"--date: expected today, UTC, or an earlier date, found {day}" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_run_is_promoted_in_its_summary_only_if_it_serves(spark, data, quick, tmp_path, capsys, caplog):
     door = [data, f"{tmp_path}/models", *QUICK[:-1]]
     assert train_ml_model.main([*door, f"--date={LATER[-10:]}"]) == 0

@@ -135,6 +135,7 @@ def test_a_test_set_that_the_champion_trained_on_counts_for_nothing(spark, coine
     assert found["manifest"]["promoted"]
 
 
+@pytest.mark.long
 def test_enough_new_documents_decide_on_the_same_ones(spark, quick, tmp_path, capsys):
     rows = list(dict(texts(900, seed=4)).items())
     some = parquet(spark, tmp_path / "some", labelled(rows[:300]))

@@ -95,6 +95,7 @@ def test_a_split_that_an_earlier_run_made_is_made_again(spark):
     assert (SPLIT_RULE, hashes["Oil, and gas"], parts["test"], parts["validation"]) == pinned
 
 
+@pytest.mark.long
 def test_parts_hold_every_document_and_do_not_depend_on_how_the_events_lie(spark):
     rows = [(f"text of {number % 900 + 10}", ("a", "b", None)[number % 3]) for number in range(1000)]
     given = events(spark, rows)

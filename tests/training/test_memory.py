@@ -109,6 +109,7 @@ def test_the_champions_own_test_set_is_not_learned_nor_what_repeats_it(world, sp
     assert world.new(world.champion(test=tmp_path / "test"), documents) == {text for text, _ in world.rows[:100]}
 
 
+@pytest.mark.long
 def test_of_growing_data_the_new_documents_and_the_champions_own_test_part_are_new(world):
     champion, learned = world.champion(), of_part(world.parts(), "train", "validation")
     world.grow(list(texts(400, seed=9)))

@@ -183,6 +183,7 @@ def test_by_time_goes_by_the_event_s_own_time_and_by_publication_without_one(spa
     assert parts["validation"] == {*range(80, 90)}
 
 
+@pytest.mark.long
 def test_many_moments_are_cut_near_their_fractions(spark):
     rows = [(f"text {n + 10}", "ab"[n % 2]) for n in range(3000)]
     for hours in (range(3000), [0] * 1500 + [*range(1500, 3000)]):

@@ -14,6 +14,7 @@ def by_day(rows: list[tuple[str, str]]) -> list[dict]:
     return [row | day | {"publishTime": "2025-01-01T00:00:00Z"} for row, day in zip(labelled(rows), days, strict=True)]
 
 
+@pytest.mark.long
 def test_labels_that_are_not_learned_or_look_alike_are_named_in_log_summary_and_report(
     spark, quick, capsys, caplog, tmp_path
 ):

@@ -21,6 +21,7 @@ def figures(summary: dict) -> dict:
     return json.loads(text, parse_constant=strictly)
 
 
+@pytest.mark.long
 def test_a_table_of_wild_values_is_learned(spark, tmp_path, quick):
     wild = [math.nan, math.inf, -math.inf, 1e300, -1e300, 0.0, None]
     rows = changed(
@@ -41,6 +42,7 @@ def test_a_table_of_wild_values_is_learned(spark, tmp_path, quick):
     assert {one["feature"]: one["share"] for one in found["importance"]}["rooms"] == 0
 
 
+@pytest.mark.long
 def test_a_label_that_is_always_the_same_is_predicted_and_warned_of(spark, tmp_path, quick):
     rows = changed(houses(80), price=5.0, valued=None)
     summary = train(spark, written(spark, tmp_path / "p", rows), str(tmp_path / "m"), definition=definition())
