@@ -3,6 +3,8 @@
 import json
 import logging
 
+import pytest
+
 import train_ml_model
 from tests.training.parsed_page import Page
 from tests.training.whole_runs import MODEL, QUICK, contents, labelled, model_of, parquet, said
