@@ -103,13 +103,17 @@ def check_apart(paths: dict[str, str]) -> None:
 
     `paths` are by name, as in {"input": …, "output": …}. A folder holds what links in it lead to.
     """
-    for below in (lambda path: [], links_below):  # links are looked for once the paths themselves are apart
-        places = {name: [path, *below(path)] for name, path in paths.items()}
-        for name, other in itertools.permutations(places, 2):
-            for inner, outer in itertools.product(places[name], places[other]):
-                if lies_in(inner, outer):
-                    one, two = shown(inner), shown(outer)
-                    raise WrongInput(f"the {name} path {one} lies in the {other} path {two}; choose another")
+    refuse_inner({name: [path] for name, path in paths.items()})  # links are looked for later: it may be a whole disk
+    refuse_inner({name: [path, *links_below(path)] for name, path in paths.items()})
+
+
+def refuse_inner(places: dict[str, list[str]]) -> None:
+    """Raises WrongInput if a path of one place is, or lies in, one of another."""
+    for name, other in itertools.permutations(places, 2):
+        for inner, outer in itertools.product(places[name], places[other]):
+            if lies_in(inner, outer):
+                one, two = shown(inner), shown(outer)
+                raise WrongInput(f"the {name} path {one} lies in the {other} path {two}; choose another")
 
 
 def links_below(path: str) -> Iterator[str]:
