@@ -38,12 +38,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, marker in MARKERS.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(marker)
-        item.add_marker(pytest.mark.xdist_group(folder_of(item) if folder_of(item) in SPARK else str(item.path)))
+        file = f"{item.path.parent.name}/{item.path.stem}"
+        item.add_marker(pytest.mark.xdist_group(folder_of(item) if folder_of(item) in SPARK else file))
     items.sort(key=lambda item: folder_of(item) not in SPARK and not item.path.stem.startswith(LONG))
 
 
 def folder_of(item: pytest.Item) -> str:
-    """The folder in tests/ that a test lies below."""
+    """The folder in tests/ that a test lies below; its file if there is none."""
     return item.path.relative_to(ROOT / "tests").parts[0]
 
 
