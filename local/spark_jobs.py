@@ -14,7 +14,6 @@ STATE_DIR/jobs/JOB/ and goes when the job ends.
 import base64
 import contextlib
 import hashlib
-import importlib.util
 import logging
 import os
 import queue
@@ -37,7 +36,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.dataproc_v1 import JobStatus
 
-from local import guard
+from local import guard, spark_classes
 
 logger = logging.getLogger(__name__)
 
@@ -186,6 +185,8 @@ class SparkRunner:
             while process.poll() is None and not job.cancelled.wait(0.3):
                 output.upload()
             status = guard.stop(process)
+        if status == 0:
+            spark_classes.keep(folder)
         if not self._stopped.is_set():  # the emulator is being stopped as well then
             for bucket in buckets:
                 sync_bucket(client, bucket, started)
@@ -250,7 +251,7 @@ def spark_submit_command(pyspark_job, folder: Path, master: str) -> list[str]:
     own = dict(pyspark_job.properties)
     own_java_options = own.pop("spark.driver.extraJavaOptions", "")
     # For a minute's work on two cores: no second compiler, no collector threads. 13 s instead of 23 s for 4,000 events.
-    quick = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    quick = f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC {spark_classes.java_options(folder)}"
     java_options = f'{quick} -Djava.io.tmpdir="{folder}/tmp" -Dderby.system.home="{folder}/derby" {own_java_options}'
     properties = {
         "spark.driver.memory": "4g",
@@ -260,6 +261,7 @@ def spark_submit_command(pyspark_job, folder: Path, master: str) -> list[str]:
         "spark.sql.warehouse.dir": f"{folder}/warehouse",
         "spark.sql.shuffle.partitions": "4",
         "spark.ui.enabled": "false",
+        "spark.driver.extraClassPath": spark_classes.class_path(),
         **own,
         "spark.driver.extraJavaOptions": java_options,
     }
@@ -285,12 +287,11 @@ def spark_environment(folder: Path) -> dict[str, str]:
     """
     foreign = ("SPARK_", "PYSPARK_", "HADOOP_", "PYTHONPATH")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    spark_home = importlib.util.find_spec("pyspark").submodule_search_locations[0]
     return env | {
         "HADOOP_CONF_DIR": str(folder),
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         "PYSPARK_PYTHON": sys.executable,
-        "SPARK_HOME": spark_home,
+        "SPARK_HOME": str(spark_classes.spark_home()),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "TMPDIR": f"{folder}/tmp",
     }
