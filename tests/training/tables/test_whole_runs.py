@@ -1,6 +1,7 @@
 """Whole runs of tables: the files that they write, their figures, their repetition, the champion's comparison."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from brigade.models.folder import find_champion
 from brigade.models.table_model import TableModel
 from brigade.storage import folder_at
-from tests.training.tables.made_up_tables import definition, houses
+from brigade.training.run import train
+from tests.training.tables.made_up_tables import definition, houses, written
 from tests.training.whole_runs import contents
 
 FILES = ["data.json", "golden.jsonl", "manifest.json", "metrics.json", "model.json", "report.html", "weights.ubj"]
@@ -70,6 +72,22 @@ def test_the_same_rows_give_the_same_bits(house_runs):
     first, second = folder_of(house_runs["price"]), folder_of(house_runs["price again"])
     for name in ("weights.ubj", "model.json", "golden.jsonl"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+@pytest.mark.long
+def test_two_workers_give_the_same_bits_however_the_rows_lie(spark, tmp_path, quick):
+    rows = houses(400)
+    lying = {"one": rows, "other": random.Random(1).sample(rows, len(rows))}
+    found = []
+    for name, one in lying.items():
+        path = written(spark, tmp_path / name, one)
+        if name == "other":
+            spark.read.parquet(path).repartition(5).write.parquet(path := f"{tmp_path}/spread")
+        run = train(spark, path, f"{tmp_path}/models/{name}", definition=definition(), partitions=2)
+        assert run["workers"] == 2
+        found.append(folder_of(run))
+    for name in ("weights.ubj", "model.json", "golden.jsonl"):
+        assert (found[0] / name).read_bytes() == (found[1] / name).read_bytes()
 
 
 def test_golden_rows_are_predicted_as_training_did(house_runs):
