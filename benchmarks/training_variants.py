@@ -23,12 +23,13 @@ HELD_OUT = {"r8": 5, "sms": 5, "ag": 2, "20ng": 1}  # folds of five that are hel
 class Variant:
     """How a model is trained.
 
-    scale: from the root of a log-count ratio to a scale. strength: alpha is the default's, times 3 / strength.
-    learners: so many learn a share of the documents each, and their weights are averaged. epochs: of SGDClassifier, in
-    place of LinearSVC.
+    words: how they are counted, where not as training does it. scale: from the root of a log-count ratio to a scale.
+    strength: alpha is the default's, times 3 / strength. learners: so many learn a share of the documents each, and
+    their weights are averaged. epochs: of SGDClassifier, in place of LinearSVC.
     """
 
     ngrams: int = 2
+    words: tuple[tuple[str, int], ...] = ()
     idf_power: float = 1.0
     scale: Callable[[np.ndarray], np.ndarray] = np.copy
     strength: float = 3.0
@@ -39,6 +40,9 @@ class Variant:
 VARIANTS = {
     "the default": Variant(),
     "words alone": Variant(ngrams=1),
+    "words of two characters at least": Variant(words=(("shortest", 2),)),
+    "no beginnings of words": Variant(words=(("beginning", 0),)),
+    "beginnings of six characters": Variant(words=(("beginning", 6),)),
     "without scales": Variant(scale=np.ones_like),
     "scales: the ratios, not their roots": Variant(scale=np.square),
     "idf to the power of 1.5": Variant(idf_power=1.5),
@@ -51,33 +55,31 @@ VARIANTS = {
 }
 
 
-def folds_of(folder: str, name: str) -> Iterator[tuple[list, list, list[str]]]:
+def folds_of(folder: str, name: str, words: dict[str, int]) -> Iterator[tuple[list, list, list[str]]]:
     """(blocks to learn, held-out blocks, classes) for each fold that is held out."""
-    from brigade.models.text_features import FeatureParameters
-    from brigade.training.features import count_features
+    from brigade.training.features import COUNTED, count_features
 
     rows: Rows = list(parts(folder, name)[0])
     random.Random(0).shuffle(rows)
     classes = sorted({label for label, _ in rows})
     index = {label: number for number, label in enumerate(classes)}
     given = (SimpleNamespace(payload=text, label=label, fold=at % 5) for at, (label, text) in enumerate(rows))
-    blocks = list(count_features(given, FeatureParameters(), index))
+    blocks = list(count_features(given, replace(COUNTED, **words), index))
     for fold in range(HELD_OUT[name]):
         own = [block for block in blocks if block.fold == fold]
         yield [block for block in blocks if block.fold != fold], own, classes
 
 
 def accuracy_of(variant: Variant, own: list, held: list, classes: list[str]) -> float:
-    from brigade.models.text_features import FeatureParameters
-    from brigade.training.features import document_frequencies, joined, scores_of, weigh
+    from brigade.training.features import COUNTED, document_frequencies, joined, scores_of, weigh
     from brigade.training.mixing import Weights, learn, plan_of, with_weights
     from brigade.training.options import Settings
     from brigade.training.selection import candidates
     from brigade.training.tally import Tally
 
-    frequencies = reduce(add, (one for both in document_frequencies(own, FeatureParameters()) for one in both))
+    frequencies = reduce(add, (one for both in document_frequencies(own, COUNTED) for one in both))
     settings = Settings(variant.ngrams, idf_power=variant.idf_power)
-    plan = plan_of(frequencies, classes, FeatureParameters(), settings)
+    plan = plan_of(frequencies, classes, COUNTED, settings)
     matrices = [weigh(block, plan) for block in own]
     scales = variant.scale(Tally.of(matrices, len(classes), len(plan.places)).scales())
     alpha = candidates(frequencies.documents, {})[0].alpha * 3 / variant.strength
@@ -119,8 +121,11 @@ def variants(folder: str, sets: list[str]) -> tuple[dict, list[str]]:
     """No targets: the mean accuracy of each variant on the held-out documents."""
     found: dict[str, dict] = {}
     for name in sets:
-        folds = list(folds_of(folder, name))
+        counted: dict[tuple, list] = {}
         for title, variant in VARIANTS.items():
+            if variant.words not in counted:
+                counted[variant.words] = list(folds_of(folder, name, dict(variant.words)))
+            folds = counted[variant.words]
             started = time.process_time()
             mean = sum(accuracy_of(variant, *fold) for fold in folds) / len(folds)
             found.setdefault(name, {})[title] = round(mean, 4)

@@ -1,8 +1,8 @@
 """The features of a text: text → words and pairs → places and weights.
 
-A document becomes a bag of words and pairs of neighbouring words. Each is hashed to one of 2**hash_bits places (feature
-hashing, Weinberger et al. 2009), weighted by (1 + ln count) · idf, and the document is scaled to length 1. Training and
-serving both call these lines, so a document has the same features in both.
+A document becomes a bag of words, beginnings of long words, and pairs of neighbouring words. Each is hashed to one of
+2**hash_bits places (feature hashing, Weinberger et al. 2009), weighted by (1 + ln count) · idf, and the document is
+scaled to length 1. Training and serving both call these lines, so a document has the same features in both.
 """
 
 import re
@@ -23,9 +23,12 @@ ALONE = (
 )
 # Marks that belong to the letter before them, such as the vowel signs of Hebrew, Arabic and Hindi; \w has none of them.
 MARKS = "".join(chr(one) for one in range(0x300, 0xE00) if unicodedata.category(chr(one)) in ("Mn", "Mc"))
-WORD = re.compile(f"[{ALONE}]|(?:[^\\W{ALONE}][{MARKS}]*){{2,}}|[^\\W{ALONE}][{MARKS}]+")
-# The same words for a text without any of those characters, which most texts are; it takes a third of the time.
-LATIN_WORD, BEYOND_LATIN = re.compile(r"\w{2,}"), re.compile("[^\0-\u02ff]")
+LETTER = f"[^\\W{ALONE}][{MARKS}]"
+# By the characters that a word has at least: the words of any text, and the same words of a text without any of those
+# characters, which most texts are; that takes a third of the time.
+WORD = {1: re.compile(f"[{ALONE}]|(?:{LETTER}*)+"), 2: re.compile(f"[{ALONE}]|(?:{LETTER}*){{2,}}|{LETTER}+")}
+LATIN_WORD, BEYOND_LATIN = {1: re.compile(r"\w+"), 2: re.compile(r"\w{2,}")}, re.compile("[^\0-\u02ff]")
+CUT = "…"  # stands behind a beginning of a word, for people; no word has it
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,18 @@ class FeatureParameters:
     hash_bits: the features lie in 0 … 2**hash_bits - 1.
     ngrams: 1 for words, 2 for words and pairs of neighbouring words.
     max_characters: how much of a text is read, so that one long text costs a bounded time.
+    shortest: the characters that a word has at least, 1 or 2.
+    beginning: so many characters of each longer word count as a word too, so that forms of a word share a place; 0 for
+        none.
+
+    A model that does not name the last two was written before they could be chosen; the defaults are its features.
     """
 
     hash_bits: int = 20
     ngrams: int = 2
     max_characters: int = 200_000
+    shortest: int = 2
+    beginning: int = 0
 
     @property
     def size(self) -> int:
@@ -49,30 +59,43 @@ class FeatureParameters:
         """Validates the parameters and returns self. Raises ModelFormatError if a value is out of range."""
         if self.hash_bits not in range(1, 31) or self.ngrams not in (1, 2) or not self.max_characters > 0:
             raise ModelFormatError(f"expected 1 to 30 hash_bits, 1 or 2 ngrams and some characters, found {self}")
+        if self.shortest not in WORD or self.beginning not in range(100):
+            raise ModelFormatError(f"expected a shortest word of 1 or 2, a beginning of 0 to 99, found {self}")
         return self
 
 
 def words_of(text: str, parameters: FeatureParameters) -> list[str]:
     """The document's words in lower case, in their order, repeats included."""
     text = unicodedata.normalize("NFC", text[: parameters.max_characters]).lower()
-    return (WORD if BEYOND_LATIN.search(text) else LATIN_WORD).findall(text)
+    return (WORD if BEYOND_LATIN.search(text) else LATIN_WORD)[parameters.shortest].findall(text)
+
+
+def beginnings_of(words: list[str], parameters: FeatureParameters) -> list[str]:
+    """The beginnings of the long ones among these words, in their order, repeats included."""
+    characters = parameters.beginning
+    return [word[:characters] for word in words if len(word) > characters] if characters else []
 
 
 def grams(text: str, parameters: FeatureParameters) -> list[str]:
-    """The document's words and, with 2 ngrams, its pairs, in the order of `gram_places`."""
+    """The document's words, beginnings and, with 2 ngrams, pairs, for people, in the order of `gram_places`."""
     words = words_of(text, parameters)
     pairs = [f"{first} {second}" for first, second in zip(words, words[1:], strict=False)]
-    return words + pairs if parameters.ngrams == 2 else words
+    return words + [one + CUT for one in beginnings_of(words, parameters)] + (pairs if parameters.ngrams == 2 else [])
 
 
 def gram_places(text: str, parameters: FeatureParameters) -> list[np.ndarray]:
-    """The places of the document's words and, with 2 ngrams, of its pairs; int32, in their order, repeats included."""
+    """The places of the document's words and beginnings and, with 2 ngrams, of its pairs.
+
+    They are int32, in their order, repeats included. A beginning has the place of the word of the same characters.
+    """
     words = words_of(text, parameters)
-    hashes = np.fromiter(map(mmh3.hash, words, repeat(0), repeat(False)), np.uint32, len(words))
+    counted = words + beginnings_of(words, parameters)
+    hashes = np.fromiter(map(mmh3.hash, counted, repeat(0), repeat(False)), np.uint32, len(counted))
     last = np.uint32(parameters.size - 1)
     places = [(hashes & last).astype(np.int32)]
     if parameters.ngrams == 2:
         # A pair's hash is computed from its words' hashes, for all pairs at once; hashing each pair would dominate.
+        hashes = hashes[: len(words)]
         pairs = hashes[:-1] * np.uint32(0x9E3779B1) + hashes[1:]
         for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):  # the end of MurmurHash3
             pairs = (pairs ^ (pairs >> np.uint32(shift))) * np.uint32(factor)

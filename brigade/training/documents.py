@@ -66,8 +66,11 @@ def parted(events: DataFrame, held_out: DataFrame | None, options: Options) -> P
 
 @F.udf(returnType=LongType(), useArrow=False)
 def words_hash(text: str) -> int:
-    """A hash of the words that a model sees in a text. The same in every release: an earlier run's parts rest on it."""
-    return mmh3.hash64(" ".join(words_of(text, FeatureParameters())))[0]
+    """A hash of a text's words of two characters or more.
+
+    The same in every release: an earlier run's parts rest on it. Texts that differ in single letters share a part.
+    """
+    return mmh3.hash64(" ".join(words_of(text, FeatureParameters(shortest=2))))[0]
 
 
 label_in = F.udf(clean_label, StringType(), useArrow=False)

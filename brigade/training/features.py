@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BLOCK_ROWS = 2000  # documents that a worker holds as one matrix
 ENOUGH_PLACES = 100_000  # words and pairs however rare are kept while a model has fewer places
+COUNTED = FeatureParameters(shortest=1, beginning=5)  # what training counts in a text, if it is not told otherwise
 
 
 @dataclass

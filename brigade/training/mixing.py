@@ -8,7 +8,7 @@ the partitions finish.
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -172,8 +172,8 @@ class Trainer:
         self.plan, self.matrices, self.documents, self.seed = plan, matrices, documents, seed
         self.validation = matrices.filter(lambda matrix: matrix.validation)
         classes, features = len(plan.classes), len(plan.places)
-        own = matrices.filter(lambda matrix: not matrix.validation)
-        tally = own.mapPartitions(lambda part: [Tally.of(part, classes, features)]).treeReduce(
+        self.own = matrices.filter(lambda matrix: not matrix.validation)
+        tally = self.own.mapPartitions(lambda part: [Tally.of(part, classes, features)]).treeReduce(
             lambda one, other: one + other
         )
         self.scales = matrices.context.broadcast(tally.scales())
@@ -199,27 +199,17 @@ class Trainer:
 
     def model(self, alpha: float) -> DocumentModel:
         """The model that has learned the documents that are not for validation; not calibrated."""
-        return self.learned(self.documents, alpha, lambda matrix: not matrix.validation)
-
-    def whole_model(self, alpha: float, documents: int) -> DocumentModel:
-        """The model that has learned all documents, not calibrated. documents: how many these are."""
-        return self.learned(documents, alpha, lambda matrix: True)
-
-    def learned(self, documents: int, alpha: float, wanted: Callable[[Matrix], bool]) -> DocumentModel:
-        """The model that has learned the wanted matrices. documents: how many these hold."""
-        scales, seed = self.scales, self.seed
+        scales, seed, documents = self.scales, self.seed, self.documents
         if documents <= TOGETHER and not self.large:
-            learned = self.learned_together(alpha, wanted)
+            learned = self.learned_together(alpha)
         else:
-            learned = self.matrices.filter(wanted).mapPartitions(
-                lambda part: learn_apart(part, scales.value, alpha, seed, documents)
-            )
+            learned = self.own.mapPartitions(lambda part: learn_apart(part, scales.value, alpha, seed, documents))
         return with_weights(self.plan, learned.treeReduce(lambda one, other: one + other).floating())
 
-    def learned_together(self, alpha: float, wanted: Callable[[Matrix], bool]) -> RDD:
+    def learned_together(self, alpha: float) -> RDD:
         """As many tasks as there are partitions; each reads all of these, and learns its share of the classes."""
         scales, seed, rows = self.scales, self.seed, len(self.scales.value)
-        everything = self.matrices.coalesce(1).filter(wanted)
+        everything = self.own.coalesce(1)
         tasks = min(rows, self.matrices.getNumPartitions())
 
         def task(own: range) -> RDD:

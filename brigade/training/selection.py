@@ -20,7 +20,7 @@ from brigade.models.text_features import FeatureParameters
 from brigade.training.calibration import calibrated
 from brigade.training.cross_validation import FOLDS, Training, cross_validate, folds_for, learn_all
 from brigade.training.evaluation import Evaluation, evaluate_scores, macro_f1
-from brigade.training.features import count_features, document_frequencies
+from brigade.training.features import COUNTED, count_features, document_frequencies
 from brigade.training.mixing import CACHE, Trainer
 from brigade.training.options import Options, Settings
 
@@ -56,7 +56,7 @@ class Fitted:
 
 def fit(documents: DataFrame, classes: list[str], partitions: int, options: Options) -> Fitted:
     """Trains on the documents (`payload`, `label`, `part`, `place`, `eventId`) of the parts train and validation."""
-    features = FeatureParameters(options.hash_bits, options.ngrams or 2)
+    features = replace(COUNTED, hash_bits=options.hash_bits, ngrams=options.ngrams or 2)
     total = documents.count()
     folds = folds_for(total) if partitions == 1 else 1
     blocks = counted_blocks(documents, classes, partitions, features, FOLDS if folds > 1 else 2)
@@ -107,7 +107,7 @@ def fit_few(
 
 
 def fit_many(blocks: RDD, classes: list[str], features: FeatureParameters, options: Options) -> Fitted:
-    """Chooses and calibrates on the validation part, and trains on all documents."""
+    """Chooses and calibrates on the validation part, and trains on all documents, whose words are then counted anew."""
     frequencies = blocks.mapPartitions(lambda part: document_frequencies(part, features)).treeReduce(
         lambda one, other: [a + b for a, b in zip(one, other, strict=True)]
     )
@@ -126,9 +126,12 @@ def fit_many(blocks: RDD, classes: list[str], features: FeatureParameters, optio
     trainer = trainers[chosen.ngrams, chosen.idf_power]
     calibration = trainer.calibrate(model)
     log.info("chosen: %s, %s, accuracy %.4f", chosen, calibration, validation.accuracy)
-    model = replace(trainer.whole_model(chosen.alpha, total), calibration=calibration)
     for one in trainers.values():
         one.free()
+    everything = blocks.map(lambda block: replace(block, fold=1))  # none is kept for validation
+    trainer = Trainer.of(everything, frequencies[0] + frequencies[1], classes, features, chosen, options.seed)
+    model = replace(trainer.model(chosen.alpha), calibration=calibration)
+    trainer.free()
     return Fitted(model, trials, validation)
 
 

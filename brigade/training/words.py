@@ -11,7 +11,7 @@ import numpy as np
 from pyspark import RDD
 
 from brigade.models.document_model import DocumentModel
-from brigade.models.text_features import gram_places, grams
+from brigade.models.text_features import CUT, gram_places, grams
 
 WORDS_A_CLASS = 12
 LOOKED_UP = 6 * WORDS_A_CLASS  # features of a class: many are numbers, or no words at all
@@ -47,10 +47,11 @@ def strongest_features(model: DocumentModel, number: int) -> list[int]:
 
 
 def count_grams(rows: Iterable, model: DocumentModel, wanted: set[int]) -> Iterator[Counter]:
-    """How often each (place, gram) of the wanted places occurs in a partition's documents."""
+    """How often each (place, word or pair) of the wanted places occurs in a partition's documents."""
     found: Counter = Counter()
     for row in rows:
         texts = grams(row.payload, model.parameters)
         places = np.concatenate(gram_places(row.payload, model.parameters))
-        found.update((place, text) for place, text in zip(places.tolist(), texts, strict=True) if place in wanted)
+        both = zip(places.tolist(), texts, strict=True)
+        found.update((place, text) for place, text in both if place in wanted and not text.endswith(CUT))
     yield found

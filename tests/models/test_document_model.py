@@ -11,7 +11,7 @@ from safetensors.numpy import save
 
 from brigade.models.document_model import Calibration, DocumentModel
 from brigade.models.manifest import DESCRIPTION_FILE, WEIGHTS_FILE, ModelFormatError
-from brigade.models.text_features import hashed_counts, weighted
+from brigade.models.text_features import FeatureParameters, hashed_counts, weighted
 from tests.models.test_text_features import LANGUAGES
 from tests.models.written_models import tiny_model
 
@@ -148,6 +148,18 @@ def test_what_is_saved_is_read_back_and_predicts_the_same(tmp_path):
     assert (read.classes, read.parameters, read.calibration) == (model.classes, model.parameters, model.calibration)
     for text in LANGUAGES:
         np.testing.assert_array_equal(read.probabilities(text), model.probabilities(text))
+
+
+def test_a_model_that_does_not_name_how_words_are_counted_predicts_as_when_it_was_written(tmp_path):
+    model = tiny_model()
+    model.save(tmp_path)
+    description, weights = files(tmp_path)
+    written = json.loads(description)
+    written["features"] = {"hash_bits": 8, "ngrams": 2, "max_characters": 200_000}
+    former = DocumentModel.from_bytes(json.dumps(written).encode(), weights)
+    assert former.parameters == FeatureParameters(hash_bits=8, shortest=2, beginning=0)
+    for text in LANGUAGES:
+        np.testing.assert_array_equal(former.probabilities(text), model.probabilities(text))
 
 
 def files(folder) -> tuple[bytes, bytes]:

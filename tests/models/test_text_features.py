@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from brigade.models.manifest import ModelFormatError
 from brigade.models.text_features import WORD, FeatureParameters, gram_places, grams, hashed_counts, words_of
 
 LANGUAGES = [
@@ -27,10 +28,13 @@ def reference_counts(text: str, parameters: FeatureParameters) -> dict[int, int]
     from sklearn.feature_extraction.text import HashingVectorizer
     from sklearn.utils import murmurhash3_32
 
-    analyze = HashingVectorizer(ngram_range=(1, 1)).build_analyzer()
-    text = unicodedata.normalize("NFC", text[: parameters.max_characters])
-    hashes = [murmurhash3_32(word, positive=True) for word in analyze(text)]
+    analyze = HashingVectorizer(token_pattern=rf"\b\w{{{parameters.shortest},}}\b").build_analyzer()
+    words = analyze(unicodedata.normalize("NFC", text[: parameters.max_characters]))
+    hashes = [murmurhash3_32(word, positive=True) for word in words]
     found = Counter(hash_ % parameters.size for hash_ in hashes)
+    for word in words:
+        if 0 < parameters.beginning < len(word):
+            found[murmurhash3_32(word[: parameters.beginning], positive=True) % parameters.size] += 1
     if parameters.ngrams == 2:
         for one, two in itertools.pairwise(hashes):
             mixed = (one * 0x9E3779B1 + two) % 2**32
@@ -42,8 +46,9 @@ def reference_counts(text: str, parameters: FeatureParameters) -> dict[int, int]
 
 @pytest.mark.parametrize("ngrams", [1, 2])
 @pytest.mark.parametrize("hash_bits", [4, 18])
-def test_a_documents_places_and_counts_are_those_of_scikit_learn(hash_bits, ngrams):
-    parameters = FeatureParameters(hash_bits=hash_bits, ngrams=ngrams)
+@pytest.mark.parametrize("words", [{}, {"shortest": 1, "beginning": 3}])
+def test_a_documents_places_and_counts_are_those_of_scikit_learn(hash_bits, ngrams, words):
+    parameters = FeatureParameters(hash_bits=hash_bits, ngrams=ngrams, **words)
 
     @settings(max_examples=100, deadline=None)
     @given(
@@ -90,12 +95,32 @@ def test_words_are_those_of_the_language_accents_kept(text, words):
 @settings(max_examples=300, deadline=None)
 @given(st.text() | st.text(st.characters(max_codepoint=0x310)) | st.text("aİK\u0307Ǆ é_1\n"))
 def test_the_quick_way_to_words_finds_the_same_words(text):
-    assert words_of(text, FeatureParameters()) == WORD.findall(unicodedata.normalize("NFC", text).lower())
+    for shortest in (1, 2):
+        expected = WORD[shortest].findall(unicodedata.normalize("NFC", text).lower())
+        assert words_of(text, FeatureParameters(shortest=shortest)) == expected
+
+
+def test_words_of_one_character_and_beginnings_count_if_they_are_asked_for():
+    text, parameters = "Don't test 2 testers, x", FeatureParameters(ngrams=1, shortest=1, beginning=4)
+    assert grams(text, parameters) == ["don", "t", "test", "2", "testers", "x", "test…"]
+    (places,) = gram_places(text, parameters)
+    assert places[2] == places[6] != places[4]
+    assert grams("हि न ह", FeatureParameters(ngrams=1, shortest=1)) == ["हि", "न", "ह"]
+
+
+@pytest.mark.parametrize("unfit", [{"shortest": 0}, {"shortest": 3}, {"beginning": -1}, {"beginning": 100}])
+def test_words_that_cannot_be_counted_are_refused(unfit):
+    with pytest.raises(ModelFormatError, match="expected a shortest word of 1 or 2"):
+        FeatureParameters(**unfit).checked()
 
 
 def test_grams_stand_where_their_places_do():
     text, parameters = "oil prices rose oil prices", FeatureParameters()
     assert grams(text, parameters)[5:] == ["oil prices", "prices rose", "rose oil", "oil prices"]
+    longer = FeatureParameters(beginning=4)
+    assert grams(text, longer)[4:8] == ["prices", "pric…", "pric…", "oil prices"]
+    assert len(grams(text, longer)) == sum(map(len, gram_places(text, longer))) == 11
+    np.testing.assert_array_equal(gram_places(text, longer)[1], gram_places(text, parameters)[1])
     places = np.concatenate(gram_places(text, parameters)).tolist()
     assert len(set(zip(grams(text, parameters), places, strict=True))) == len(set(places)) == 6
     for word, place in zip(grams(text, parameters)[:5], places, strict=False):

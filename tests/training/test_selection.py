@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from brigade.models.document_model import Calibration
+from brigade.models.text_features import gram_places
 from brigade.training.evaluation import Evaluation
 from brigade.training.mixing import Trainer
 from brigade.training.options import Options, Settings
 from brigade.training.selection import candidates, fit, select
-from tests.training.made_up_documents import LABELS, confused
+from tests.training.made_up_documents import LABELS, confused, texts
 from tests.training.whole_runs import contents, run_folder
 
 
@@ -80,6 +81,14 @@ def test_the_order_of_the_input_changes_no_weight(spark, quick, tmp_path, monkey
     weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("one", "two")]
     assert weights[0] == weights[1]
     assert np.abs(fitted.model.weights).max() > 0
+
+
+def test_the_final_model_learns_the_validation_part_and_its_words(spark, quick):
+    rows = [(f"{text} zebra" if number % 10 == 3 else text, label) for number, (text, label) in enumerate(texts(200))]
+    model = fit(frame(spark, rows), LABELS, 2, Options(hash_bits=12, ngrams=1, alpha=1e-3)).model
+    (zebra,) = gram_places("zebra", model.parameters)[0]
+    assert zebra in model.places
+    assert (model.parameters.shortest, model.parameters.beginning) == (1, 5)
 
 
 def test_settings_that_are_given_are_used_and_not_chosen(spark, quick):
