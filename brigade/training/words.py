@@ -35,8 +35,10 @@ def learned_words(documents: RDD, model: DocumentModel, classes: list[str]) -> d
 
 
 def is_of_words(gram: str) -> bool:
-    """Whether a gram is made of words: neither of numbers nor of such as stand in addresses or packed data."""
-    return all(len(word) <= LONGEST_WORD and not any(map(str.isdigit, word)) for word in gram.split())
+    """Whether a gram is made of words: not a letter alone, no numbers, and nothing as in addresses or packed data."""
+    return (len(gram) > 1 or not gram.isascii()) and all(
+        len(word) <= LONGEST_WORD and not any(map(str.isdigit, word)) for word in gram.split()
+    )
 
 
 def strongest_features(model: DocumentModel, number: int) -> list[int]:

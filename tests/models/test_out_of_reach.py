@@ -1,6 +1,7 @@
 """Storage that does not answer, or refuses: nobody takes that for a model that is not there."""
 
 import json
+import sys
 import threading
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +19,13 @@ from tests.models.written_models import NEW, OLD, write_model
 
 URI = "gs://models/output"
 LISTED = {"prefixes": [f"output/{NEW}/"], "items": []}
+
+
+class Server(ThreadingHTTPServer):
+    """Says nothing of a client that no longer waits for its answer: standard error is the command's."""
+
+    def handle_error(self, request, client_address):
+        assert isinstance(sys.exception(), ConnectionError)
 
 
 class Storage:
@@ -39,7 +47,7 @@ class Storage:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self.thread.start()
 

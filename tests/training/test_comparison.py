@@ -77,6 +77,10 @@ def test_without_figures_of_the_champions_test_it_stays_unless_by_force(metrics)
     assert judge(1.0, found, 0.01, "checked")[0]
 
 
+# More than two models differ by that are right about half, and less than one gains that knows its test by heart.
+BY_CHANCE = 0.2
+
+
 def coins(count: int, seed: int) -> list[tuple[str, str]]:
     """Texts whose labels say nothing: a model is right about half of those that it has not learned, whatever it is."""
     choose = np.random.default_rng(seed)
@@ -111,7 +115,7 @@ def coined(spark, tmp_path_factory):
 @pytest.mark.parametrize("options", [{"seed": 1}, {"seed": 2}])
 def test_a_champion_that_knows_the_test_documents_by_heart_does_not_win_by_it(spark, coined, quick, options):
     folder, data = coined
-    found = followed(spark, folder, data, **options)
+    found = followed(spark, folder, data, tolerance=BY_CHANCE, **options)
     comparison, manifest, summary = found["comparison"], found["manifest"], found["summary"]
     assert (manifest["promoted"], summary["promoted"]) == (True, True), manifest["reason"]
     tested = found["test"]["documents"]
@@ -129,7 +133,7 @@ def test_a_test_set_that_the_champion_trained_on_counts_for_nothing(spark, coine
     folder, data = coined
     rows = [one | {"eventId": f"other{n}"} for n, one in enumerate(labelled(coins(400, 2)))]
     other = parquet(spark, tmp_path / "other", rows)
-    found = followed(spark, folder, other, test=data)
+    found = followed(spark, folder, other, test=data, tolerance=BY_CHANCE)
     assert found["test"]["documents"] == 400
     assert found["comparison"]["neitherLearned"] < 60  # the champion's own test part
     assert found["manifest"]["promoted"]

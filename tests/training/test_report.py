@@ -101,10 +101,10 @@ def test_a_long_label_is_cut_and_whole_on_hover(runs):
     assert heights and heights[0] < 300
 
 
-@pytest.mark.parametrize("gram", ["98452", "de 747", "aGVsbG8gd29ybGQ3", "x" * 26, "item 10"])
+@pytest.mark.parametrize("gram", ["98452", "de 747", "aGVsbG8gd29ybGQ3", "x" * 26, "item 10", "a"])
 def test_what_is_no_word_does_not_speak_for_a_class(gram):
     assert not is_of_words(gram)
-    assert all(map(is_of_words, ["soup", "açaí bowl", "日本", "l'été", "anticonstitucionalmente"]))
+    assert all(map(is_of_words, ["soup", "a soup", "açaí bowl", "日", "日本", "l'été", "anticonstitucionalmente"]))
 
 
 def test_the_words_of_a_class_really_speak_for_it(second):
