@@ -38,7 +38,8 @@ from google.auth.exceptions import GoogleAuthError
 from brigade.cli import positive, print_error, print_summary, whole_number
 from brigade.errors import WrongInput, one_line
 from brigade.events.json_text import NotAnEvent, parse
-from brigade.storage import lies_in, list_files, open_to_read, sibling
+from brigade.paths import lies_in, sibling
+from brigade.storage import list_files, open_to_read
 
 # Spark does not see files whose names begin with a dot or an underscore.
 JSON_LINES = re.compile(r"(?!.*(^|/)[._]).*\.(jsonl|ndjson|json)(\.gz)?")

@@ -11,11 +11,12 @@ from pyspark.sql import SparkSession
 
 from brigade.conversion.errors import ConversionError
 from brigade.errors import one_line
-from brigade.storage import ABSENT, URI, ChangedMeanwhile, LocalFolder, resolved
+from brigade.paths import URI, resolved
+from brigade.storage import ABSENT, ChangedMeanwhile, LocalFolder
 
 
 def place_of(spark: SparkSession, path: str) -> str:
-    """The path as `storage.resolved` has it. Without a scheme it lies where Spark's default file system is."""
+    """The path as `paths.resolved` has it. Without a scheme it lies where Spark's default file system is."""
     java: Any = spark._jvm
     configuration, hadoop = spark._jsc.hadoopConfiguration(), java.org.apache.hadoop.fs
     if path and not URI.fullmatch(path) and hadoop.FileSystem.getDefaultUri(configuration).getScheme() != "file":

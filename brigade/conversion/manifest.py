@@ -37,7 +37,7 @@ class Manifest:
     partitions: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)  # day → file → {"rows", "bytes"}
     quarantine: list[str] = field(default_factory=list)  # files, as whole paths
     number: int = 0  # with which it was written; in a file of another number it is a copy: somebody went back to it
-    output: str = ""  # where the table lay then, as storage.resolved has it
+    output: str = ""  # where the table lay then, as paths.resolved has it
     columns: dict = field(default_factory=dict)  # the schema of all its files together, as Spark writes it in JSON
     given_up: list[str] = field(default_factory=list)  # runs of a state that was lost; what they wrote is only kept
 

@@ -32,8 +32,8 @@ from brigade.conversion.tidying import tidy
 from brigade.conversion.unknown import count_unknown
 from brigade.conversion.writing import by_day, files_to_rewrite, write_days
 from brigade.errors import WrongInput
+from brigade.paths import check_apart, sibling
 from brigade.spark import caching, run_to_last_shuffle, separate_session, settings, shuffle_for
-from brigade.storage import check_apart, sibling
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from brigade.cli import positive
 from brigade.errors import WrongInput
 from brigade.events.event import MAX_EVENT_BYTES
+from brigade.paths import lies_in, sibling
 from brigade.pipelines.flag import add_pipeline
-from brigade.storage import lies_in, sibling
 
 MIB = 1 << 20
 EPILOG = """All of Beam's own options work too, such as --runner, --project, --region, --temp_location.

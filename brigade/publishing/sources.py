@@ -15,7 +15,8 @@ from typing import Any, cast
 from google.api_core import exceptions
 
 from brigade.errors import WrongInput
-from brigade.storage import BUCKET_URI, list_files, open_to_read
+from brigade.paths import BUCKET_URI
+from brigade.storage import list_files, open_to_read
 
 PARQUET = rb"PAR1[\x00-\x08\x0e-\x1f\x80-\xff]"
 # How files of other kinds begin: https://en.wikipedia.org/wiki/List_of_file_signatures

@@ -15,7 +15,8 @@ from brigade.conversion.input_files import holds_files
 from brigade.conversion.run import json_into_parquet
 from brigade.conversion.schema import OWN, Reading
 from brigade.conversion.table import read_parquet
-from brigade.storage import check_apart, open_to_read, sibling
+from brigade.paths import check_apart, sibling
+from brigade.storage import open_to_read
 from brigade.training.data_version import data_version, events_of_version
 from brigade.training.documents import SPLIT_RULE
 from brigade.training.errors import TrainingError
