@@ -23,10 +23,13 @@ ALONE = (
 )
 # Marks that belong to the letter before them, such as the vowel signs of Hebrew, Arabic and Hindi; \w has none of them.
 MARKS = "".join(chr(one) for one in range(0x300, 0xE00) if unicodedata.category(chr(one)) in ("Mn", "Mc"))
-LETTER = f"[^\\W{ALONE}][{MARKS}]"
+LETTER, MARK = f"[^\\W{ALONE}]", f"[{MARKS}]"
 # By the characters that a word has at least: the words of any text, and the same words of a text without any of those
 # characters, which most texts are; that takes a third of the time.
-WORD = {1: re.compile(f"[{ALONE}]|(?:{LETTER}*)+"), 2: re.compile(f"[{ALONE}]|(?:{LETTER}*){{2,}}|{LETTER}+")}
+WORD = {
+    1: re.compile(f"[{ALONE}]|(?:{LETTER}{MARK}*)+"),
+    2: re.compile(f"[{ALONE}]|(?:{LETTER}{MARK}*){{2,}}|{LETTER}{MARK}+"),
+}
 LATIN_WORD, BEYOND_LATIN = {1: re.compile(r"\w+"), 2: re.compile(r"\w{2,}")}, re.compile("[^\0-\u02ff]")
 CUT = "…"  # stands behind a beginning of a word, for people; no word has it
 
