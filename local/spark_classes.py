@@ -31,13 +31,15 @@ def class_path() -> str:
 
 def java_options(folder: Path) -> str:
     """The driver's options. folder: the job's own, where its driver leaves an archive if there is none yet."""
-    use = f'-XX:SharedArchiveFile="{archive()}"' if archive().exists() else f'-XX:ArchiveClassesAtExit="{new(folder)}"'
-    return f"{use} {QUIET}"
+    if archive().exists():
+        return f'-XX:SharedArchiveFile="{archive()}" {QUIET}'
+    can_be_kept = os.access(archive().parent, os.W_OK)
+    return f'-XX:ArchiveClassesAtExit="{new(folder)}" {QUIET}' if can_be_kept else ""
 
 
 def keep(folder: Path) -> None:
     """Puts the archive that a job's driver has left to its place, if it has left one."""
-    if new(folder).exists() and os.access(spark_home(), os.W_OK):
+    if new(folder).exists():
         beside = archive().with_suffix(f".{os.getpid()}")
         shutil.move(new(folder), beside)
         beside.replace(archive())

@@ -40,6 +40,11 @@ def test_a_job_that_left_nothing_changes_nothing(archive, job):
     assert list(archive.parent.iterdir()) == []
 
 
+def test_where_an_archive_cannot_be_kept_no_job_makes_one(archive, job, monkeypatch):
+    monkeypatch.setattr("local.spark_classes.os.access", lambda path, mode: path != archive.parent)
+    assert spark_classes.java_options(job) == ""
+
+
 @pytest.mark.long
 def test_java_takes_the_archive_that_a_job_has_left_and_passes_over_another(archive, job):
     program = job / "count.py"
