@@ -1,4 +1,4 @@
-"""Java's archive of the classes that Spark loads (class-data sharing): a driver starts a quarter sooner with it.
+"""Java's archive of the classes that Spark loads (class-data sharing): a short job ends a quarter sooner with it.
 
 The first job whose driver ends well leaves the archive, some 180 MB beside Spark's jars; those after it map it into
 memory. Java looks whether an archive is of this Java and of these jars, and goes on without one that is not.
