@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CALL_SECONDS = 20  # of one call with its retries
 SILENT_SECONDS = 8  # without a byte, after which a try counts as failed
 ABSENT = "0"  # the version of a file that is not there, as Cloud Storage counts generations
+CLOCK_STEP_NS = 1_000  # what file systems that count no nanoseconds still tell apart
 CLIENTS: dict[str, "storage.Client"] = {}
 
 
@@ -217,6 +218,9 @@ class LocalFolder:
                 raise changed_meanwhile(path)
             growing = target.with_name(f".{target.name}.new")
             growing.write_bytes(content)
+            before, after = status(target), growing.stat()
+            if before and after.st_mtime_ns <= before.st_mtime_ns:  # two writes in one tick of the file system's clock
+                os.utime(growing, ns=(after.st_atime_ns, before.st_mtime_ns + CLOCK_STEP_NS))
             # Hadoop's checksum of the content before, with which Spark could not read the new one.
             target.with_name(f".{target.name}.crc").unlink(missing_ok=True)
             os.replace(growing, target)
@@ -241,7 +245,7 @@ def status(path: Path) -> os.stat_result | None:
 
 
 def version_of(about: os.stat_result) -> str:
-    """What tells two versions of a local file apart."""
+    """What tells two versions of a local file apart. LocalFolder.write sees to it that no version comes twice."""
     return f"{about.st_ino}-{about.st_mtime_ns}"
 
 

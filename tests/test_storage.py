@@ -3,13 +3,14 @@
 import gzip
 import io
 import os
+import time
 import zlib
 from functools import partial
 
 import pytest
 
 from brigade import storage
-from brigade.storage import folder_at, list_files, open_to_read
+from brigade.storage import ChangedMeanwhile, folder_at, list_files, open_to_read
 
 BUFFERED = io.BufferedReader
 
@@ -34,3 +35,18 @@ def test_of_a_gzip_file_that_is_cut_off_all_that_is_there_is_read(tmp_path, monk
             for line in stream:
                 read.append(line)
         assert b"".join(read) == there[: there.rfind(b"\n") + 1]
+
+
+def test_no_version_of_a_local_file_comes_twice(tmp_path):
+    """Inode numbers are used again, and a clock may stand still between two writes or be put back."""
+    folder, file, ahead = folder_at(str(tmp_path)), tmp_path / "changed.json", time.time_ns() + 3_600_000_000_000
+    folder.write("changed.json", b"first")
+    os.utime(file, ns=(ahead, ahead))
+    versions = [folder.read("changed.json", 100)[1]]
+    for number in range(20):
+        folder.write("changed.json", b"%03d" % number)
+        versions.append(folder.read("changed.json", 100)[1])
+    times = [int(version.rpartition("-")[2]) for version in versions]
+    assert times == sorted(set(times)), "a version's time is later than that of each version before it"
+    with pytest.raises(ChangedMeanwhile):
+        folder.write("changed.json", b"late", versions[0])

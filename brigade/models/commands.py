@@ -150,8 +150,9 @@ def decide(store: ModelStore, name: str, run_id: str, promoted: bool, reason: st
     run_id = manifest.run_id
     is_dated = dated is not None and dated.run_id == run_id
     if dated and is_dated and dated.promoted == promoted:
-        # An earlier attempt may have ended before it wrote its marker.
-        models.write(CHANGED_FILE, change_marker("promoted" if promoted else "withdrawn", name, run_id, done=True))
+        # An earlier attempt may have ended before it wrote its marker. Another's claim is not ours to end.
+        marker = change_marker("promoted" if promoted else "withdrawn", name, run_id, done=True)
+        models.write(CHANGED_FILE, marker, claim)
         serving = store.latest(store.candidates())
         return outcome(name, dated, False, serving)
     if promoted:

@@ -318,6 +318,21 @@ def test_a_marker_of_somebody_elses_making_stops_nobody(models, run, content):
     assert run("promote", NEW)[0] == 0
 
 
+def test_who_has_nothing_to_change_does_not_end_somebody_elses_claim(models, run, monkeypatch):
+    assert run("withdraw", MIDDLE)[0] == 0
+    operator = ModelStore(models.uri)
+    files, claim = operator.models.files, claimed(timedelta(seconds=1))
+
+    def meanwhile(folder=""):
+        folder_at(models.uri).write("changed.json", claim)
+        return files(folder)
+
+    monkeypatch.setattr(operator.models, "files", meanwhile)
+    with pytest.raises(ChangedMeanwhile, match="changed.json: expected it as it was read"):
+        decide(operator, MIDDLE, "", promoted=False, reason="once more")
+    assert models.read("changed.json") == claim
+
+
 def test_many_operators_at_once_never_leave_a_broken_or_an_empty_shop(models):
     """Each either has its way or is told why not; what is left is a whole manifest, and something serves."""
     start = threading.Barrier(8)
