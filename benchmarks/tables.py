@@ -70,7 +70,7 @@ def fitted(spark, rows: list[tuple], schema: str, task: str, parts: np.ndarray):
         Feature(name, "category" if name in categories else "number", tuple(categories.get(name, ()))) for name in own
     ]
     classes = sorted({row[-1] for row in rows}) if task == "classification" else []
-    laid = laid_out(frame, features).persist()
+    laid = laid_out(frame, features).join(frame.select("id", "part"), "id").persist()
     try:
         return fit(laid, planned(task, features, classes, {}), 1, 0)
     finally:
@@ -152,9 +152,9 @@ def sales_errors(spark, data: str) -> dict:
     weeks = [
         row.week for row in rows.select(F.unix_micros("eventTimestamp").alias("week")).distinct().sort("week").collect()
     ]
-    parts = in_parts(labelled(rows, columns, 0), Split("time", 0, 0.1, (weeks[-2 * WEEKS], weeks[-WEEKS])))
-    features = learned_features(parts, columns)
-    laid = laid_out(parts, features, columns.baseline).persist()
+    laid = laid_out(labelled(rows, columns, 0), columns.unlearned, columns.baseline)
+    laid = in_parts(laid, Split("time", 0, 0.1, (weeks[-2 * WEEKS], weeks[-WEEKS]))).persist()
+    features = learned_features(laid, columns.unlearned)
     model = fit(laid, planned("regression", features, [], {}), 1, 0).model
     table = laid.where("label IS NOT NULL").toArrow()
     values = {name: table.column(name).combine_chunks() for name in table.column_names}

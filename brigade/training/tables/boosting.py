@@ -15,12 +15,16 @@ from pyspark.sql import DataFrame, SparkSession
 
 from brigade.models.table_model import Feature
 from brigade.training.errors import TrainingError
+from brigade.training.tables.matrices import named
 
 if TYPE_CHECKING:
     from xgboost import Booster
 
 CELLS_A_WORKER = 5_000_000  # of the matrix: with fewer, workers wait for one another longer than they compute
 MOST_TREES = 200  # more cost more than the millisecond in which one row is to be served
+# The name of the first feature's column: whatever the columns are called, XGBoost 3.2 looks this one up in a batch of
+# which no row is for validation, or none is to be learned.
+FIRST = "values"
 PATIENCE = 25  # trees without a better validation, after which no more are added
 
 
@@ -62,7 +66,7 @@ def check_barrier(spark: SparkSession) -> None:
 def spread(rows: DataFrame, workers: int) -> DataFrame:
     """Encoded rows as each worker reads them, cached on disk: in the order of their ids' hashes."""
     ordered = rows.repartition(workers, "place").sortWithinPartitions("place", "id")
-    return ordered.select("label", "validation", "values").persist(StorageLevel.MEMORY_AND_DISK)
+    return ordered.drop("id", "place").withColumnRenamed("f0", FIRST).persist(StorageLevel.MEMORY_AND_DISK)
 
 
 def grow(
@@ -82,7 +86,7 @@ def grow(
         eval_metric="mae" if task == "regression" else "mlogloss" if classes > 2 else "logloss",
     )
     fitted = estimator.fit(rows)
-    booster = fitted.get_booster()
+    booster = nameless(fitted.get_booster())
     history = next(iter(fitted.training_summary.validation_objective_history.values()))
     best = int(booster.best_iteration)
     return Grown(booster[: best + 1], best + 1, float(history[best]))
@@ -92,7 +96,13 @@ def grow_all(
     rows: DataFrame, features: Sequence[Feature], settings: TreeSettings, task: str, workers: int, seed: int, trees: int
 ) -> "Booster":
     """So many trees that learn all rows."""
-    return estimator_for(features, settings, task, workers, seed, trees).fit(rows).get_booster()
+    return nameless(estimator_for(features, settings, task, workers, seed, trees).fit(rows).get_booster())
+
+
+def nameless(booster: "Booster") -> "Booster":
+    """The trees without their columns' names: they go by a feature's number, and model.json has the names."""
+    booster.feature_names = None
+    return booster
 
 
 def estimator_for(
@@ -104,9 +114,10 @@ def estimator_for(
     logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)
     kind: Any = SparkXGBRegressor if task == "regression" else SparkXGBClassifier
     categorical = any(one.type == "category" for one in features)
+    columns = [name for name, _ in named(features)]
     types = ["c" if one.type == "category" else "q" for one in features]
     return kind(
-        features_col="values",
+        features_col=[FIRST, *columns[1:]],  # single ones: an array takes longer on its way to Python
         label_col="label",
         num_workers=workers,
         n_estimators=trees,

@@ -4,7 +4,8 @@ Numbers and booleans are numbers, strings are categories. Of a category's values
 others are missing to the model, as they are to it when they come later.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, Window
@@ -15,6 +16,7 @@ from brigade.errors import one_line
 from brigade.models.table_model import Feature
 from brigade.pipelines.definition import ModelSection
 from brigade.training.errors import TrainingError
+from brigade.training.tables.matrices import named
 
 ID, TIME, PUBLISHED = "eventId", "eventTimestamp", "publishTime"
 MOST_CATEGORIES = 256  # of a feature
@@ -31,12 +33,9 @@ class Columns:
     task: str
 
     @property
-    def numbers(self) -> list[str]:
-        return [name for name, kind in self.features.items() if kind == "number"]
-
-    @property
-    def categories(self) -> list[str]:
-        return [name for name, kind in self.features.items() if kind == "category"]
+    def unlearned(self) -> list[Feature]:
+        """The features, whose categories nobody knows yet."""
+        return [Feature(name, kind) for name, kind in self.features.items()]
 
 
 def queried(events: DataFrame, model: ModelSection) -> DataFrame:
@@ -103,20 +102,17 @@ def finite(found: Column) -> Column:
     return F.when(~F.isnan(number) & (F.abs(number) != float("inf")), number)
 
 
-def learned_features(parts: DataFrame, columns: Columns) -> list[Feature]:
+def learned_features(parts: DataFrame, features: Sequence[Feature]) -> list[Feature]:
     """The features, with the categories that are learned: the MOST_CATEGORIES commonest, in the order of their names.
 
-    parts: the rows with their `part`, and the query's columns in a struct `row`; those for test are not looked at.
+    parts: the rows, laid out for these features, with their `part`; those for test are not looked at.
     """
-    known: dict[str, list[str]] = {name: [] for name in columns.categories}
+    known: dict[str, list[str]] = {name: [] for name, feature in named(features) if feature.type == "category"}
     if known:
-        values = [F.struct(F.lit(name).alias("name"), F.col("row").getField(name).alias("value")) for name in known]
+        values = [F.struct(F.lit(name).alias("name"), F.col(name).alias("value")) for name in known]
         pairs = parts.where("part IN ('train', 'validation')").select(F.explode(F.array(*values)).alias("pair"))
         counts = pairs.where("pair.value IS NOT NULL").groupBy("pair.name", "pair.value").count()
         rank = F.row_number().over(Window.partitionBy("name").orderBy(F.desc("count"), "value"))
         for row in counts.withColumn("rank", rank).where(F.col("rank") <= MOST_CATEGORIES).collect():
             known[row.name].append(row.value)
-    return [
-        Feature(name, kind, tuple(sorted(known[name])) if kind == "category" else ())
-        for name, kind in columns.features.items()
-    ]
+    return [replace(feature, categories=tuple(sorted(known.get(name, ())))) for name, feature in named(features)]

@@ -8,7 +8,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from brigade.models.table_model import Feature, TableModel
+from brigade.models.table_model import TableModel
 from brigade.pipelines.definition import Definition
 from brigade.spark import settings, shuffle_for
 from brigade.storage import folder_at
@@ -45,33 +45,31 @@ def learn_table(
     with settings(spark, shuffle_for(spark, events.count())):
         rows = queried(events, section)
         columns = columns_of(rows, section)
-        named = labelled(rows, columns, options.seed)
-        split = split_of(named, options.split, options.seed)
-        parts = in_parts(named, split)
-        counts = tally(parts, columns)
-        check_enough(counts, columns)
-        log.info("%d rows: %s", sum(map(Counter.total, counts.values())), {k: v.total() for k, v in counts.items()})
-        features = learned_features(parts, columns)
-        laid = laid_out(parts, features, columns.baseline).persist(StorageLevel.MEMORY_AND_DISK)
+        all_columns = labelled(rows, columns, options.seed)
+        own = laid_out(all_columns, columns.unlearned, columns.baseline).persist(StorageLevel.MEMORY_AND_DISK)
         try:
-            return learned(spark, laid, parts, features, columns, counts, split, output_path, options, definition)
+            split = split_of(own, options.split, options.seed)
+            parts = in_parts(all_columns, split)
+            return learned(spark, in_parts(own, split), parts, columns, split, output_path, options, definition)
         finally:
-            laid.unpersist()
+            own.unpersist()
 
 
 def learned(
     spark: SparkSession,
     laid: DataFrame,
     parts: DataFrame,
-    features: list[Feature],
     columns: Columns,
-    counts: dict[str, Counter],
     split: Split,
     output_path: str,
     options: Options,
     definition: Definition,
 ) -> TableOutcome:
     """What the rows, laid out and cached, make a model learn. parts: the same rows with all of their columns."""
+    counts = tally(laid, columns)
+    check_enough(counts, columns)
+    log.info("%d rows: %s", sum(map(Counter.total, counts.values())), {k: v.total() for k, v in counts.items()})
+    features = learned_features(laid, columns.unlearned)
     classes = sorted(counts["train"]) if columns.task == "classification" else []
     known = counts["train"].total() + counts["validation"].total()
     workers = workers_for(known, len(features), options.partitions, spark.sparkContext.defaultParallelism)

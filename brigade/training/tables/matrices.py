@@ -1,10 +1,10 @@
 """Rows → matrices, batch by batch, in the columns of Arrow: as `TableModel.matrix` does it, for many rows at once."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from brigade.models.table_model import LARGEST, Feature
@@ -12,29 +12,29 @@ from brigade.models.table_model import LARGEST, Feature
 if TYPE_CHECKING:
     from pyarrow import Array, RecordBatch
 
-META = ("id", "place", "moment", "part")  # of a row, beside label and features
+META = ("id", "place", "moment")  # of a row, beside label and features
 
 
-def laid_out(parts: DataFrame, features: Sequence[Feature], baseline: str | None = None) -> DataFrame:
-    """The rows as matrices need them: META, `label`, `baseline`, and the features as f0, f1, …, double or string.
+def laid_out(rows: DataFrame, features: Sequence[Feature], baseline: str | None = None) -> DataFrame:
+    """`labelled` rows as matrices need them: META, `label`, `baseline`, features as f0, f1, …, double or string.
 
     A feature that the rows do not have is missing in all of them.
     """
-    own = {field.name: field.dataType for field in parts.schema["row"].dataType.fields}  # type: ignore[attr-defined]
+    own = {field.name: field.dataType for field in rows.schema["row"].dataType.fields}  # type: ignore[attr-defined]
     found = []
-    for number, feature in enumerate(features):
+    for name, feature in named(features):
         kind = "string" if feature.type == "category" else "double"
         given = F.col("row").getField(feature.name) if feature.name in own else F.lit(None)
-        found.append(given.cast(kind).alias(f"f{number}"))
+        found.append(given.cast(kind).alias(name))
     known = F.col("row").getField(baseline) if baseline and baseline in own else F.lit(None)
-    return parts.select(*META, "label", known.cast("double").alias("baseline"), *found)
+    return rows.select(*META, "label", known.cast("double").alias("baseline"), *found)
 
 
 def matrix_of(batch: "RecordBatch", features: Sequence[Feature]) -> np.ndarray:
     """The features of a batch of such rows, float32 [n, features]; NaN is missing, see `TableModel.matrix`."""
     found = np.empty((batch.num_rows, len(features)), np.float32)
-    for number, feature in enumerate(features):
-        values = batch.column(batch.schema.get_field_index(f"f{number}"))
+    for number, (name, feature) in enumerate(named(features)):
+        values = batch.column(name)
         found[:, number] = numbers_of(values) if feature.type == "number" else codes_of(values, feature.categories)
     return found
 
@@ -55,24 +55,32 @@ def codes_of(values: "Array", categories: Sequence[str]) -> np.ndarray:
 
 
 def encoded(rows: DataFrame, features: Sequence[Feature], classes: Sequence[str]) -> DataFrame:
-    """`laid_out` rows → `id`, `place`, `validation`, `label` (of a classification the class's number), `values`."""
-    schema = "id string, place long, validation boolean, label double, values array<float>"
+    """`laid_out` rows in parts, as XGBoost's estimators read them: all that `matrix_of` says, in columns of Spark's.
 
-    def encode(batches: Iterable["RecordBatch"]) -> Iterator["RecordBatch"]:
-        import pyarrow.compute
+    Columns: `id`, `place`, `validation`, `label` (double; of a classification the class's number), f0, f1, … (float).
+    """
+    label = code_in(classes, F.col("label")) if classes else F.col("label")
+    return rows.select(
+        "id",
+        "place",
+        (F.col("part") == "validation").alias("validation"),
+        label.cast("double").alias("label"),
+        *(single(feature, F.col(name)).alias(name) for name, feature in named(features)),
+    )
 
-        for batch in batches:
-            matrix, label = matrix_of(batch, features), batch.column("label")
-            starts = np.arange(0, matrix.size + 1, len(features), dtype=np.int32)
-            yield pyarrow.RecordBatch.from_arrays(
-                [
-                    batch.column("id"),
-                    batch.column("place"),
-                    pyarrow.compute.equal(batch.column("part"), "validation"),
-                    pyarrow.array(codes_of(label, classes)) if classes else label,
-                    pyarrow.ListArray.from_arrays(pyarrow.array(starts), pyarrow.array(matrix.ravel())),
-                ],
-                names=["id", "place", "validation", "label", "values"],
-            )
 
-    return rows.mapInArrow(encode, schema)
+def named(features: Sequence[Feature]) -> Iterator[tuple[str, Feature]]:
+    """The features, each with the name of its column in rows that are laid out."""
+    return ((f"f{number}", feature) for number, feature in enumerate(features))
+
+
+def single(feature: Feature, given: Column) -> Column:
+    """A laid out feature as float, with NaN for what is missing."""
+    known = given if feature.type == "number" else code_in(feature.categories, given)
+    return F.coalesce(F.when(F.abs(known) <= LARGEST, known), F.lit(float("nan"))).cast("float")
+
+
+def code_in(names: Sequence[str], given: Column) -> Column:
+    """The number of a string among the names; null for null and for all others."""
+    place = F.array_position(F.array(*map(F.lit, names)).cast("array<string>"), given)
+    return F.when(place > 0, place - 1)

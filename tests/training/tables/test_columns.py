@@ -71,9 +71,9 @@ def test_the_commonest_categories_are_learned_from_rows_that_do_not_test(spark, 
     values = [tuple((row | {"place": name}).values()) for row, name in zip(houses(259), names, strict=True)]
     frame = spark.createDataFrame(values, SCHEMA)
     columns = columns_of(frame, definition().model)
-    parts = labelled(frame, columns, 0)
-    parts = parts.selectExpr("*", "if(row.place = 'only tested', 'test', 'train') AS part")
-    assert learned_features(parts, columns)[3].categories == ("b", "c")
+    laid = laid_out(labelled(frame, columns, 0), columns.unlearned)
+    parts = laid.selectExpr("*", "if(f3 = 'only tested', 'test', 'train') AS part")
+    assert learned_features(parts, columns.unlearned)[3].categories == ("b", "c")
 
 
 def test_a_category_and_a_number_have_the_codes_that_serving_gives_them(spark):
@@ -88,11 +88,9 @@ def test_a_category_and_a_number_have_the_codes_that_serving_gives_them(spark):
     ]
     rows = [{"number": number, "kind": name} for number, name in zip(wild, names, strict=True)]
     frame = spark.createDataFrame([(row["number"], row["kind"]) for row in rows], "number double, kind string")
-    frame = frame.selectExpr(
-        "'id' AS id", "0L AS place", "0L AS moment", "'train' AS part", "1D AS label", "struct(*) AS row"
-    ).coalesce(1)
+    frame = frame.selectExpr("'id' AS id", "0L AS place", "0L AS moment", "1D AS label", "struct(*) AS row").coalesce(1)
     laid = laid_out(frame, features)
-    found = [row["values"] for row in encoded(laid, features, []).collect()]
+    found = encoded(laid.selectExpr("*", "'train' AS part"), features, []).select("f0", "f1", "f2").collect()
     model = TableModel("regression", features, [], UNCALIBRATED, None, {}, xgboost.Booster())
     np.testing.assert_array_equal(np.array(found, np.float32), model.matrix(rows))
     (batch,) = laid.toArrow().to_batches() if hasattr(laid, "toArrow") else [None]
