@@ -111,9 +111,8 @@ def has_query(chosen: Chosen) -> bool:
 
 def rows_of_files(source: Input, chosen: Chosen, files: Sequence[InputFile]) -> DataFrame:
     """The rows to predict, of the events in some files; see `laid_out`."""
-    names = [file.name for file in files]
-    events = source.events.withColumn("_file", F.col("_metadata.file_path")).where(F.col("_file").isin(names))
-    return laid_out(events, chosen, F.col("_file"))
+    name = F.col("_metadata.file_path")
+    return laid_out(source.events.where(name.isin([file.name for file in files])), chosen, name)
 
 
 def rows_of_query(source: Input, chosen: Chosen) -> DataFrame:

@@ -85,9 +85,9 @@ def predict(
     the model and the paths. Raises a BrigadeError, with the table as it was after the last whole portion.
     """
     paths = {"input": input_path, "output": output_path, "models": models_uri}
-    if not holds_files(spark, input_path, ".parquet"):
-        paths["parquet"] = parquet_path or sibling(input_path, "parquet")
     places = {name: place_of(spark, path) for name, path in paths.items()}
+    if not holds_files(spark, places["input"], ".parquet"):
+        places["parquet"] = place_of(spark, parquet_path or sibling(input_path, "parquet"))
     check_apart(places)
     chosen = choose(spark, models_uri, prefix, model)
     name, run_id = chosen.served.name, chosen.served.manifest.run_id
@@ -96,8 +96,8 @@ def predict(
         source = open_input(session, places["input"], places.get("parquet"), chosen.definition)
         with Lock(session, own) as lock:
             counts = predict_all(Job(session, own, source, chosen, lock), Asked(days, missing), full)
-    found = {key: counts[key] for key in ("events", *OUTCOMES)}
-    found["refused"] = refused = {key.partition(":")[2]: counts[key] for key in sorted(counts) if ":" in key}
+    refused = {key.partition(":")[2]: counts[key] for key in sorted(counts) if ":" in key}
+    found: dict = {key: counts[key] for key in ("events", *OUTCOMES)} | {"refused": refused}
     if counts["events"] != sum(counts[key] for key in OUTCOMES) + sum(refused.values()):
         raise PredictionError(f"the counts do not add up: {found}")
     if source.conversion:
@@ -165,18 +165,16 @@ def one_portion(
     job: Job, table: Table, files: list[InputFile], asked: Asked, cache: Callable[[DataFrame], DataFrame]
 ) -> Counter:
     """Predicts what is due of the events in some files; of all events at once, if a second query makes the rows."""
-    events = sum(file.events for file in files)
-    if not has_query(job.chosen):
+    events = number = sum(file.events for file in files)
+    if has_query(job.chosen):
+        rows = cache(on_days(rows_of_query(job.source, job.chosen), asked.days))
+        number = rows.count()
+        if number > events:
+            raise PredictionError(f"model.query: expected at most one row for each of {events} events, found {number}")
+    else:
         rows = on_days(rows_of_files(job.source, job.chosen, files), asked.days)
-        return predict_portion(
-            Portion(rows, events, job.source.is_unique, files), table, job.chosen, asked, job.lock, cache
-        )
-    rows = cache(on_days(rows_of_query(job.source, job.chosen), asked.days))
-    number = rows.count()
-    if number > events:
-        raise PredictionError(f"model.query: expected at most one row for each of {events} events, found {number}")
-    # A file is known only if a model's query makes a row of each of its events.
-    portion = Portion(rows, number, False, files if number == events else [])
+    # A file need not be read again if all of its events have been looked at, and each has made a row.
+    portion = Portion(rows, number, job.source.is_unique, files if asked.by_file and number == events else [])
     counts = predict_portion(portion, table, job.chosen, asked, job.lock, cache)
     return counts + Counter({"refused:no_row": events - number})
 
