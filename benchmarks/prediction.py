@@ -7,8 +7,8 @@ The documents are made up and the same on every machine: parquet over 28 days, a
 20 classes and knows the words of some of the documents. *Alone* is `DocumentModel.predict`, called text by text in two
 processes of Python at once, without Spark and files. PREDICT runs with `local[2]`; the start of the session is not
 counted. Prints a table on standard error and one line of JSON on standard output. The exit status is 1 when a target is
-missed: at least 70 % of the documents a second that the model predicts alone, at most 11 times the time for 10 times the
-documents. Other work on the machine distorts both.
+missed: at least 70 % of the documents a second that the model predicts alone, and at most 11 times the time for 10
+times the documents. Other work on the machine distorts both.
 """
 
 import argparse
