@@ -67,7 +67,7 @@ def rows_due(
         return Due(rows, duplicates, 0, Comparison(no_changes(table), 0, 0))
     known = rows.select("eventId", "hash").join(predictions_of(table), "eventId")
     judged = cache(known.selectExpr("eventId", "there.dt AS dt", f"coalesce({asked.is_done()}, false) AS done"))
-    done, replaced = judged.agg(F.count_if("done"), F.count_if("NOT done")).collect()[0]
+    done, replaced = judged.agg(F.count_if("done"), F.count_if(~F.col("done"))).collect()[0]
     if done:
         ids = judged.where("done").select("eventId")
         rows = rows.join(F.broadcast(ids) if done <= ROWS_A_TASK else ids, "eventId", "left_anti")

@@ -43,7 +43,7 @@ from brigade.prediction.input import (
 )
 from brigade.prediction.model import Chosen, choose
 from brigade.prediction.portion import Portion, predict_portion
-from brigade.spark import caching, separate_session
+from brigade.spark import caching, separate_session, settings, shuffle_for
 
 log = logging.getLogger("predict")
 
@@ -167,8 +167,9 @@ def one_portion(
     """Predicts what is due of the events in some files; of all events at once, if a second query makes the rows."""
     events = number = sum(file.events for file in files)
     if has_query(job.chosen):
-        rows = cache(on_days(rows_of_query(job.source, job.chosen), asked.days))
-        number = rows.count()
+        with settings(job.spark, shuffle_for(job.spark, events)):
+            rows = cache(on_days(rows_of_query(job.source, job.chosen), asked.days))
+            number = rows.count()
         if number > events:
             raise PredictionError(f"model.query: expected at most one row for each of {events} events, found {number}")
     else:

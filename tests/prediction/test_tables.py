@@ -22,12 +22,12 @@ STORES, WEEKS, HORIZON = ("1", "2"), 70, 12
 FIRST = datetime(2010, 2, 5)
 
 
-def trained(definition, features: list[Feature], classes: list[str]) -> TableModel:
+def trained(definition, features: list[Feature], classes: list[str], largest: float) -> TableModel:
     """A model of these features with a few trees of its own, and of a regression with an interval."""
     import xgboost
 
     draw = np.random.default_rng(3)
-    matrix = draw.uniform(0, 80, (400, len(features))).astype(np.float32)
+    matrix = draw.uniform(0, largest, (400, len(features))).astype(np.float32)
     for at, one in enumerate(features):
         matrix[:, at] = draw.integers(0, len(one.categories), 400) if one.categories else matrix[:, at]
     target = matrix.sum(axis=1) + 50 * matrix[:, 0]
@@ -66,10 +66,15 @@ def wines(number: int) -> list[dict]:
     return found
 
 
-def test_wines_have_the_label_that_serving_gives(spark, tmp_path):
+def wine_model() -> TableModel:
     features = [Feature("colour", "category", ("red", "white"))]
-    features += [Feature(name, "number") for name in WINE.model.features[1:]]
-    name = write_table_model(tmp_path, trained(WINE, features, ["false", "true"]))
+    return trained(
+        WINE, features + [Feature(name, "number") for name in WINE.model.features[1:]], ["false", "true"], 80
+    )
+
+
+def test_wines_have_the_label_that_serving_gives(spark, tmp_path):
+    name = write_table_model(tmp_path, wine_model())
     given = {one["eventId"]: one for one in wines(50)}
     landed(tmp_path / "input" / "a.jsonl", *map(json.dumps, given.values()), "{broken")
     done = run(spark, tmp_path, prefix="wine-model")
@@ -84,12 +89,33 @@ def test_wines_have_the_label_that_serving_gives(spark, tmp_path):
     assert counts(run(spark, tmp_path, prefix="wine-model")) == {"events": 50, "already_there": 50}
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (
+            {"eventId": ["1"], "alcohol": [1.0]},
+            "expected parquet with the columns eventId and dt in .*, found no dt among",
+        ),
+        ({"eventId": ["1"], "dt": ["2026-11-01"], "store": ["1"]}, "such as colour, in the input, found none of them"),
+    ],
+)
+def test_parquet_of_another_form_is_told_in_one_line(spark, tmp_path, columns, said):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    write_table_model(tmp_path, wine_model())
+    (tmp_path / "input").mkdir()
+    pq.write_table(pa.table(columns), tmp_path / "input" / "a.parquet")
+    with pytest.raises(PredictionError, match=said):
+        run(spark, tmp_path, prefix="wine-model")
+
+
 # --------------------------------------------------------------------------------------------------------- sales
 
 
 def sales_model() -> TableModel:
     features = [Feature("store", "category", STORES)]
-    return trained(SALES, features + [Feature(name, "number") for name in SALES.model.features[1:]], [])
+    return trained(SALES, features + [Feature(name, "number") for name in SALES.model.features[1:]], [], 300)
 
 
 def week(store: str, number: int, **changes) -> str:
