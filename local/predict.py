@@ -13,7 +13,7 @@ import sys
 import time
 
 from local.dataproc import STANDING_CLUSTER
-from local.demo import driver_output
+from local.demo_progress import driver_output
 from local.services import CODE_BUCKET, INPUT_BUCKET, OUTPUT_BUCKET, PROJECT, REGION, ROOT, running
 from local.spark_jobs import last_words
 

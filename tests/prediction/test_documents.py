@@ -67,12 +67,15 @@ def test_ten_thousand_documents_have_the_probabilities_of_serving(spark, tmp_pat
         assert rows[one["eventId"]]["label"] == model.predict(one["payload"])["label"]
 
 
-def test_what_was_predicted_is_not_predicted_again_and_a_new_model_writes_its_own(spark, folder):
+def test_what_was_predicted_is_not_predicted_again_and_a_new_model_writes_its_own(spark, folder, caplog):
+    caplog.set_level("INFO")
     run(spark, folder)
     first = when(told(spark, folder))
     assert counts(run(spark, folder)) == {"events": 60, "already_there": 60}
+    assert "60 events, 0 of them in files to read" in caplog.text
     written(spark, folder / "input", documents(90, prefix="new"), "more")
     done = run(spark, folder)
+    assert "150 events, 90 of them in files to read" in caplog.text
     assert counts(done) == {"events": 150, "predicted": 90, "already_there": 60} and done["rows"] == 150
     assert {name: at for name, at in when(told(spark, folder)).items() if name in first} == first
     write_model(folder / "models", NEW, run_id="run-new", seed=5)
