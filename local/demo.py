@@ -214,6 +214,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
         with clock.stage("land"):
             if looks_back:
                 flags, hold_out = [*source, *pipeline], None
+                flags += [] if arguments.data else ["--malformed=0"]  # which no file of rows can hold
                 source = [str(hold_out_newest(services, flags, Known(definition), arguments.hold_out, unseen))]
             result = land(clock, services, source, unseen, hold_out, pipeline, client)
         values = workflow_values(services, arguments, definition)

@@ -9,7 +9,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from brigade.events.event import value_at
+from brigade.events.event import NotAnEvent, read_event, value_at
 from local import predict
 from local.demo_progress import Clock, Failed
 from local.demo_serving import Known
@@ -26,14 +26,22 @@ def hold_out_newest(services: Services, source: list[str], known: Known, share: 
         done = subprocess.run(command, env=services.environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors)
     if done.returncode:
         raise Failed(f"publisher.py ended with status {done.returncode}; see {services.log('publisher')}")
-    path = tuple(known.contract.time.split("."))
-    events = [(datetime.fromisoformat(value_at(json.loads(line), path)), line) for line in done.stdout.splitlines()]
-    times = sorted(time for time, _ in events)
+    events = [(time_of(line, known), line) for line in done.stdout.splitlines()]
+    times = sorted(time for time, _ in events if time)
     last = times[-1 - round(share * len(times))] if times else None  # of those that are published
     published = unseen.with_name("published.jsonl")
     for file, is_newest in ((published, False), (unseen, True)):
-        file.write_bytes(b"".join(line + b"\n" for time, line in events if (time > last) == is_newest))
+        file.write_bytes(b"".join(line + b"\n" for time, line in events if bool(time and time > last) == is_newest))
     return published
+
+
+def time_of(line: bytes, known: Known) -> datetime | None:
+    """The time of an event; None if the line is none, which is published as it is."""
+    try:
+        event = read_event(line, contract=known.contract)
+    except NotAnEvent:
+        return None
+    return datetime.fromisoformat(value_at(event, tuple(known.contract.time.split("."))))
 
 
 def predict_newest(clock: Clock, services: Services, unseen: Path, client, known: Known, pipeline: str) -> dict:
