@@ -64,4 +64,4 @@ def predict_newest(clock: Clock, services: Services, unseen: Path, client, known
     if missing := [one for one in events if known.id_of(one) not in answers]:
         raise Failed(f"{len(missing)} of {len(events)} unseen events have no prediction: {done}")
     pairs = [(answers[known.id_of(one)], known.answer_of(one)) for one in events]
-    return {f"queried_{name}": value for name, value in known.compared(pairs).items()}
+    return {"in_bulk": [done]} | {f"queried_{name}": value for name, value in known.compared(pairs).items()}

@@ -82,6 +82,10 @@ def rows_of(result: dict) -> list[tuple]:
         ("train", f"{train[what]:,} {what}", f"{train['trained_on']:,} trained on", train["seconds"]),
         ("", "", f"{train['validated_on']:,} validated, {train['tested_on']:,} tested on", ""),
         ("", "", f"{train['unlabelled']:,} without a label", ""),
+        *(
+            ("predict", f"{one['events']:,} {what}", f"{one['predicted']:,} predicted", seconds["predict"])
+            for one in result.get("in_bulk", [])
+        ),
         ("serve", f"{result['unseen']:,} unseen", f"{result['classified']:,} {done_with(result)}", seconds["serve"]),
         ("", "", f"{held_back:,} more held out, not sent", ""),
     ]
