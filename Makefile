@@ -23,6 +23,9 @@ SETS = $(or $(DATA),data)
 EMPTY ?=
 # `make up KEEP=1`: goes on with the buckets that an earlier `make up` left
 KEEP ?=
+# `make predict`: these days again (A..B or one date), only what has no prediction yet
+DATES ?=
+MISSING ?=
 # Where `make bench-serve` keeps the models that it trains
 MODELS ?= .local/bench-models
 
@@ -56,7 +59,7 @@ unexport PYTHONPATH SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTH
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup need-gcloud need-tools demo test test-all test-apart test-spark35 test-airflow test-bare lint lint-terraform format \
-	package up down tutorial reconcile bench bench-pubsub bench-landing bench-convert bench-train bench-serve preflight gcp-plan gcp-up \
+	package up down predict tutorial reconcile bench bench-pubsub bench-landing bench-convert bench-train bench-predict bench-serve preflight gcp-plan gcp-up \
 	gcp-landing gcp-demo gcp-down lock clean
 
 help: ## prints this list
@@ -92,7 +95,7 @@ test-apart: setup ## … what test-all has beyond test
 
 test-spark35: setup ## runs the Spark code's tests on Spark 3.5.3, that of Dataproc image 2.3
 	@bash local/setup.sh spark35
-	@exec .venv-spark35/bin/python -m pytest tests/conversion tests/training -m 'not (cluster or faults)'
+	@exec .venv-spark35/bin/python -m pytest tests/conversion tests/prediction tests/training -m 'not (cluster or faults)'
 
 test-airflow: setup ## runs the Airflow DAG against the stand-ins, with Airflow in an environment of its own
 	@bash local/setup.sh airflow
@@ -124,6 +127,10 @@ up: setup ## starts the local cloud and leaves it running: eval "$(make -s up)" 
 down: ## ends what `make up` started
 	@$(PY) -m local.services down
 
+predict: setup ## predicts what has landed in the local cloud's buckets, by the model that serves; PIPELINE=wine, DATES=A..B, MISSING=1
+	@exec $(PY) -m local.predict $(if $(value PIPELINE),--pipeline="$$PIPELINE") $(if $(DATES),--dates='$(DATES)') \
+		$(if $(MISSING),--missing)
+
 tutorial: need-gcloud setup ## runs the commands of docs/by_hand.md here and writes docs/tutorial.md
 	@exec $(PY) -m local.tutorial
 
@@ -131,7 +138,7 @@ reconcile: setup ## compares what a folder holds with what was published: INPUT=
 	@$(PY) -m local.reconcile --output_path='$(INPUT)' $(if $(DEAD_LETTERS),--dead_letter_path='$(DEAD_LETTERS)') \
 		$(if $(PUBLISHED),--published='$(PUBLISHED)') $(if $(WAIT),--wait='$(WAIT)')
 
-bench: bench-pubsub bench-landing bench-convert bench-train bench-serve ## measures all that is claimed about speed
+bench: bench-pubsub bench-landing bench-convert bench-train bench-predict bench-serve ## measures all that is claimed about speed
 
 bench-pubsub: setup ## the Pub/Sub server next to the official emulator, which comes with the Google Cloud CLI
 	@$(PY) -m benchmarks.pubsub
@@ -154,6 +161,9 @@ bench-train: setup ## training: published splits, few documents, next to scikit-
 	@$(PY) -m benchmarks.training time --data='$(SETS)'
 	@$(PY) -m benchmarks.training partitions --data='$(SETS)'
 	@$(PY) -m benchmarks.training growth --data='$(SETS)'
+
+bench-predict: setup ## predictions in bulk: next to the model alone, and ten times the documents
+	@$(PY) -m benchmarks.prediction
 
 bench-serve: setup ## serving: next to a plain scikit-learn function, and under swaps, broken messages, a kill; DATA=FOLDER
 	@$(PY) -m benchmarks.serving cold --data='$(SETS)' --models='$(MODELS)'

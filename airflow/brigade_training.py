@@ -9,6 +9,8 @@ even if Airflow no longer runs.
     │              └ the workflow, tried again when it fails
     └ what the template asks for, with the day in the model's name; the rest is skipped when the period is over
 
+With PREDICTIONS_URI a last task predicts all that has been converted, by the model that serves then.
+
 On this machine, with Airflow in an environment of its own:
     make test-airflow
 On GCP, where Composer's service account may do what the trigger's may, and get operations (dataproc.operations.get):
@@ -18,6 +20,7 @@ MODELS_URI=gs://ml_output/output/,WORKFLOW_TEMPLATE=projects/P/regions/us-centra
         --source=airflow/brigade_training.py
 """
 
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -36,7 +39,10 @@ DAY = "{{ ti.xcom_pull(task_ids='parameters')['DATE'] }}"  # one for all attempt
 
 @dataclass(frozen=True)
 class Environment:
-    """What the DAG is told, by the variables that the trigger reads. `prefix` is empty or ends with a slash."""
+    """What the DAG is told, by the variables that the trigger reads. `prefix` is empty or ends with a slash.
+
+    predictions: where predictions in bulk go, by a variable of its own; empty: there are none.
+    """
 
     project: str
     region: str
@@ -45,6 +51,7 @@ class Environment:
     prefix: str
     anchor: date
     model_prefix: str
+    predictions: str
 
 
 def get_env() -> Environment:
@@ -67,8 +74,9 @@ def get_env() -> Environment:
     if day.weekday() != 0:
         raise ValueError(f"SCHEDULE_ANCHOR: expected a Monday, found {day}, a {day:%A}")
     model = read("MODEL_PREFIX", "doc-classification-model", r"[a-z][a-z0-9-]*", "a pipeline's model_prefix")
+    told = read("PREDICTIONS_URI", "", r"(gs://[a-z0-9][a-z0-9._-]+(/.*)?)?", "gs://bucket/prefix, or nothing")
     prefix = (models[2] or "").strip("/")
-    return Environment(*template.groups(), models[1], f"{prefix}/" if prefix else "", day, model[0])
+    return Environment(*template.groups(), models[1], f"{prefix}/" if prefix else "", day, model[0], told[0])
 
 
 def value_at(template: dict, path: str) -> str:
@@ -79,6 +87,27 @@ def value_at(template: dict, path: str) -> str:
             found = {one["stepId"] if isinstance(one, dict) else str(n): one for n, one in enumerate(found)}
         found = found[quoted or name]
     return str(found)
+
+
+def workflow() -> dict:
+    """The workflow's template in its JSON form."""
+    name = f"projects/{environment.project}/regions/{environment.region}/workflowTemplates/{environment.template}"
+    template = DataprocHook().get_template_client(environment.region).get_workflow_template(name=name)
+    return json.loads(WorkflowTemplate.to_json(template, preserving_proto_field_name=False))
+
+
+def prediction(template: dict, predictions: str) -> dict:
+    """A workflow of the same cluster and one job: it predicts what the template's training reads, by what it writes."""
+    (train,) = (job["pysparkJob"] for job in template["jobs"] if job["stepId"] == "train")
+    rows, models, *flags = train["args"]
+    pipeline = flags[flags.index("--pipeline") :][:2] if "--pipeline" in flags else []
+    job = {
+        "mainPythonFileUri": f"{train['mainPythonFileUri'].rpartition('/')[0]}/predict.py",
+        "pythonFileUris": train["pythonFileUris"],
+        "args": [rows, predictions, "--models", models, *pipeline],
+    }
+    kept = {name: template[name] for name in ("labels", "placement", "dagTimeout") if name in template}
+    return kept | {"jobs": [{"stepId": "predict", "pysparkJob": job}]}
 
 
 environment = get_env()
@@ -106,10 +135,8 @@ with DAG(
         today = datetime.now(UTC).date()
         if today >= dag_run.run_after.date() + PERIOD:
             return None
-        name = f"projects/{environment.project}/regions/{environment.region}/workflowTemplates/{environment.template}"
-        template = DataprocHook().get_template_client(environment.region).get_workflow_template(name=name)
-        content = WorkflowTemplate.to_dict(template, preserving_proto_field_name=False)
-        values = {one.name: value_at(content, one.fields[0]) for one in template.parameters}
+        content = workflow()
+        values = {one["name"]: value_at(content, one["fields"][0]) for one in content["parameters"]}
         return values | {"DATE": f"{today}"}
 
     asked = parameters()
@@ -130,3 +157,18 @@ with DAG(
         timeout=30,  # the manifest is there when the workflow ends, or it never comes
     )
     asked >> train >> model
+
+    if environment.predictions:
+
+        @task
+        def predict() -> None:
+            """Predicts what has no prediction of the serving model yet; what a failed attempt has done stays."""
+            hook, content = DataprocHook(), prediction(workflow(), environment.predictions)
+            operation = hook.instantiate_inline_workflow_template(
+                template=WorkflowTemplate.from_json(json.dumps(content)),
+                project_id=environment.project,
+                region=environment.region,
+            )
+            hook.wait_for_operation(operation=operation)
+
+        model >> predict()

@@ -7,8 +7,10 @@ failed, 2 for wrong arguments.
 import argparse
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable
+from datetime import date
 from typing import TextIO
 
 from brigade.errors import one_line
@@ -75,3 +77,18 @@ def whole_number(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, found {text}")
     return int(text)
+
+
+def date_range(text: str) -> tuple[date, date]:
+    """The argparse type of some days, `2026-11-01..2026-11-07` or one date: the first and the last, both included."""
+    first, dots, last = text.partition("..")
+    names = (first, last if dots else first)
+    try:
+        if not all(re.fullmatch(r"\d{4}-\d\d-\d\d", name) for name in names):
+            raise ValueError(text)
+        days = date.fromisoformat(names[0]), date.fromisoformat(names[1])
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected YYYY-MM-DD or YYYY-MM-DD..YYYY-MM-DD, found {text}") from None
+    if days[0] > days[1]:
+        raise argparse.ArgumentTypeError(f"expected the earlier date first, found {text}")
+    return days

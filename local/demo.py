@@ -26,8 +26,9 @@ from brigade.pipelines.load import load
 from brigade.schedule.refusals import Refusal, asking
 from local import demo_result, emulators, plan, spark_jobs, workflow_templates
 from local.demo_arguments import parse_arguments
-from local.demo_progress import Clock, Failed, publish, wait_for
-from local.demo_serving import serve
+from local.demo_newest import hold_out_newest, predict_newest
+from local.demo_progress import Clock, Failed, driver_output, publish, wait_for
+from local.demo_serving import Known, serve
 from local.services import CODE_BUCKET, INPUT_BUCKET, PROJECT, REGION, ROOT, SUBSCRIPTION, TEMPLATE, Services
 
 log = logging.getLogger("demo")
@@ -58,12 +59,20 @@ def dead_letter_reasons(client) -> Counter:
     return found
 
 
-def land(clock: Clock, services: Services, source: list[str], hold_out: float, pipeline: list[str], client) -> dict:
+def land(
+    clock: Clock,
+    services: Services,
+    source: list[str],
+    unseen: Path,
+    hold_out: float | None,
+    pipeline: list[str],
+    client,
+) -> dict:
     """Starts the streaming job, publishes, and waits until every message is in a file. Then ends the job.
 
-    source, pipeline: the publisher's flags, and those of both programs that say what the events are.
+    source, pipeline: the publisher's flags, and those of both programs that say what the events are. unseen: a file of
+    those that are held out; hold_out: which share of them it shall be, None if the file is there already.
     """
-    unseen = services.folder / "unseen.jsonl"
     services.start(
         "pubsub_gcs",
         [
@@ -76,12 +85,14 @@ def land(clock: Clock, services: Services, source: list[str], hold_out: float, p
         + [f"--input_subscription={SUBSCRIPTION}", f"--output_path=gs://{INPUT_BUCKET}/input"]
         + ["--window_size=0.05", "--num_shards=1", f"--temp_location=gs://{INPUT_BUCKET}/temp", *pipeline],
     )
-    sent = publish(services, *source, *pipeline, f"--hold_out={hold_out}", f"--hold_out_file={unseen}")
-    clock.say(f"{sent['published']:,} messages published, {sent['held_out']:,} held out")
+    flags = [] if hold_out is None else [f"--hold_out={hold_out}", f"--hold_out_file={unseen}"]
+    sent = publish(services, *source, *pipeline, *flags)
+    held_out = unseen.read_bytes().count(b"\n")
+    clock.say(f"{sent['published']:,} messages published, {held_out:,} held out")
     if not sent["published"]:
         raise Failed("expected documents or rows, found none")
-    if not sent["held_out"]:
-        raise Failed(f"too few to hold {hold_out:.0%} of them out; use a larger file")
+    if not held_out:
+        raise Failed("too few to hold some of them out; use a larger file")
     landed, dead = LineCount(client, INPUT_BUCKET, "input/"), LineCount(client, INPUT_BUCKET, "dead_letter/")
     wait_for(clock, sent["published"], lambda: landed() + dead(), "messages in files", services, "pubsub_gcs")
     services.stop("pubsub_gcs")
@@ -90,8 +101,7 @@ def land(clock: Clock, services: Services, source: list[str], hold_out: float, p
         "landed": landed(),
         "dead_lettered": dead(),
         "reasons": dict(dead_letter_reasons(client).most_common()),
-        "held_out": sent["held_out"],
-        "unseen_file": unseen,
+        "held_out": held_out,
     }
 
 
@@ -155,17 +165,6 @@ def report(clock: Clock, states: dict[str, str], metadata) -> None:
             clock.say(f"{node.step_id}: {node.state.name.lower()}")
 
 
-def driver_output(client, uri: str) -> dict:
-    """The summary that a job printed, or {"output": its lines} when there is none."""
-    bucket, prefix = uri.removeprefix("gs://").split("/", 1)
-    blobs = sorted(client.list_blobs(bucket, prefix=prefix), key=lambda blob: blob.name)
-    lines = b"".join(blob.download_as_bytes() for blob in blobs).decode("utf-8", "replace").splitlines()
-    for line in reversed(lines):
-        if line.startswith("{"):
-            return json.loads(line)
-    return {"output": [line for line in lines if line.strip()]}
-
-
 # ------------------------------------------------------------------------------------------------------ the run
 
 
@@ -210,13 +209,22 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
         from google.cloud import storage
 
         client = storage.Client(project=PROJECT)
+        unseen, hold_out = services.folder / "unseen.jsonl", arguments.hold_out
+        looks_back = definition is not None and bool(definition.model.query)
         with clock.stage("land"):
-            result = land(clock, services, source, arguments.hold_out, pipeline, client)
+            if looks_back:
+                flags, hold_out = [*source, *pipeline], None
+                flags += [] if arguments.data else ["--malformed=0"]  # which no file of rows can hold
+                source = [str(hold_out_newest(services, flags, Known(definition), arguments.hold_out, unseen))]
+            result = land(clock, services, source, unseen, hold_out, pipeline, client)
         values = workflow_values(services, arguments, definition)
         with clock.stage("retrain"), asking("Dataproc", TEMPLATE, f"see {services.log('control-plane')}"):
             summaries = retrain(clock, services, values, client)
+        if looks_back:
+            with clock.stage("predict"):
+                known = Known(definition)
+                result |= predict_newest(clock, services, unseen, client, known, values["PIPELINE"])
         with clock.stage("serve"):
-            unseen = result.pop("unseen_file")
             result |= serve(clock, services, unseen, arguments.rate, arguments.sample, pipeline, definition)
         result |= {name: summaries[name] for name in ("convert", "train")}
         clock.seconds["all"] = round(time.monotonic() - clock.started, 1)

@@ -1,4 +1,4 @@
-"""What the demo's stages have in common: progress lines, a wait that ends, and the publisher."""
+"""What the demo's stages have in common: progress lines, a wait that ends, the publisher, and what a job has said."""
 
 import json
 import subprocess
@@ -73,3 +73,14 @@ def publish(services: Services, *arguments: str) -> dict:
         last = services.log("publisher").read_text("utf-8", "replace").strip().splitlines()[-1:]
         raise Failed(f"publisher.py ended with status {done.returncode}: {''.join(last)}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def driver_output(client, uri: str) -> dict:
+    """The summary that a job printed, or {"output": its lines} when there is none."""
+    bucket, prefix = uri.removeprefix("gs://").split("/", 1)
+    blobs = sorted(client.list_blobs(bucket, prefix=prefix), key=lambda blob: blob.name)
+    lines = b"".join(blob.download_as_bytes() for blob in blobs).decode("utf-8", "replace").splitlines()
+    for line in reversed(lines):
+        if line.startswith("{"):
+            return json.loads(line)
+    return {"output": [line for line in lines if line.strip()]}

@@ -33,7 +33,10 @@ def off(result: dict) -> list[str]:
 def public(result: dict) -> dict:
     """What demo.json holds of the result."""
     names = ["published", "landed", "dead_lettered", "reasons", "held_out", "unseen", "classified"]
-    names += [name for name in ("accuracy", "mae") if name in result] + ["p50_ms", "p99_ms"]
+    names += [name for name in ("accuracy", "mae", "queried_accuracy", "queried_mae") if name in result] + [
+        "p50_ms",
+        "p99_ms",
+    ]
     found = {name: result[name] for name in names}
     found |= {name: result["convert"][name] for name in ("converted", "duplicates", "quarantined")}
     found |= {name: result["train"][name] for name in ("trained_on", "unlabelled")}
@@ -79,6 +82,10 @@ def rows_of(result: dict) -> list[tuple]:
         ("train", f"{train[what]:,} {what}", f"{train['trained_on']:,} trained on", train["seconds"]),
         ("", "", f"{train['validated_on']:,} validated, {train['tested_on']:,} tested on", ""),
         ("", "", f"{train['unlabelled']:,} without a label", ""),
+        *(
+            ("predict", f"{one['events']:,} {what}", f"{one['predicted']:,} predicted", seconds["predict"])
+            for one in result.get("in_bulk", [])
+        ),
         ("serve", f"{result['unseen']:,} unseen", f"{result['classified']:,} {done_with(result)}", seconds["serve"]),
         ("", "", f"{held_back:,} more held out, not sent", ""),
     ]
@@ -93,6 +100,9 @@ def headlines(result: dict) -> list[str]:
     found = {"accuracy": "accuracy on the unseen rows", "mae": "mean error on the unseen rows"}
     without = ", without the features that model.query computes" if result.get("computed") else ""
     lines = [f"{told:<35}{result[name]}{without}" for name, told in found.items() if result.get(name) is not None]
+    for name, told in found.items():
+        if result.get(f"queried_{name}") is not None:
+            lines.append(f"{told:<35}{result[f'queried_{name}']}, with them, by PREDICT")
     if "macroF1" in train:
         lines.append(f"{'macro-F1 in the test':<35}{train['macroF1']:.4f}, accuracy {train['accuracy']:.4f}")
     else:

@@ -179,6 +179,7 @@ resource "google_storage_bucket_object" "programs" {
   for_each = {
     "spark_sql.py"      = "../spark_sql.py"
     "train_ml_model.py" = "../train_ml_model.py"
+    "predict.py"        = "../predict.py" # runs if the template's third step is asked for
     "brigade.zip"       = "../build/brigade.zip"
   }
 

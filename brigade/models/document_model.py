@@ -7,7 +7,9 @@ import this file. It needs numpy, mmh3 and safetensors, and starts in well under
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +92,17 @@ class DocumentModel:
         """One score for each class, float64 [C], before calibration."""
         columns, values = self.features(text)
         return values.astype(np.float64) @ self.weights[columns].astype(np.float64) + self.intercept
+
+    def block_scores(self, texts: Sequence[str]) -> np.ndarray:
+        """`scores` of each of several texts, at least one, float64 [n, C]: the same numbers by fewer calls of numpy."""
+        places, counts = zip(*(hashed_counts(text, self.parameters) for text in texts), strict=True)
+        columns, known = self.known(np.concatenate(places))
+        starts = np.concatenate([[0], np.cumsum(known)])[np.cumsum([0, *map(len, places)])]
+        values = weighted(starts, columns, np.concatenate(counts)[known], self.idf).astype(np.float64)
+        scores = [
+            values[begin:end] @ self.weights[columns[begin:end]].astype(np.float64) for begin, end in pairwise(starts)
+        ]
+        return np.array(scores) + self.intercept
 
     def probabilities(self, text: str) -> np.ndarray:
         """One calibrated probability for each class, float64 [C], summing to 1."""

@@ -16,6 +16,7 @@ from google.cloud import dataproc_v1, storage
 
 from local import emulators, guard
 from tests.conftest import ROOT
+from tests.deploy.test_workflow_template import parser_of
 
 AIRFLOW = ROOT / ".venv-airflow" / "bin"
 DAG_FILE = ROOT / "airflow" / "brigade_training.py"
@@ -28,7 +29,7 @@ pytestmark = [
     ),
 ]
 
-# Stands for both programs of the workflow, which have tests of their own: takes a second, and writes a manifest.
+# Stands for all programs of a workflow, which have tests of their own: takes a second, and training writes a manifest.
 PROGRAM = """
 import sys
 from pyspark.sql import SparkSession
@@ -95,7 +96,7 @@ def cloud(storage_emulator) -> storage.Client:
     for name in ("ml_input", "ml_output", "ml_code"):
         if not client.bucket(name).exists():
             client.create_bucket(name)
-    for name in ("spark_sql.py", "train_ml_model.py"):
+    for name in ("spark_sql.py", "train_ml_model.py", "predict.py"):
         client.bucket("ml_code").blob(name).upload_from_string(PROGRAM)
     empty_zip = b"PK\5\6" + bytes(18)
     client.bucket("ml_code").blob("brigade.zip").upload_from_string(empty_zip)
@@ -129,6 +130,7 @@ def airflow(storage_emulator, tmp_path_factory):
     shutil.copy(Path(__file__).with_name("airflow_local_settings.py"), home / "config")
     connection = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True, "project": "brigade-test"}}
     foreign = ("AIRFLOW", "GOOGLE", "PYTHON", "SCHEDULE_ANCHOR", "WORKFLOW_TEMPLATE", "MODELS_URI", "MODEL_PREFIX")
+    foreign += ("PREDICTIONS_URI",)
     base = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAG_FILE.parent),
@@ -183,6 +185,7 @@ def test_the_settings_are_those_of_the_trigger_and_a_wrong_one_is_named(airflow)
             "MODELS_URI": "gs://models",
             "SCHEDULE_ANCHOR": "2024-02-26",
             "MODEL_PREFIX": "wine-model",
+            "PREDICTIONS_URI": "gs://predictions/of wine/",
         },
         {"SCHEDULE_ANCHOR": "2024-02-27"},
         {"SCHEDULE_ANCHOR": "tomorrow"},
@@ -194,6 +197,7 @@ def test_the_settings_are_those_of_the_trigger_and_a_wrong_one_is_named(airflow)
             "SCHEDULE_ANCHOR": "2024-02-26",
             "MODEL_PREFIX": "Wine model",
         },
+        {"MODEL_PREFIX": "wine-model", "PREDICTIONS_URI": "predictions"},
     ]
     found = [json.loads(line) for line in lines(airflow("python", "-c", READ, DAG_FILE, json.dumps(environments)))]
     assert found == [
@@ -205,6 +209,7 @@ def test_the_settings_are_those_of_the_trigger_and_a_wrong_one_is_named(airflow)
             "prefix": "output/",
             "anchor": "2026-01-05",
             "model_prefix": "doc-classification-model",
+            "predictions": "",
         },
         {
             "project": "other",
@@ -214,12 +219,14 @@ def test_the_settings_are_those_of_the_trigger_and_a_wrong_one_is_named(airflow)
             "prefix": "",
             "anchor": "2024-02-26",
             "model_prefix": "wine-model",
+            "predictions": "gs://predictions/of wine/",
         },
         "SCHEDULE_ANCHOR: expected a Monday, found 2024-02-27, a Tuesday",
         "SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD, found 'tomorrow'",
         "MODELS_URI: expected gs://bucket/prefix, found 'gs://my models/'",
         "WORKFLOW_TEMPLATE: expected projects/P/regions/R/workflowTemplates/T, found ''",
         "MODEL_PREFIX: expected a pipeline's model_prefix, found 'Wine model'",
+        "PREDICTIONS_URI: expected gs://bucket/prefix, or nothing, found 'predictions'",
     ]
 
 
@@ -246,6 +253,21 @@ def test_a_run_starts_the_template_and_ends_with_a_model_of_its_day_though_the_f
     assert [node["state"] for node in succeeded["graph"]["nodes"]] == ["COMPLETED", "COMPLETED"]
     models = [blob.name for blob in cloud.list_blobs("ml_output")]
     assert models == [f"output/doc-classification-model-{day}/manifest.json"]
+
+
+def test_on_request_a_run_ends_with_predictions_by_a_workflow_of_one_job(airflow, dataproc):
+    asked = {"PREDICTIONS_URI": "gs://ml_output/predictions/", "DATAPROC_API_ENDPOINT": dataproc}
+    tasks = json.loads(lines(airflow("python", "-c", DESCRIBE, DAG_FILE, **asked))[-1])["tasks"]
+    assert tasks == {"parameters": ["train"], "train": ["model"], "model": ["predict"], "predict": []}
+    ended = airflow("airflow", "dags", "test", "brigade_training", **asked)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    last = workflows(dataproc)[-1]
+    assert [(node["stepId"], node["state"]) for node in last["graph"]["nodes"]] == [("predict", "COMPLETED")]
+    job = requests.get(f"{dataproc}/v1/{REGION}/jobs/{last['graph']['nodes'][0]['jobId']}").json()["pysparkJob"]
+    assert job["mainPythonFileUri"] == "gs://ml_code/predict.py"
+    found = parser_of("predict.py")(job["args"])
+    assert (found.input_path, found.models) == ("gs://ml_input/parquet/", "gs://ml_output/output/")
+    assert (found.output_path, found.prefix) == ("gs://ml_output/predictions/", "doc-classification-model")
 
 
 def test_a_run_whose_workflow_leaves_no_model_fails(airflow, dataproc, cloud):

@@ -31,6 +31,13 @@ LARGER = re.sub(
     TEXT.replace("        numInstances: 0\n", ""),
     flags=re.M,
 )
+# With the third step, which is a comment until it is asked for.
+PREDICTING = re.sub(
+    r"^  # - stepId: predict\n(?:  # .*\n)+|^      # - jobs\['predict'\].*\n",
+    lambda lines: re.sub(r"^( +)# ", r"\1", lines[0], flags=re.M),
+    TEXT,
+    flags=re.M,
+)
 LATER = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}"  # two days, so that midnight may pass before it is read
 # A value for each parameter that is not the template's own, and some that the parameter's validation refuses.
 OTHER = {
@@ -56,9 +63,9 @@ OTHER = {
 }
 
 
-def parsed():
+def parsed(template: dict = TEMPLATE):
     """The template as the service's own message; an unknown field is an error."""
-    return json_format.ParseDict(TEMPLATE, workflows.new(dataproc_v1.WorkflowTemplate), ignore_unknown_fields=False)
+    return json_format.ParseDict(template, workflows.new(dataproc_v1.WorkflowTemplate), ignore_unknown_fields=False)
 
 
 def steps(message) -> dict:
@@ -132,6 +139,20 @@ def test_the_steps_programs_find_each_parameter_where_they_look_for_it():
         "tolerance": 0.02,
     } == vars(found["train"])
     assert [list(job.python_file_uris) for job in steps(message).values()] == [[values["PACKAGE"]]] * 2
+
+
+def test_on_request_a_third_step_predicts_by_the_model_that_serves_then():
+    message = parsed(yaml.safe_load(PREDICTING))
+    workflow_templates.validate_complete(message)
+    values = {name: value for name, (value, _) in OTHER.items()}
+    changed = workflow_templates.with_parameters(message, values)
+    found = arguments(changed)["predict"]
+    assert (found.input_path, found.models) == (values["PARQUET"], values["OUTPUT"])
+    assert (found.output_path, found.prefix) == ("gs://ml_output/predictions/", "wine-model")
+    assert list(steps(changed)["predict"].python_file_uris) == [values["PACKAGE"]]
+    (job,) = (job for job in message.jobs if job.step_id == "predict")
+    assert list(job.prerequisite_step_ids) == ["train"]
+    assert workflow_templates.with_parameters(message, workflow_templates.own_values(message)) == message
 
 
 def test_the_template_s_own_values_are_the_programs_defaults():

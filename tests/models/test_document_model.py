@@ -221,3 +221,12 @@ def test_files_cut_short_anywhere_are_refused(tmp_path_factory, data):
         weights = weights[: data.draw(st.integers(0, len(weights) - 1))]
     with pytest.raises(ModelFormatError):
         DocumentModel.from_bytes(description, weights)
+
+
+def test_a_block_of_texts_has_the_scores_of_each():
+    model = tiny_model(classes=4, hash_bits=10)
+    texts = ["oil prices rose on Monday", "", "a", "texto teste, texto teste", "原油 prices"] * 3
+    found = model.block_scores(texts)
+    assert found.shape == (15, 4) and (found == np.array([model.scores(text) for text in texts])).all()
+    model.places = model.places[:0]
+    assert (model.block_scores(texts) == model.intercept).all()
