@@ -7,8 +7,10 @@ failed, 2 for wrong arguments.
 import argparse
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable
+from datetime import date
 from typing import TextIO
 
 from brigade.errors import one_line
@@ -75,3 +77,16 @@ def whole_number(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, found {text}")
     return int(text)
+
+
+def date_range(text: str) -> tuple[date, date]:
+    """The argparse type of days: the first and the last of `YYYY-MM-DD..YYYY-MM-DD`, both included; one date is a day."""
+    first, dots, last = text.partition("..")
+    try:
+        days = [date.fromisoformat(one) for one in (first, last if dots else first) if re.fullmatch(r"[\d-]{10}", one)]
+        begin, end = days
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected YYYY-MM-DD or YYYY-MM-DD..YYYY-MM-DD, found {text!r}") from None
+    if end < begin:
+        raise argparse.ArgumentTypeError(f"expected the earlier day first, as in {end}..{begin}, found {text}")
+    return begin, end
