@@ -80,7 +80,7 @@ def whole_number(text: str) -> int:
 
 
 def date_range(text: str) -> tuple[date, date]:
-    """The argparse type of days: the first and the last of `YYYY-MM-DD..YYYY-MM-DD`, both included; one date is a day."""
+    """The argparse type of days: the first and the last of `YYYY-MM-DD..YYYY-MM-DD`, inclusive; one date is one day."""
     first, dots, last = text.partition("..")
     try:
         days = [date.fromisoformat(one) for one in (first, last if dots else first) if re.fullmatch(r"[\d-]{10}", one)]

@@ -142,8 +142,9 @@ class Record:
         else:
             back = f"to go on, restore the newest manifest in {folder} from a backup or the bucket's object versions"
         return ConversionError(
-            f"expected the record of the table in {self.path} to be whole, found {found}. Nothing was changed; {again}{back}; "
-            f"to start over from the input files: --full, which keeps the former files in {folder}/former"
+            f"expected the record of the table in {self.path} to be whole, found {found}. Nothing was changed; "
+            f"{again}{back}; to start over from the input files: --full, which keeps the former files in "
+            f"{folder}/former"
         )
 
 

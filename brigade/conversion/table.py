@@ -61,7 +61,7 @@ def read_files(spark: SparkSession, path: str, names: list[str]) -> DataFrame:
     except PySparkException as error:
         raise ConversionError(
             f"the parquet in {path} cannot be read: {one_line(str(error).partition(' SQLSTATE')[0])} "
-            "The conversion's next run says what to do; its --full starts over"
+            "The conversion's next run says what to do; its --dates does days again, its --full starts over"
         ) from None
 
 
@@ -111,7 +111,7 @@ class Table:
 
     def damaged_files(self) -> dict[str, list[str]]:
         """The files of each day that are missing or have not the manifest's size."""
-        damaged = {}
+        damaged: dict[str, list[str]] = {}
         for day, files in self.base.partitions.items():
             sizes = self.folder.names(next(iter(files)).partition("/")[0])
             found = [name for name, file in files.items() if sizes.get(name.partition("/")[2]) != file["bytes"]]

@@ -32,15 +32,15 @@ def files(tmp_path_factory) -> dict[str, bytes]:
 
 
 def test_a_run_that_is_killed_while_it_writes_leaves_no_manifest(files, tmp_path, monkeypatch):
-    steps = len(files) + 4  # the run's manifest, and the date's between two markers
+    steps = len(files) + 5  # the run's manifest, the date's between two markers, and the history
     for step in range(steps + 1):
         models, left = folder_at(str(tmp_path / f"models{step}")), iter(range(step))
         write = models.write
 
-        def write_some(path, content, left=left, write=write):
+        def write_some(path, content, *version, left=left, write=write):
             if next(left, None) is None:
                 raise KeyboardInterrupt(path)
-            write(path, content)
+            write(path, content, *version)
 
         monkeypatch.setattr(models, "write", write_some)
         if step < steps:
@@ -48,14 +48,15 @@ def test_a_run_that_is_killed_while_it_writes_leaves_no_manifest(files, tmp_path
                 write_run(models, MODEL, RUN, files)
         else:
             write_run(models, MODEL, RUN, files)
-        assert (tmp_path / f"models{step}" / MODEL / "manifest.json").exists() is (step >= steps - 1)
-        assert (find_champion(models) is not None) is (step >= steps - 1)
+        assert (tmp_path / f"models{step}" / MODEL / "manifest.json").exists() is (step >= steps - 2)
+        assert (find_champion(models) is not None) is (step >= steps - 2)
 
 
 def test_a_change_is_marked_before_and_after_the_manifest_is_replaced(files, tmp_path, monkeypatch):
     models, written = folder_at(str(tmp_path)), []
-    monkeypatch.setattr(models, "write", lambda path, content: written.append((path, content)))
+    monkeypatch.setattr(models, "write", lambda path, content, *version: written.append((path, content)))
     write_run(models, MODEL, RUN, files)
+    assert written.pop()[0].startswith("history/")
     run = f"{MODEL}/runs/r1"
     expected = [*(f"{run}/{name}" for name in files), f"{run}/manifest.json"]
     assert [path for path, _ in written] == [*expected, "changed.json", f"{MODEL}/manifest.json", "changed.json"]
