@@ -67,9 +67,9 @@ def add_question(parser: argparse.ArgumentParser) -> None:
     """The arguments of who-answered."""
     parser.add_argument("question", metavar="EVENT_ID|TIME", help="2026-11-21T10:00:00Z is a time; without Z it is UTC")
     about = "bulk predictions or classified messages: a folder of Parquet or JSON lines, which name their run"
-    parser.add_argument("--predictions", type=path, default="", metavar="PATH", help=about)
+    parser.add_argument("--predictions", type=path, metavar="PATH", help=about)
     about = "the converted table, or landed files: where the event lies, and when it was published"
-    parser.add_argument("--events", type=path, default="", metavar="PATH", help=about)
+    parser.add_argument("--events", type=path, metavar="PATH", help=about)
 
 
 def places_of(arguments: argparse.Namespace) -> list[str]:

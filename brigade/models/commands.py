@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from brigade.errors import CannotGoOn, one_line
 from brigade.models.figures import FIGURES, headline_figures, tested_classes
-from brigade.models.history import OPERATOR, last_about, read_history, record
+from brigade.models.history import OPERATOR, read_history, record
 from brigade.models.manifest import (
     CHANGED_FILE,
     MANIFEST_FILE,
@@ -127,8 +127,8 @@ def decide(store: ModelStore, name: str, run_id: str, promoted: bool, reason: st
     if dated and is_dated and dated.promoted == promoted:
         # An earlier attempt may have ended before it wrote its marker. Another's claim is not ours to end.
         models.write(CHANGED_FILE, change_marker(what, name, run_id, done=True), claim)
-        last = last_about(read_history(models, split_name(name)[0]), name, run_id)
-        if last and last["by"] == OPERATOR and not last["recorded"]:  # … or before it added to the history
+        about = [one for one in read_history(models, split_name(name)[0]) if one["model"] == name]
+        if about and about[-1]["by"] == OPERATOR and not about[-1]["recorded"]:  # … or before it added to the history
             record(models, what, OPERATOR, name, run_id, dated.reason.removeprefix(f"{what}: "), figures)
         serving = store.latest(store.candidates())
         return outcome(name, dated, False, serving)

@@ -69,7 +69,7 @@ def read_history(models: Folder, prefix: str) -> list[dict]:
         told = {one["runId"] for one in entries if one["model"] == name and one["by"] == TRAINING}
         runs = sorted(run_id for run_id in models.folders(f"{name}/runs") if run_id not in told)
         entries += [found for run_id in runs if (found := gate_of(models, name, run_id))]
-        entries += as_it_is(models, name, sorted(entries, key=time_of))
+        entries += as_it_is(models, name, sorted((one for one in entries if one["model"] == name), key=time_of))
     return sorted(entries, key=time_of)
 
 
@@ -103,17 +103,17 @@ def gate_of(models: Folder, name: str, run_id: str) -> dict | None:
 
 
 def as_it_is(models: Folder, name: str, entries: list[dict]) -> list[dict]:
-    """An entry for the operator's decision that the date's manifest shows and that is not among the entries. It has the
-    time of the last entry about its run: what is known is that it came after that."""
+    """An entry for the operator's decision that a date's manifest shows and that is not among the entries about the
+    model. It has the time of the last of them: what is known is that it came after that."""
     try:
         manifest = find_manifest(models, name)
     except PassedOver:
         return []
-    last = last_about(entries, name, manifest.run_id)
-    if last is None or (last["what"] == "promoted") == manifest.promoted:
+    promoted = dated(entries).get(name, {}).get("runId") == manifest.run_id
+    if not entries or promoted == manifest.promoted:
         return []
     what = "promoted" if manifest.promoted else "withdrawn"
-    return [derived(models, name, manifest, last["at"], what, OPERATOR)]
+    return [derived(models, name, manifest, entries[-1]["at"], what, OPERATOR)]
 
 
 def derived(models: Folder, name: str, manifest: Manifest, at: str, what: str, by: str) -> dict:
@@ -123,10 +123,15 @@ def derived(models: Folder, name: str, manifest: Manifest, at: str, what: str, b
     return entry | {"why": one_line(manifest.reason), "figures": figures, "recorded": False}
 
 
-def last_about(entries: list[dict], name: str, run_id: str) -> dict | None:
-    """The last of the entries that says whether a run may serve."""
-    about = [one for one in entries if (one["model"], one["runId"]) == (name, run_id) and "pinned" not in one["what"]]
-    return about[-1] if about else None
+def dated(entries: list[dict]) -> dict[str, dict]:
+    """By its name, each model that may serve after these entries, as the entry that promoted its run."""
+    found: dict[str, dict] = {}
+    for entry in entries:
+        if entry["what"] == "promoted":
+            found[entry["model"]] = entry
+        elif entry["what"] == "withdrawn":
+            found.pop(entry["model"], None)
+    return found
 
 
 def time_of(entry: dict) -> datetime:

@@ -12,7 +12,7 @@ import orjson
 
 from brigade.errors import one_line
 from brigade.models.commands import Refused
-from brigade.models.history import asked_time, parse_time, read_history, rfc3339, time_of
+from brigade.models.history import asked_time, dated, parse_time, read_history, rfc3339, time_of
 from brigade.models.manifest import (
     DATA_FILE,
     PLAIN_NAME,
@@ -23,6 +23,7 @@ from brigade.models.manifest import (
     split_name,
 )
 from brigade.models.store import ModelStore
+from brigade.paths import local_path
 from brigade.storage import Folder, TooLarge, list_files, open_to_read
 
 DAY = re.compile(r"/dt=(\d{4}-\d\d-\d\d)/")
@@ -41,17 +42,13 @@ def serving_at(entries: list[dict], time: datetime) -> tuple[dict | None, dict |
 
     An instance follows a decision within MODEL_REFRESH_SECONDS.
     """
-    dated: dict[str, dict] = {}
     pin = serving = since = former = None
-    for entry in (one for one in entries if time_of(one) <= time):
-        name = entry["model"]
-        if entry["what"] == "promoted":
-            dated[name] = entry
-        elif entry["what"] == "withdrawn" and name in dated and dated[name]["runId"] == entry["runId"]:
-            del dated[name]
-        elif entry["what"] in ("pinned", "unpinned"):
+    until = [one for one in entries if time_of(one) <= time]
+    for number, entry in enumerate(until, 1):
+        if entry["what"] in ("pinned", "unpinned"):
             pin = entry if entry["what"] == "pinned" else None
-        now = pin or (dated[max(dated)] if dated else None)
+        models = dated(until[:number])
+        now = pin or (models[max(models)] if models else None)
         if run_of(now) != run_of(serving):
             serving, since, former = now, entry, serving
     return serving, since, former
@@ -79,7 +76,7 @@ def answered_at(models: Folder, entries: list[dict], time: datetime) -> dict:
 # --------------------------------------------------------------------------------------------------- of an event
 
 
-def who_answered(store: ModelStore, question: str, events: str = "", predictions: str = "") -> dict:
+def who_answered(store: ModelStore, question: str, events: str | None = None, predictions: str | None = None) -> dict:
     """The answer to an event's id or a time: `answers`, and of an event `eventId` and `lies`.
 
     events: converted or landed files. predictions: files with what models have answered: bulk predictions, or
@@ -150,13 +147,15 @@ def learned_from(models: Folder, name: str, run_id: str) -> dict:
 # --------------------------------------------------------------------------------------------------------- files
 
 
-def rows_of(uri: str, event_id: str) -> Iterator[tuple[str, dict]]:
+def rows_of(uri: str | None, event_id: str) -> Iterator[tuple[str, dict]]:
     """(file, row) for each row of an event below a folder of Parquet or JSON lines; nothing without a folder.
 
     Names that begin with `_` or `.` are no data, as for Spark. Raises Refused if a file cannot be read.
     """
-    root = uri.rstrip("/")
-    for file, _ in list_files(uri) if uri else ():
+    if not uri:
+        return
+    root = local_path(uri).rstrip("/")
+    for file, _ in list_files(uri):
         if re.search(r"(^|/)[._]", file.removeprefix(root)):
             continue
         if file.endswith(".parquet"):

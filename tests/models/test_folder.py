@@ -9,7 +9,7 @@ import pytest
 from brigade.models.document_model import DocumentModel
 from brigade.models.folder import find_champion, write_run
 from brigade.models.text_features import FeatureParameters
-from brigade.storage import folder_at
+from brigade.storage import ABSENT, folder_at
 
 MODEL, EARLIER = "doc-classification-model-2026-01-05", "doc-classification-model-2025-12-08"
 RUN = {
@@ -54,9 +54,10 @@ def test_a_run_that_is_killed_while_it_writes_leaves_no_manifest(files, tmp_path
 
 def test_a_change_is_marked_before_and_after_the_manifest_is_replaced(files, tmp_path, monkeypatch):
     models, written = folder_at(str(tmp_path)), []
-    monkeypatch.setattr(models, "write", lambda path, content, *version: written.append((path, content)))
+    monkeypatch.setattr(models, "write", lambda *given: written.append(given))
     write_run(models, MODEL, RUN, files)
-    assert written.pop()[0].startswith("history/")
+    entry, _, version = written.pop()
+    assert entry.startswith("history/") and version == ABSENT
     run = f"{MODEL}/runs/r1"
     expected = [*(f"{run}/{name}" for name in files), f"{run}/manifest.json"]
     assert [path for path, _ in written] == [*expected, "changed.json", f"{MODEL}/manifest.json", "changed.json"]
