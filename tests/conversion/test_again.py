@@ -1,7 +1,9 @@
 """Days that are done again: they are as if nothing had happened, and the other days' files are the same objects."""
 
 import argparse
+import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -12,11 +14,13 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+import spark_sql
 from brigade.cli import date_range
 from brigade.conversion.errors import ConversionError
 from brigade.conversion.run import json_into_parquet
 from brigade.conversion.schema import OWN, QUERY
 from brigade.conversion.table import Table
+from tests.conftest import ROOT
 from tests.conversion.command import Run, run
 from tests.conversion.outputs import convert, days, files_below, state
 from tests.conversion.sample_events import line, written
@@ -245,6 +249,52 @@ def test_what_is_missing_and_has_no_input_any_more_is_an_error(spark, tmp_path):
     for settings in ({"missing": True}, {"missing": True, "dates": day(1)}):
         with pytest.raises(ConversionError, match="missing or cut off, and no input file to make it again from"):
             convert(spark, tmp_path, **settings)
+
+
+# ------------------------------------------------------------------------------------------------------- the page
+
+
+@pytest.mark.long
+def test_each_command_of_the_page_does_what_it_says(spark, tmp_path, monkeypatch, capsys):
+    """The month here has three days: a week more changes nothing but the time that it takes."""
+    month = [MONTH[0], GONE, MONTH[27]]
+    land(tmp_path / "landing", month)
+    (tmp_path / "query.sql").write_text(UPPER.query)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(spark_sql, "open_session", lambda name: spark)
+    page = (ROOT / "docs" / "doing_it_again.md").read_text("utf-8")
+    commands = re.findall(r"^spark-submit spark_sql\.py (.*landing/input parquet)$", page, re.M)
+    read = []
+    assert spark_sql.main(["landing/input", "parquet"]) == 0
+    for command in commands:
+        if "--missing" in command:
+            shutil.rmtree(tmp_path / "parquet" / f"dt={GONE}")
+        capsys.readouterr()
+        assert spark_sql.main(command.split()) == 0, command
+        counts = json.loads(capsys.readouterr().out)
+        assert counts["rows"] == 4 + 5 + 6
+        read.append((*command.split()[:-2], counts["files"]))
+    november = "--dates=2026-11-01..2026-11-28"
+    assert read == [
+        ("--dates=2026-11-05", 1),
+        (november, 3),
+        ("--missing", 1),
+        ("--missing", november, 1),
+        ("--full", 3),
+        ("--sql=query.sql", "--dates=2026-11-05", 1),
+        ("--sql=query.sql", november, 3),
+        ("--sql=query.sql", "--full", 3),
+        ("--dates=2026-11-01..2026-11-20", 2),
+    ]
+    upper = {row.dt for row in spark.read.parquet("parquet").collect() if row.payload.isupper()}
+    assert {*map(str, upper)} == {"2026-11-28"}
+
+
+@pytest.mark.parametrize("more", ["--dates=2026-11-05", "--missing"])
+def test_full_and_some_days_exclude_each_other(more, capsys):
+    with pytest.raises(SystemExit) as ended:
+        spark_sql.main(["--full", more, "input", "parquet"])
+    assert ended.value.code == 2 and "expected --full, which does everything again" in capsys.readouterr().err
 
 
 # --------------------------------------------------------------------------------------------------------- killed

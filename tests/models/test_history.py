@@ -3,6 +3,8 @@
 import json
 import logging
 import random
+import re
+import shlex
 from datetime import UTC, datetime, timedelta
 
 import pyarrow
@@ -17,6 +19,7 @@ from brigade.models.lineage import serving_at, who_answered
 from brigade.models.manifest import DOCUMENTS_PREFIX
 from brigade.models.store import ModelStore
 from brigade.storage import folder_at
+from tests.conftest import ROOT
 from tests.models.written_models import MIDDLE, NEW, OLD, write_manifest, write_model
 
 METRICS = {"test": {"accuracy": 0.91, "macroF1": 0.9}}
@@ -263,6 +266,19 @@ def test_a_pin_that_was_noted_counts_and_a_name_that_leads_elsewhere_does_not(tm
     with pytest.raises(SystemExit) as ended:
         main(["who-answered", store.uri, "e1"])
     assert ended.value.code == 2 and "expected --predictions or --events" in capsys.readouterr().err
+
+
+def test_the_commands_of_the_page_about_doing_it_again_do_what_it_says(tmp_path, monkeypatch, capsys):
+    for name in (OLD, f"{DOCUMENTS_PREFIX}-2026-11-21"):
+        write_model(tmp_path / "models", name)
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "doing_it_again.md").read_text("utf-8")
+    commands = re.findall(r"^python -m brigade\.models (.*)$", page, re.M)
+    assert [command.split()[0] for command in commands] == ["withdraw", "history", "who-answered"]
+    done = [printed(capsys, *shlex.split(command)) for command in commands]
+    assert [status for status, _, _ in done] == [0, 0, 0]
+    assert done[0][1].splitlines()[1] == f"serves from now on: {OLD}, run run-1"
+    assert "wrong labels" in done[1][1] and "2026-11-21, run run-1, served at 2026-11-21T10:00:00.000000Z" in done[2][1]
 
 
 def write_parquet(path, columns: dict) -> None:
