@@ -80,13 +80,15 @@ def whole_number(text: str) -> int:
 
 
 def date_range(text: str) -> tuple[date, date]:
-    """The argparse type of days: the first and the last of `YYYY-MM-DD..YYYY-MM-DD`, inclusive; one date is one day."""
+    """The argparse type of some days, `2026-11-01..2026-11-07` or one date: the first and the last, both included."""
     first, dots, last = text.partition("..")
+    names = (first, last if dots else first)
     try:
-        days = [date.fromisoformat(one) for one in (first, last if dots else first) if re.fullmatch(r"[\d-]{10}", one)]
-        begin, end = days
+        if not all(re.fullmatch(r"\d{4}-\d\d-\d\d", name) for name in names):
+            raise ValueError(text)
+        days = date.fromisoformat(names[0]), date.fromisoformat(names[1])
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected YYYY-MM-DD or YYYY-MM-DD..YYYY-MM-DD, found {text!r}") from None
-    if end < begin:
-        raise argparse.ArgumentTypeError(f"expected the earlier day first, as in {end}..{begin}, found {text}")
-    return begin, end
+        raise argparse.ArgumentTypeError(f"expected YYYY-MM-DD or YYYY-MM-DD..YYYY-MM-DD, found {text}") from None
+    if days[0] > days[1]:
+        raise argparse.ArgumentTypeError(f"expected the earlier date first, found {text}")
+    return days

@@ -7,6 +7,7 @@ time the history says it: the newest date that was promoted then, or the model t
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from urllib.parse import unquote
 
 import orjson
 
@@ -26,6 +27,7 @@ from brigade.models.store import ModelStore
 from brigade.paths import local_path
 from brigade.storage import Folder, TooLarge, list_files, open_to_read
 
+COLUMN = re.compile(r"/(model|runId)=([^/]+)(?=/)")  # of Parquet, as a folder; bulk predictions have these two
 DAY = re.compile(r"/dt=(\d{4}-\d\d-\d\d)/")
 ANSWERS = ("classification", "prediction")  # the members of a message that a model has added
 MADE_AT = ("classifiedAt", "predictedAt")
@@ -159,7 +161,8 @@ def rows_of(uri: str | None, event_id: str) -> Iterator[tuple[str, dict]]:
         if re.search(r"(^|/)[._]", file.removeprefix(root)):
             continue
         if file.endswith(".parquet"):
-            yield from ((file, row) for row in parquet_rows(file, event_id))
+            columns = {name: unquote(value) for name, value in COLUMN.findall(file.removeprefix(root))}
+            yield from ((file, columns | row) for row in parquet_rows(file, event_id))
         elif re.search(r"\.jsonl?(\.gz)?$", file):
             yield from ((file, row) for row in json_rows(file, event_id))
 

@@ -220,13 +220,13 @@ def test_an_event_s_answer_lies_in_parquet_and_without_one_the_history_answers(p
     write_run(models, OLD, run_of("a"), run_files(made, 1, "2026-01-04"))
     write_run(models, MIDDLE, run_of("b"), run_files(made, 2, "2026-01-05"))
     now = datetime.now(UTC)
-    table, predictions = (tmp_path_factory.mktemp(name) / "dt=2026-11-03" for name in ("table", "predictions"))
+    table, predictions = tmp_path_factory.mktemp("table") / "dt=2026-11-03", tmp_path_factory.mktemp("predictions")
     rows = {"eventId": ["e1", "e2", "old"], "publishTime": [now, now, now - timedelta(days=9000)]}
     write_parquet(table / "a.parquet", rows | {"payload": ["texto"] * 3})
     write_parquet(table.parent / "_conversion" / "a.parquet", {"eventId": ["e1"], "publishTime": [now]})
-    said = {"eventId": ["e1"], "label": ["oil"], "model": [OLD], "runId": ["a"], "predictedAt": [now]}
-    write_parquet(predictions / "p.parquet", said)
-    where = [f"--events={table.parent}", f"--predictions={predictions.parent}"]
+    said = {"eventId": ["e1"], "label": ["oil"], "predictedAt": [now]}
+    write_parquet(predictions / f"model={OLD}" / "runId=a" / "dt=2026-11-03" / "p.parquet", said)
+    where = [f"--events={table.parent}", f"--predictions={predictions}"]
 
     status, text, _ = printed(capsys, "who-answered", place.uri, "e1", *where, "--json")
     found = json.loads(text)
