@@ -66,6 +66,17 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--full", action="store_true", help="start over: convert all files again and replace what OUTPUT holds"
     )
     parser.add_argument(
+        "--dates",
+        type=cli.date_range,
+        metavar="A..B",
+        help="do these days again, and touch no other: the files in INPUT/dt=YYYY-MM-DD/, first and last day included",
+    )
+    parser.add_argument(
+        "--missing",
+        action="store_true",
+        help="do what is not there: files of OUTPUT that are missing or cut off too; with --dates of these days alone",
+    )
+    parser.add_argument(
         "--check_packages",
         action="store_true",
         help="end at once if a Python package is missing that the cluster needs, for training too; log all versions",
@@ -74,6 +85,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.pipeline and (arguments.sql or arguments.schema):
         parser.error("expected --pipeline, which has a query and a schema, or --sql and --schema; found both")
+    if arguments.full and (arguments.dates or arguments.missing):
+        parser.error("expected --full, which does everything again, or --dates and --missing; found both")
     return arguments
 
 
@@ -113,6 +126,8 @@ def main(argv: list[str] | None = None) -> int:
                 arguments.quarantine_path,
                 reading=reading,
                 full=arguments.full,
+                dates=arguments.dates,
+                missing=arguments.missing,
             )
             summary |= {"seconds": round(time.time() - started, 1)}
             cli.print_summary(summary)

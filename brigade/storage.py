@@ -65,6 +65,13 @@ def client() -> "storage.Client":
     return CLIENTS[service]
 
 
+def account() -> str:
+    """The account of the process's credentials for Cloud Storage, once they were used; "" if they do not name it."""
+    credentials = client()._credentials
+    named = (getattr(credentials, name, None) for name in ("service_account_email", "account"))
+    return next((name for name in named if isinstance(name, str) and "@" in name), "")
+
+
 def blob(uri: str, generation: int | None = None) -> "storage.Blob":
     """The object that `gs://bucket/name` names, or one generation of it; nothing is asked of the service."""
     bucket, _, name = uri.removeprefix("gs://").partition("/")

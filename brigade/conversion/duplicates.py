@@ -10,6 +10,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from brigade import spark as sessions
+from brigade.conversion.again import Again
+from brigade.conversion.errors import ConversionError
 from brigade.conversion.table import Table
 
 # Pub/Sub numbers its messages, so that of two ids the longer one is the later. No type of number holds every id.
@@ -48,7 +50,8 @@ def compare(
 ) -> Comparison:
     """Compares staged events with each other and with the table's.
 
-    keys, found: see Table.add_to_index. voided: [file, run]: what that run read of the file counts no longer.
+    keys, found: see Table.add_to_index. voided: [file, run]: what that run read of the file counts no longer. Raises
+    ConversionError, see check_other_days.
     """
     contenders = keys.select(*COMPARED, F.lit(True).alias("new"), F.lit(False).alias("gone"))
     if table.base.runs:
@@ -63,17 +66,34 @@ def compare(
         old = index.join(F.broadcast(touched) if few else touched, "eventId", "left_semi")
         gone = F.col("void").isNotNull().alias("gone")
         contenders = contenders.unionAll(old.select(*COMPARED, F.lit(False).alias("new"), gone))
-    changed = cache(judged(contenders).where("lost OR removed"))
+    changed = cache(judged(contenders).where("lost OR removed OR needed"))
+    if table.again.repairs:
+        check_other_days(table.again, changed)
     lost, replaced = changed.agg(F.count_if("lost"), F.count_if("removed")).collect()[0]
     return Comparison(changed, lost, replaced)
 
 
+def check_other_days(again: Again, changed: DataFrame) -> None:
+    """Raises ConversionError if a row of a file that is not read again has to come back, or, in a run for certain days,
+    if one of another day has to go. changed: see `judged`."""
+    beaten = F.col("beaten") & ~again.among(F.col("dt")) if again.dates else F.lit(False)
+    days = [row.dt for row in changed.where(F.col("needed") | beaten).select("dt").distinct().orderBy("dt").collect()]
+    if days:
+        more = f" and {len(days) - 5} more" if len(days) > 5 else ""
+        raise ConversionError(
+            f"expected the rows of other days to stay as they are, found events that have a copy in the days "
+            f"{', '.join(days[:5])}{more} too, whose row has to go or to come back. Nothing was changed; do these days "
+            "again together, in one --dates, or all with --full"
+        )
+
+
 def judged(contenders: DataFrame) -> DataFrame:
-    """Contenders (COMPARED, `new`, `gone`) → `eventId`, `id`, `dt`, `lost`, `removed`.
+    """Contenders (COMPARED, `new`, `gone`) → `eventId`, `id`, `dt`, `lost`, `removed`, `beaten`, `needed`.
 
     new: a staged event, else one of the table's index. gone: one of the index that counts no longer.
     lost: the staged row loses. removed: the event's row in the table has to go, since it counts no longer or a staged
     one wins against it. Of an eventId the table holds the first row of the index.
+    beaten: the same, only because a staged one wins. needed: the table has no row of it, and would have to.
     """
     ranked = contenders.selectExpr(
         "*",
@@ -87,4 +107,6 @@ def judged(contenders: DataFrame) -> DataFrame:
         "dt",
         "new AND living > 1 AS lost",
         "NOT new AND indexed = 1 AND (gone OR staged > 0) AS removed",
+        "NOT new AND indexed = 1 AND NOT gone AND staged > 0 AS beaten",
+        "NOT new AND indexed > 1 AND NOT gone AND living = 1 AS needed",
     )

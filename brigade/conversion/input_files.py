@@ -1,6 +1,7 @@
-"""Finds the input files that are new or have changed since the last run, and reads their lines.
+"""Finds the input files that a run has to read, and reads their lines.
 
-What has landed or changed after the files were listed waits for the next run.
+They are those that are new or have changed since the last run, or those of the days that are done again. What has
+landed or changed after the files were listed waits for the next run.
 """
 
 import re
@@ -11,6 +12,7 @@ from datetime import datetime
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from brigade.conversion.errors import ConversionError
 from brigade.conversion.folder import Folder
 from brigade.conversion.lines import starts_with_printable
 from brigade.conversion.table import Table
@@ -47,9 +49,18 @@ def holds_files(spark: SparkSession, path: str, ending: str = "") -> bool:
 
 
 def find_new_files(table: Table, input_path: str, cache: Callable[[DataFrame], DataFrame]) -> NewFiles | None:
-    """The files that are new or changed, all of them in a full run; None if there are none."""
-    files, voided = changed_files(table, list_files(table.spark, input_path), cache)
+    """The files that the run has to read, all of them in a full run; None if there are none.
+
+    Raises ConversionError if whole days are to be done again and none of them has a file.
+    """
+    listed = list_files(table.spark, input_path).where(table.again.reads(F.col("file")))
+    files, voided = files_and_voided(table, listed, cache)
     number, oldest, newest = files.agg(F.count("file"), F.min("modified"), F.max("modified")).collect()[0]
+    if not number and table.again.dates and not table.again.missing:
+        raise ConversionError(
+            f"expected files in folders dt=YYYY-MM-DD of {table.again} below {input_path}, found none; a plain file in "
+            "no such folder is in no day, and is converted without --dates"
+        )
     return NewFiles(files, voided, number, oldest, newest) if number else None
 
 
@@ -63,29 +74,42 @@ def list_files(spark: SparkSession, path: str) -> DataFrame:
     )
 
 
-def changed_files(
+def files_and_voided(
     table: Table, listed: DataFrame, cache: Callable[[DataFrame], DataFrame]
 ) -> tuple[DataFrame, list[list[str]]]:
     """The files to read (`file`, `size`, `modified`), and [file, run] of what they make void.
 
     If a row of a changed file disappears, the next best duplicate of its event takes its place. So files that hold such
-    a duplicate are read again too.
+    a duplicate are read again too, unless the run is for certain days: see `duplicates.check_other_days`.
     """
     if not table.base.runs:
         return cache(listed.where("size > 0")), []
     known = table.input_files().withColumnsRenamed({"size": "old_size", "modified": "old_modified"})
-    compared = listed.join(known, "file", "left")
-    unchanged = "run IS NOT NULL AND size = old_size AND modified = old_modified"
-    changed = cache(compared.where(f"run IS NOT NULL AND NOT ({unchanged})").select("file", "run"))
-    fresh = compared.where(f"NOT coalesce({unchanged}, false)")
-    if changed.isEmpty():
-        return cache(fresh.select("file", "size", "modified").where("size > 0")), []
-    index = table.index()
-    lost = index.join(F.broadcast(changed), ["file", "run"]).select("eventId").distinct()
-    again = index.join(lost, "eventId", "left_semi").select("file").distinct().join(known, "file", "left_semi")
-    files = cache(listed.join(fresh.select("file").unionAll(again).distinct(), "file"))
+    wanted = cache(wanted_files(table, listed.join(known, "file", "left")))
+    columns, read_before = ["file", "size", "modified"], wanted.where("run IS NOT NULL")
+    if read_before.isEmpty():
+        return wanted.where("size > 0").select(*columns), []
+    if table.again.dates:
+        files = wanted.select(*columns)
+    else:
+        index, changed = table.index(), read_before.where("changed").select("file", "run")
+        lost = index.join(F.broadcast(changed), ["file", "run"]).select("eventId").distinct()
+        again = index.join(lost, "eventId", "left_semi").select("file").distinct().join(known, "file", "left_semi")
+        files = cache(listed.join(wanted.select("file").unionAll(again).distinct(), "file"))
     void = known.join(files, "file", "left_semi").select("file", "run")
     return files, [list(row) for row in void.collect()]
+
+
+def wanted_files(table: Table, compared: DataFrame) -> DataFrame:
+    """The files that the run is for, of those listed beside what they were (`run`: null if they are new), with
+    `changed`, which is true of new ones too."""
+    unchanged = "run IS NOT NULL AND size = old_size AND modified = old_modified"
+    compared = compared.withColumn("changed", F.expr(f"NOT coalesce({unchanged}, false)"))
+    if not table.again.missing:
+        return compared if table.again.dates else compared.where("changed")
+    damaged = [day for day in table.damaged_files() if table.again.covers(day)]
+    gave = table.index().where(F.col("dt").isin(damaged)).select("file").distinct().withColumn("gave", F.lit(True))
+    return compared.join(gave, "file", "left").where("changed OR gave").drop("gave")
 
 
 def read_lines(table: Table, input_path: str, new: NewFiles) -> DataFrame:

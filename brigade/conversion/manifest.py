@@ -130,8 +130,8 @@ class Record:
         if gone := [run for run in runs if run not in self.index or run not in self.files]:
             raise self.damaged(f"index or files of the run {gone[0]} are missing")
 
-    def damaged(self, found: str) -> ConversionError:
-        """The error that says what was found, and the commands that restore or start over."""
+    def damaged(self, found: str, again: str = "") -> ConversionError:
+        """The error that says what was found, and the commands that restore or start over. again: another way."""
         folder = f"{self.path}/_conversion"
         copy = "gcloud storage cp" if self.path.startswith("gs://") else "cp" if self.path[0] == "/" else "hdfs dfs -cp"
         if self.manifests:
@@ -142,8 +142,9 @@ class Record:
         else:
             back = f"to go on, restore the newest manifest in {folder} from a backup or the bucket's object versions"
         return ConversionError(
-            f"expected the record of the table in {self.path} to be whole, found {found}. Nothing was changed; {back}; "
-            f"to start over from the input files: --full, which keeps the former files in {folder}/former"
+            f"expected the record of the table in {self.path} to be whole, found {found}. Nothing was changed; "
+            f"{again}{back}; to start over from the input files: --full, which keeps the former files in "
+            f"{folder}/former"
         )
 
 

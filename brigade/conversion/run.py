@@ -2,8 +2,8 @@
 
     input ─► parse ─► SELECT … FROM events ─► staged rows ─► which row of an eventId wins ─► changed days ─► manifest
 
-Only files that are new or have changed since the last run are read. Every line that was read is counted once, or the
-run fails and changes nothing: lines = converted + duplicates + quarantined.
+Only files that are new or have changed since the last run are read, or those of the days that are done again. Every
+line that was read is counted once, or the run fails and changes nothing: lines = converted + duplicates + quarantined.
 """
 
 import logging
@@ -11,11 +11,12 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from brigade.conversion.again import Again
 from brigade.conversion.columns import merged_columns
 from brigade.conversion.duplicates import compare
 from brigade.conversion.errors import ConversionError
@@ -61,8 +62,11 @@ def json_into_parquet(
     *,
     reading: Reading = OWN,
     full: bool = False,
+    dates: tuple[date, date] | None = None,
+    missing: bool = False,
 ) -> dict:
-    """Converts the JSON lines of the files below `input_path` that are new or have changed; all of them if `full`.
+    """Converts the JSON lines of the files below `input_path` that are new or have changed; all of them if `full`;
+    those of certain days, or what is missing in the table: see Again.
 
     Returns the counts of this run {"files", "lines", "converted", "duplicates", "quarantined", "replaced"}, where
     `replaced` is how many earlier rows made way for a later publication or a changed file; "unknown_fields" {name:
@@ -87,7 +91,7 @@ def json_into_parquet(
         if not reading.is_default:
             check_query(session, reading)
         with Lock(session, output_path) as lock:
-            table = Table(session, output_path, quarantine_path, run, full)
+            table = Table(session, output_path, quarantine_path, run, full, Again(dates, missing))
             tidy(table)
             try:
                 with caching() as cache:
@@ -108,6 +112,7 @@ def convert(
     with settings(spark, shuffle_for(spark, table.manifest.rows)):
         new = find_new_files(table, input_path, cache)
     if new is None:
+        table.check_repaired(table.base.partitions)
         log.info("nothing new below %s", input_path)
         return counts | {"rows": table.manifest.rows}
     log.info("%d files to convert", new.number)
@@ -127,11 +132,12 @@ def convert(
         quarantine = beside.submit(write_quarantine, table, staged, counts["quarantined"], new.voided)
         with settings(spark, shuffle_for(spark, table.manifest.rows + found)):
             compared = compare(table, keys, found, new.voided, cache)
-            rewritten = files_to_rewrite(table, keys, compared)
+            rewritten, staying = files_to_rewrite(table, keys, compared)
         counts["duplicates"], counts["replaced"] = compared.lost, compared.replaced
         counts["converted"] = found - counts["quarantined"] - compared.lost
-        partitions, day_moves = write_days(table, staged, compared, rewritten)
+        partitions, day_moves = write_days(table, staged, compared, rewritten, staying)
         quarantined, quarantine_moves = quarantine.result()
+    table.check_repaired(partitions)
     rows = sum(one["rows"] for day in partitions.values() for one in day.values())
     if rows != table.base.rows + counts["converted"] - counts["replaced"]:
         raise ConversionError(f"the counts do not add up: {table.base.rows} rows before, {rows} now, {counts}")

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from brigade.conversion.again import NEW_FILES, Again
 from brigade.conversion.errors import ConversionError
 from brigade.conversion.folder import Folder, place_of
 from brigade.conversion.manifest import Manifest, Record, read_record, write_manifest
@@ -60,7 +61,7 @@ def read_files(spark: SparkSession, path: str, names: list[str]) -> DataFrame:
     except PySparkException as error:
         raise ConversionError(
             f"the parquet in {path} cannot be read: {one_line(str(error).partition(' SQLSTATE')[0])} "
-            "The conversion's next run says what to do; its --full starts over"
+            "The conversion's next run says what to do; its --dates does days again, its --full starts over"
         ) from None
 
 
@@ -68,8 +69,16 @@ class Table:
     """An output, opened for one run. `base` is what the run builds on: the current manifest, or nothing if it is a
     full run. Raises ConversionError if the record of the table is damaged, unless it is a full run."""
 
-    def __init__(self, spark: SparkSession, output_path: str, quarantine_path: str, run: str, full: bool = False):
-        self.spark, self.run, self.full = spark, run, full
+    def __init__(
+        self,
+        spark: SparkSession,
+        output_path: str,
+        quarantine_path: str,
+        run: str,
+        full: bool = False,
+        again: Again = NEW_FILES,
+    ):
+        self.spark, self.run, self.full, self.again = spark, run, full, again
         self.published = self.committed = False  # whether files went to their places, and whether a manifest names them
         self.folder, self.quarantine = Folder(spark, output_path), Folder(spark, quarantine_path)
         self.bookkeeping, self.staging = f"{output_path}/_conversion", f"{output_path}/_staging/{run}"
@@ -99,6 +108,24 @@ class Table:
     def rows_of(self, names: list[str]) -> DataFrame:
         """The rows of some of the table's files."""
         return read_files(self.spark, self.folder.path, names)
+
+    def damaged_files(self) -> dict[str, list[str]]:
+        """The files of each day that are missing or have not the manifest's size."""
+        damaged: dict[str, list[str]] = {}
+        for day, files in self.base.partitions.items():
+            sizes = self.folder.names(next(iter(files)).partition("/")[0])
+            found = [name for name, file in files.items() if sizes.get(name.partition("/")[2]) != file["bytes"]]
+            damaged |= {day: found} if found else {}
+        return damaged
+
+    def check_repaired(self, partitions: dict[str, dict[str, dict[str, int]]]) -> None:
+        """Raises ConversionError if the partitions, as they will be, name a damaged file of a day that the run answers
+        for. Those of other days stay as they are."""
+        for day, names in self.damaged_files().items() if self.again.repairs else ():
+            if self.again.covers(day) and (left := [name for name in names if name in partitions.get(day, {})]):
+                raise self.record.damaged(
+                    f"{left[0]} missing or cut off, and no input file to make it again from in {self.again}"
+                )
 
     def columns(self) -> StructType:
         """The columns of the table so far, as its manifest knows them."""

@@ -150,12 +150,17 @@ def foreign(folder: Folder, file: str) -> ConversionError:
 
 
 def missing_files(table: Table, present: set[str]) -> list[str]:
-    """The table's files that are set aside. Raises ConversionError if one is not there either."""
+    """The table's files that are set aside. Raises ConversionError if one is not there either, unless the run is there
+    to make such files again."""
     missing = sorted({*table.manifest.files()} - present)
     if gone := [name for name in missing if not table.folder.exists(f"{FORMER}{name}{ENDING}")]:
         found = f"{len(gone)} of the {len(table.manifest.files())} files that the manifest names missing"
-        raise table.record.damaged(f"{found}, such as {gone[0]}")
-    return missing
+        if not table.again.repairs:
+            again = "to make what is missing again from the input files: --missing; "
+            raise table.record.damaged(f"{found}, such as {gone[0]}", again)
+        if table.committed:
+            log.warning("%s, such as %s, of other days than were done again", found, gone[0])
+    return [name for name in missing if name not in gone]
 
 
 def set_aside(folder: Folder, place: str, names: Iterable[str]) -> None:

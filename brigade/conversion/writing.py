@@ -1,9 +1,10 @@
 """Writes rows as the parquet files of their days.
 
 A day that only gets rows keeps its large files. Its small ones are merged with the new rows as long as that pays. A
-day from which rows have to go is written again.
+day from which rows have to go is written again, and is not even read if all of them have to go.
 """
 
+import logging
 from functools import reduce
 from urllib.parse import unquote
 
@@ -14,23 +15,33 @@ from brigade import spark as sessions
 from brigade.conversion.duplicates import Comparison
 from brigade.conversion.table import Moves, Table
 
+log = logging.getLogger(__name__)
+
 SMALL_FILE_BYTES = 64 << 20
 UNIQUE = ("eventId", "docId", "messageId", "payload")  # columns without repeated values
 
 Partitions = dict[str, dict[str, dict[str, int]]]  # as in Manifest
 
 
-def files_to_rewrite(table: Table, keys: DataFrame, compared: Comparison) -> dict[str, list[str]]:
-    """The table's files that are written again, by day."""
+def files_to_rewrite(
+    table: Table, keys: DataFrame, compared: Comparison
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The table's files that are written again, by day; and those of them that hold rows which stay."""
     partitions = table.base.partitions
     if not partitions:
-        return {}
+        return {}, {}
     new = keys.selectExpr("dt", "1 AS added", "0 AS removed")
     changed = compared.changed.selectExpr("dt", "-CAST(lost AS INT)", "CAST(removed AS INT)")
     days = new.unionAll(changed).groupBy("dt").agg(F.sum("added").alias("added"), F.sum("removed").alias("removed"))
     found = {row.dt: row for row in days.collect() if row.dt in partitions}
     to_merge = {day: small_files(partitions[day], row.added) for day, row in found.items() if row.added}
-    return to_merge | {day: list(partitions[day]) for day, row in found.items() if row.removed}
+    rewritten = to_merge | {day: list(partitions[day]) for day, row in found.items() if row.removed}
+    staying = {day: sum(one["rows"] for one in partitions[day].values()) - found[day].removed for day in rewritten}
+    if table.again.dates:
+        for day, rows in staying.items():
+            if rows:
+                log.warning("dt=%s: %d rows stay, of files that are not read again", day, rows)
+    return rewritten, {day: names for day, names in rewritten.items() if names and staying[day]}
 
 
 def small_files(files: dict[str, dict[str, int]], rows: int) -> list[str]:
@@ -44,13 +55,20 @@ def small_files(files: dict[str, dict[str, int]], rows: int) -> list[str]:
 
 
 def write_days(
-    table: Table, staged: DataFrame, compared: Comparison, rewritten: dict[str, list[str]]
+    table: Table,
+    staged: DataFrame,
+    compared: Comparison,
+    rewritten: dict[str, list[str]],
+    staying: dict[str, list[str]],
 ) -> tuple[Partitions, Moves]:
-    """Stages new files for the days that change. Returns all partitions as they will be, and the moves that are due."""
+    """Stages new files for the days that change. Returns all partitions as they will be, and the moves that are due.
+
+    rewritten, staying: see files_to_rewrite.
+    """
     few = compared.lost <= sessions.ROWS_A_TASK  # so few that each task can hold them, and the rows stay where they are
     losers = F.broadcast(compared.losers) if few else compared.losers
     rows = staged.where("_row.reason IS NULL").join(losers, F.col("_row.id") == losers.id, "left_anti").drop("_row")
-    old = [table.rows_of(names) for names in rewritten.values() if names]
+    old = [table.rows_of(names) for names in staying.values()]
     if old:
         kept = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), old)
         kept = kept.join(compared.removed, ["eventId", "dt"], "left_anti")

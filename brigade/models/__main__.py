@@ -1,4 +1,4 @@
-"""The operator's commands on models: which one serves, which ones could, and which one shall.
+"""The operator's commands on models: which one serves, which ones could, which one shall, and which one did.
 
 On this machine:
     python -m brigade.models list models
@@ -6,6 +6,7 @@ On this machine:
 On GCP:
     python -m brigade.models list gs://ml_output/output/
     python -m brigade.models withdraw gs://ml_output/output/ doc-classification-model-2026-11-21
+    python -m brigade.models history gs://ml_output/output/
 """
 
 import argparse
@@ -15,9 +16,11 @@ import sys
 from brigade.cli import print_error
 from brigade.errors import BrigadeError, one_line
 from brigade.models.arguments import parse_arguments
-from brigade.models.commands import decide, list_runs, show_run
+from brigade.models.commands import decide, list_runs, note_pin, show_run
+from brigade.models.history import read_history
+from brigade.models.lineage import who_answered
 from brigade.models.store import ModelStore
-from brigade.models.wording import about_decision, about_run, table
+from brigade.models.wording import about_answers, about_decision, about_history, about_pin, about_run, table
 from brigade.storage import storage_errors
 
 
@@ -45,7 +48,16 @@ def carried_out(arguments: argparse.Namespace) -> tuple[dict, str]:
     if arguments.command == "show":
         found = show_run(store, *arguments.run)
         return found, about_run(found)
+    if arguments.command == "history":
+        entries = read_history(store.models, store.prefix)
+        return {"history": entries}, about_history(entries)
+    if arguments.command == "who-answered":
+        found = who_answered(store, arguments.question, arguments.events, arguments.predictions)
+        return found, about_answers(found)
     name, run_id = arguments.run
+    if arguments.command in ("pin", "unpin"):
+        noted = note_pin(store, name, run_id, arguments.reason)
+        return noted, about_pin(noted)
     promote = arguments.command == "promote"
     done = decide(store, name, run_id, promote, arguments.reason, force=not promote and arguments.force)
     return done, about_decision(arguments.uri, done)

@@ -1,4 +1,5 @@
-"""What an operator does with models: list, show, promote, withdraw. `python -m brigade.models --help` has the commands.
+"""What an operator does with models: list, show, promote, withdraw, pin. `python -m brigade.models --help` has all
+commands.
 
 Two operators cannot harm each other. A manifest is replaced only if it is still the one that was read, and
 `changed.json` is claimed first, so that nobody decides on what somebody else is about to change.
@@ -8,27 +9,25 @@ import json
 from datetime import UTC, datetime
 
 from brigade.errors import CannotGoOn, one_line
+from brigade.models.figures import FIGURES, headline_figures, tested_classes
+from brigade.models.history import OPERATOR, read_history, record
 from brigade.models.manifest import (
     CHANGED_FILE,
     MANIFEST_FILE,
     MAX_MARKER_BYTES,
-    METRICS_FILE,
     Manifest,
     PassedOver,
     change_marker,
     find_manifest,
     is_future,
     read_manifest,
-    run_folder,
     split_name,
 )
 from brigade.models.store import ModelStore, ServedModel
 from brigade.models.verification import complete_files, load_verified
-from brigade.storage import ABSENT, Folder, TooLarge
+from brigade.storage import ABSENT, Folder
 
 CLAIM_SECONDS = 60  # after which an unfinished change counts as given up
-MAX_METRICS_BYTES = 64 << 20
-FIGURES = ("accuracy", "macroF1", "mae")  # of the test set: of classes the first two, of a regression the last
 COLUMNS = ("model", "runId", "state", "trainedAt", *FIGURES, "reason")
 
 
@@ -64,7 +63,7 @@ def run_row(store: ModelStore, serving: ServedModel | None, name: str, run_id: s
     """A run's row in the list. dated: whether the date's manifest belongs to this run."""
     try:
         manifest = find_manifest(store.models, name, run_id)
-        figures = headline_figures(store.models, name, manifest)
+        figures = headline_figures(store.models, name, run_id)
         if not manifest.promoted:
             state = "withdrawn" if manifest.reason.startswith("withdrawn:") else "rejected"
         elif not dated:
@@ -87,32 +86,6 @@ def row(name: str, run_id: str | None, state: str, reason: str, **figures: objec
     return {column: known.get(column) for column in COLUMNS}
 
 
-def headline_figures(models: Folder, name: str, manifest: Manifest) -> dict[str, float]:
-    """A run's FIGURES on its test set, as far as its metrics have them."""
-    found = figures_of_test(models, name, manifest)
-    return {key: found[key] for key in FIGURES if isinstance(found.get(key), float | int)}
-
-
-def tested_classes(models: Folder, name: str, manifest: Manifest) -> set[str]:
-    """The classes that the test documents have: those over which macro-F1 is the mean."""
-    classes = figures_of_test(models, name, manifest).get("classes")
-    found = classes.items() if isinstance(classes, dict) else ()
-    return {key for key, one in found if isinstance(one, dict) and one.get("documents")}
-
-
-def figures_of_test(models: Folder, name: str, manifest: Manifest) -> dict:
-    """The figures of a run's test documents; empty if its metrics are missing or damaged."""
-    try:
-        content, _ = models.read(f"{run_folder(name, manifest.run_id)}/{METRICS_FILE}", MAX_METRICS_BYTES)
-    except (FileNotFoundError, TooLarge):
-        return {}
-    try:
-        found = json.loads(content)["test"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def show_run(store: ModelStore, name: str, run_id: str) -> dict:
     """A run's figures and files; without a name, those of the run that serves. `problem` is None if it is whole."""
     if not name:
@@ -121,7 +94,7 @@ def show_run(store: ModelStore, name: str, run_id: str) -> dict:
             raise Refused(f"expected a model that serves, found none in {store.uri}; name one of `list`")
         name = serving.name
     manifest = find_manifest(store.models, name, run_id)
-    tested = tested_classes(store.models, name, manifest)
+    tested = tested_classes(store.models, name, manifest.run_id)
     known, problem = set(tested), None
     try:
         complete_files(store.models, name, manifest)
@@ -131,7 +104,7 @@ def show_run(store: ModelStore, name: str, run_id: str) -> dict:
     files = [{"name": file, "bytes": size, "sha256": digest} for file, (size, digest) in manifest.files.items()]
     about: dict = {"model": name, "runId": manifest.run_id, "trainedAt": manifest.created_at, "label": manifest.label}
     about |= {"promoted": manifest.promoted, "reason": one_line(manifest.reason)}
-    about |= headline_figures(store.models, name, manifest)
+    about |= headline_figures(store.models, name, manifest.run_id)
     if "macroF1" in about and tested:
         of_all = "" if problem else f" of {len(known)}"
         about["macroF1Over"] = f"the {len(tested)}{of_all} classes that have test documents"
@@ -139,7 +112,8 @@ def show_run(store: ModelStore, name: str, run_id: str) -> dict:
 
 
 def decide(store: ModelStore, name: str, run_id: str, promoted: bool, reason: str, force: bool = False) -> dict:
-    """Promotes or withdraws a run: replaces its date's manifest unless somebody else has done so meanwhile.
+    """Promotes or withdraws a run: replaces its date's manifest unless somebody else has done so meanwhile, and adds
+    the decision to the history.
 
     Raises Refused, PassedOver if the run cannot serve, and ChangedMeanwhile.
     """
@@ -149,10 +123,13 @@ def decide(store: ModelStore, name: str, run_id: str, promoted: bool, reason: st
     manifest, dated = find_manifest(models, name, run_id), dated_manifest(models, name)
     run_id = manifest.run_id
     is_dated = dated is not None and dated.run_id == run_id
+    what, figures = "promoted" if promoted else "withdrawn", headline_figures(models, name, run_id)
     if dated and is_dated and dated.promoted == promoted:
         # An earlier attempt may have ended before it wrote its marker. Another's claim is not ours to end.
-        marker = change_marker("promoted" if promoted else "withdrawn", name, run_id, done=True)
-        models.write(CHANGED_FILE, marker, claim)
+        models.write(CHANGED_FILE, change_marker(what, name, run_id, done=True), claim)
+        about = [one for one in read_history(models, split_name(name)[0]) if one["model"] == name]
+        if about and about[-1]["by"] == OPERATOR and not about[-1]["recorded"]:  # … or before it added to the history
+            record(models, what, OPERATOR, name, run_id, dated.reason.removeprefix(f"{what}: "), figures)
         serving = store.latest(store.candidates())
         return outcome(name, dated, False, serving)
     if promoted:
@@ -164,17 +141,40 @@ def decide(store: ModelStore, name: str, run_id: str, promoted: bool, reason: st
         serving = store.latest(other for other in store.candidates() if other != name)
         if serving is None and not force:
             raise Refused(f"{name} is the only model that may serve: promote another one before, or add --force")
-    what = "promoted" if promoted else "withdrawn"
     document = manifest.document | {"promoted": promoted, "reason": f"{what}: {reason}"}
     models.write(CHANGED_FILE, change_marker(what, name, run_id, done=False), claim)
     try:
         content = json.dumps(document, ensure_ascii=False, indent=1).encode()
         models.write(f"{name}/{MANIFEST_FILE}", content, state.version if state else ABSENT)
+        record(models, what, OPERATOR, name, run_id, reason, figures)
     finally:
         models.write(CHANGED_FILE, change_marker(what, name, run_id, done=True))
     if promoted:
         serving = store.latest(store.candidates())
     return outcome(name, read_manifest(content), True, serving)
+
+
+def note_pin(store: ModelStore, name: str, run_id: str, reason: str) -> dict:
+    """Notes in the history that the functions are set to a run, after verifying it; without a name, that they no longer
+    are.
+
+    What sets them is MODEL_PIN, which belongs to a process that may not write here. Raises PassedOver if the run cannot
+    serve, and Refused if there is no pin to end.
+    """
+    models, pinned = store.models, bool(name)
+    if pinned:
+        manifest = find_manifest(models, name, run_id)
+        complete_files(models, name, manifest)
+        load_verified(models, name, manifest)
+        run_id = manifest.run_id
+    else:
+        pins = [one for one in read_history(models, store.prefix) if "pinned" in one["what"]]
+        if not pins or pins[-1]["what"] == "unpinned":
+            raise Refused(f"expected a pin in the history of {store.uri}, found none")
+        name, run_id = pins[-1]["model"], pins[-1]["runId"]
+    figures = headline_figures(models, name, run_id)
+    record(models, "pinned" if pinned else "unpinned", OPERATOR, name, run_id, reason, figures)
+    return {"model": name, "runId": run_id, "pinned": pinned}
 
 
 def dated_manifest(models: Folder, name: str) -> Manifest | None:

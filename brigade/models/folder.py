@@ -1,7 +1,7 @@
 """The folder of dated models as training uses it: it writes a run, and it finds the champion.
 
 A run's files are written first, its manifest after them, and the date's manifest last, with a change marker before and
-after it. So a run that is killed while it writes never serves.
+after it. So a run that is killed while it writes never serves. Then the gate's decision is added to the history.
 """
 
 import hashlib
@@ -10,10 +10,13 @@ import logging
 from typing import Any, NamedTuple
 
 from brigade.errors import one_line
+from brigade.models.figures import headline, test_figures
+from brigade.models.history import TRAINING, record
 from brigade.models.manifest import (
     CHANGED_FILE,
     DOCUMENTS_PREFIX,
     MANIFEST_FILE,
+    METRICS_FILE,
     Manifest,
     PassedOver,
     change_marker,
@@ -22,7 +25,7 @@ from brigade.models.manifest import (
     run_folder,
 )
 from brigade.models.verification import complete_files, load_verified
-from brigade.storage import Folder
+from brigade.storage import Folder, storage_errors
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +75,11 @@ def write_run(models: Folder, name: str, run: dict, files: dict[str, bytes]) -> 
         models.write(CHANGED_FILE, change_marker("trained", name, run["runId"], done=False))
         models.write(f"{name}/{MANIFEST_FILE}", manifest)
         models.write(CHANGED_FILE, change_marker("trained", name, run["runId"], done=True))
+    what, figures = "promoted" if run["promoted"] else "rejected", headline(test_figures(files.get(METRICS_FILE, b"")))
+    try:
+        record(models, what, TRAINING, name, run["runId"], run["reason"], figures)
+    except storage_errors() as error:  # the run serves already, and its manifest says the same
+        log.warning("the decision is not in the history: %s: %s", type(error).__name__, one_line(error))
 
 
 def is_promoted(models: Folder, name: str) -> bool:

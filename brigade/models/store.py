@@ -235,7 +235,8 @@ class ModelStore:
             return
         self.served, self.problem = found, ""
         if served is None or found.model is not served.model:
-            log.info("serving %s, run %s, trained %s", *found.about().values())
+            pinned = ", pinned by MODEL_PIN" if self.pin else ""
+            log.info("serving %s, run %s, trained %s%s", *found.about().values(), pinned)
             if is_future(model_date(found.name, self.prefix)):
                 log.warning("%s has a date later than today: until it is withdrawn, no newer model serves", found.name)
 

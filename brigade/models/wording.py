@@ -1,7 +1,9 @@
 """The results of the operator's commands as text for people. `--json` prints the results themselves instead."""
 
 from brigade.models.arguments import PROGRAM
-from brigade.models.commands import FIGURES
+from brigade.models.figures import FIGURES
+
+HISTORY = ("at", "what", "model", "runId", "by", "who", *FIGURES, "why")
 
 
 def table(rows: list[dict]) -> str:
@@ -18,6 +20,54 @@ def about_run(found: dict) -> str:
     lines = [f"{key:<11} {value}" for key, value in found.items() if key not in ("files", "problem")]
     verified = "verified: every file is the manifest's, golden documents agree"
     return "\n".join([*lines, *files, found["problem"] or verified])
+
+
+def about_history(entries: list[dict]) -> str:
+    """The result of `history`: a line for each entry."""
+    if not entries:
+        return "no decision has been made"
+    rows = [one | one["figures"] for one in entries]
+    return table([{name: row.get(name) for name in HISTORY} for row in rows])
+
+
+def about_answers(found: dict) -> str:
+    """The result of `who-answered`: a paragraph for each answer, and a line for each place of the event."""
+    lies = [f"{one['file']}, published {one['publishTime'] or 'at no known time'}" for one in found.get("lies", ())]
+    return "\n".join([*map(about_answer, found["answers"]), *(f"the event lies in {place}" for place in lies)])
+
+
+def about_answer(answer: dict) -> str:
+    """One answer of `who-answered`."""
+    run = f"{answer['model']}, run {answer['runId']}"
+    if answer["by"] == "answer":
+        lines = [f"{run}, answered at {answer['at'] or 'no known time'}: {answer['file']} says so"]
+    else:
+        decision = answer["decision"]
+        lines = [
+            f"{run}, served at {answer['at']}, says the history",
+            f"  since {answer['since']}: {decision['what']} by {decision['by']}, {decision['who']}: {decision['why']}",
+        ]
+        if still := answer.get("orStill"):
+            lines.append(
+                f"  an instance follows within MODEL_REFRESH_SECONDS, until when {still['model']}, run "
+                f"{still['runId']}, may have answered"
+            )
+        if answer.get("olderThanTheHistory"):
+            lines.append("  no entry is that old: this is what the manifests of the runs say")
+    learned = answer["learnedFrom"]
+    if problem := learned.get("problem"):
+        return "\n".join([*lines, f"  {problem}"])
+    days = f", {' to '.join(learned['days'])}" if learned["days"] else ""
+    about = f"{learned['files']} files{days}, {learned['bytes']:,} bytes of {learned['parquet']}"
+    return "\n".join([*lines, f"  it had learned from {about}; data version {learned['dataVersion']}"])
+
+
+def about_pin(noted: dict) -> str:
+    """The result of `pin` or `unpin`, which sets nothing itself."""
+    run = f"{noted['model']}/{noted['runId']}"
+    value = run if noted["pinned"] else ""
+    what = f"the functions are set to {run}" if noted["pinned"] else f"the functions are set to {run} no longer"
+    return f'the history says from now on: {what}\nwhat sets them is MODEL_PIN: model_pin = "{value}", and deploy them'
 
 
 def about_decision(uri: str, done: dict) -> str:

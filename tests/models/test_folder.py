@@ -9,7 +9,7 @@ import pytest
 from brigade.models.document_model import DocumentModel
 from brigade.models.folder import find_champion, write_run
 from brigade.models.text_features import FeatureParameters
-from brigade.storage import folder_at
+from brigade.storage import ABSENT, folder_at
 
 MODEL, EARLIER = "doc-classification-model-2026-01-05", "doc-classification-model-2025-12-08"
 RUN = {
@@ -32,15 +32,15 @@ def files(tmp_path_factory) -> dict[str, bytes]:
 
 
 def test_a_run_that_is_killed_while_it_writes_leaves_no_manifest(files, tmp_path, monkeypatch):
-    steps = len(files) + 4  # the run's manifest, and the date's between two markers
+    steps = len(files) + 5  # the run's manifest, the date's between two markers, and the history
     for step in range(steps + 1):
         models, left = folder_at(str(tmp_path / f"models{step}")), iter(range(step))
         write = models.write
 
-        def write_some(path, content, left=left, write=write):
+        def write_some(path, content, *version, left=left, write=write):
             if next(left, None) is None:
                 raise KeyboardInterrupt(path)
-            write(path, content)
+            write(path, content, *version)
 
         monkeypatch.setattr(models, "write", write_some)
         if step < steps:
@@ -48,14 +48,16 @@ def test_a_run_that_is_killed_while_it_writes_leaves_no_manifest(files, tmp_path
                 write_run(models, MODEL, RUN, files)
         else:
             write_run(models, MODEL, RUN, files)
-        assert (tmp_path / f"models{step}" / MODEL / "manifest.json").exists() is (step >= steps - 1)
-        assert (find_champion(models) is not None) is (step >= steps - 1)
+        assert (tmp_path / f"models{step}" / MODEL / "manifest.json").exists() is (step >= steps - 2)
+        assert (find_champion(models) is not None) is (step >= steps - 2)
 
 
 def test_a_change_is_marked_before_and_after_the_manifest_is_replaced(files, tmp_path, monkeypatch):
     models, written = folder_at(str(tmp_path)), []
-    monkeypatch.setattr(models, "write", lambda path, content: written.append((path, content)))
+    monkeypatch.setattr(models, "write", lambda *given: written.append(given))
     write_run(models, MODEL, RUN, files)
+    entry, _, version = written.pop()
+    assert entry.startswith("history/") and version == ABSENT
     run = f"{MODEL}/runs/r1"
     expected = [*(f"{run}/{name}" for name in files), f"{run}/manifest.json"]
     assert [path for path, _ in written] == [*expected, "changed.json", f"{MODEL}/manifest.json", "changed.json"]
