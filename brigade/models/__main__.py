@@ -19,6 +19,7 @@ from brigade.models.commands import decide, list_runs, show_run
 from brigade.models.store import ModelStore
 from brigade.models.wording import about_decision, about_run, table
 from brigade.storage import storage_errors
+from brigade.tracking.sync import sync_if_asked
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,6 +49,7 @@ def carried_out(arguments: argparse.Namespace) -> tuple[dict, str]:
     name, run_id = arguments.run
     promote = arguments.command == "promote"
     done = decide(store, name, run_id, promote, arguments.reason, force=not promote and arguments.force)
+    sync_if_asked(arguments.uri, arguments.model_prefix)
     return done, about_decision(arguments.uri, done)
 
 
