@@ -21,8 +21,8 @@ PROGRAM = "python -m brigade.tracking"
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
-        description="Makes the MLflow server of MLFLOW_TRACKING_URI say what a folder of models says: runs, versions, and "
-        "the aliases champion and challenger. What is there already stays as it is.",
+        description="Makes the MLflow server of MLFLOW_TRACKING_URI say what a folder of models says: runs, versions, "
+        "and the aliases champion and challenger. What is there already stays as it is.",
         epilog="Exit status: 0 done, 1 failed, 2 wrong arguments or settings.",
     )
     parser.add_argument("command", choices=["sync"], help="logs what is missing, once, and moves the aliases")

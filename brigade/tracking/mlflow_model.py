@@ -1,4 +1,4 @@
-"""The code of every model in MLflow: it runs this file when it loads one ("models from code"), and unpickles nothing."""
+"""The code of every model in MLflow, which runs this file when it loads one ("models from code"): there is no pickle."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class Run(PythonModel):
     def load_context(self, context: Any) -> None:
         self.model = read_run(context.artifacts["models"])
 
-    def predict(self, context: Any, model_input: Any, params: dict | None = None) -> list[dict]:
+    def predict(self, context, model_input, params=None):  # of types MLflow would make a schema
         return predictions(self.model, model_input)
 
 

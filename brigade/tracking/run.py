@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -110,7 +111,7 @@ def log(client: "MlflowClient", mlflow_id: str, run: Run) -> None:
 
 
 def figures(metrics: dict) -> Iterator[tuple[str, float, int]]:
-    """(name, value, step) of each figure of metrics.json. The candidates' steps are their ranks, from the chosen one."""
+    """(name, value, step) of each figure of metrics.json. A candidate's step is its rank, 0 for the chosen one."""
     for part in ("test", "validation", "documents"):
         for key, value in metrics.get(part, {}).items():
             if is_number(value):
@@ -149,14 +150,15 @@ def save_model(run: Run, target: Path, scratch: Path) -> None:
     (folder / MANIFEST_FILE).write_text(json.dumps(run.manifest.document, ensure_ascii=False))
     copy_package(package)
     model = read_run(str(models))
-    save_model(
-        path=str(target),
-        python_model=str(package / "tracking" / "mlflow_model.py"),
-        artifacts={"models": str(models)},
-        code_paths=[str(package)],
-        pip_requirements=requirements(model),
-        signature=signature(model),
-    )
+    with warnings.catch_warnings(action="ignore"):  # it asks for an example, which would be a document's text
+        save_model(
+            path=str(target),
+            python_model=str(package / "tracking" / "mlflow_model.py"),
+            artifacts={"models": str(models)},
+            code_paths=[str(package)],
+            pip_requirements=requirements(model),
+            signature=signature(model),
+        )
 
 
 def signature(model: Model) -> Any:

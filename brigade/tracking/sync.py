@@ -35,7 +35,9 @@ def sync(uri: str, prefix: str = DOCUMENTS_PREFIX) -> dict:
     MLflow and storage raise.
     """
     client, store = connect(), ModelStore(uri, prefix=prefix)
-    rows = sorted((row for row in list_runs(store) if row["trainedAt"]), key=lambda row: (row["trainedAt"], row["runId"]))
+    rows = sorted(
+        (row for row in list_runs(store) if row["trainedAt"]), key=lambda row: (row["trainedAt"], row["runId"])
+    )
     if not rows:
         raise Refused(f"expected a run in {uri} that is whole, found damaged ones alone")
     pipeline = pipeline_of(store.models, rows[-1])
