@@ -34,13 +34,8 @@ def start(folder: Path, port: int) -> subprocess.Popen:
     command = [SERVER, "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
     command += [f"--backend-store-uri=sqlite:///{folder}/mlflow.db", f"--artifacts-destination={folder}/artifacts"]
     with open(folder / "server.log", "ab") as log:
-        process = guard.start(
-            command,
-            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-        )
+        environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+        process = guard.start(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
     emulators.wait_for_port(port, process)
     return process
 
@@ -50,10 +45,8 @@ def tell(models: str) -> None:
     for prefix in sorted({split_name(name)[0] for name in folder_at(models).folders()} - {""}):
         try:
             done = sync(models, prefix)
-            print(
-                f"{models}: {done['runs']} runs of {done['pipeline']}, champion: version {done['champion']}",
-                file=sys.stderr,
-            )
+            found = f"{done['runs']} runs of {done['pipeline']}, champion: version {done['champion']}"
+            print(f"{models}: {found}", file=sys.stderr)
         except BrigadeError as problem:
             print(f"{models}: {problem}", file=sys.stderr)
 

@@ -71,7 +71,7 @@ def read_template() -> dict:
 
 def workflow(steps: list[Command], place: Dataproc, template: dict) -> dict:
     """The workflow as JSON. template: the content of workflow_template.yaml, whose cluster it has."""
-    cluster = template["placement"]["managedCluster"]
+    cluster, code = template["placement"]["managedCluster"], place.code.rstrip("/")
     config, machine = cluster["config"], cluster["config"]["gceClusterConfig"]
     set_if_said(config, "configBucket", place.temp_bucket)
     set_if_said(config, "tempBucket", place.temp_bucket)
@@ -86,9 +86,7 @@ def workflow(steps: list[Command], place: Dataproc, template: dict) -> dict:
         "labels": template["labels"] | {"purpose": "steps"},
         "placement": {"managedCluster": cluster},
         "dagTimeout": template["dagTimeout"],
-        "jobs": [
-            job_of(one, before, place.code.rstrip("/")) for before, one in zip([None, *steps], steps, strict=False)
-        ],
+        "jobs": [job_of(step, before, code) for before, step in zip([None, *steps], steps, strict=False)],
     }
 
 

@@ -35,7 +35,7 @@ class Paths(Form):
 
 
 class Dataproc(Form):
-    """The project, and the cluster that lives as long as the steps; workflow_template.yaml says what is not said here."""
+    """The project, and the cluster that lives as long as the steps; workflow_template.yaml says all else."""
 
     project: Text = Field(description="the project's id")
     region: Text = Field(description="the region of the cluster")
@@ -108,9 +108,7 @@ def checked(document: Any) -> Environment:
 def told(error: dict) -> Problem:
     """One of pydantic's errors in this project's words."""
     loc = error["loc"]
-    form: type[Form] = Environment
-    for part in loc[:-1]:
-        form = {"paths": Paths, "dataproc": Dataproc}[part]
+    form: Any = {"paths": Paths, "dataproc": Dataproc}[loc[0]] if len(loc) > 1 else Environment
     if not loc:
         return Problem("", f"a mapping with the keys {', '.join(form.model_fields)}", shown(error["input"]))
     if error["type"] == "extra_forbidden":

@@ -26,6 +26,7 @@ logger = logging.getLogger("tracking")
 RUN_ID = "run_id"  # the tag that tells runs, and versions, apart
 DOCUMENTS = "documents"  # the name of the pipeline whose models carry no definition
 CHAMPION, CHALLENGER = "champion", "challenger"
+DAMAGED = "damaged"  # with which the state of such a run begins
 
 
 def sync(uri: str, prefix: str = DOCUMENTS_PREFIX) -> dict:
@@ -35,12 +36,11 @@ def sync(uri: str, prefix: str = DOCUMENTS_PREFIX) -> dict:
     MLflow and storage raise.
     """
     client, store = connect(), ModelStore(uri, prefix=prefix)
-    rows = sorted(
-        (row for row in list_runs(store) if row["trainedAt"]), key=lambda row: (row["trainedAt"], row["runId"])
-    )
-    if not rows:
+    rows = sorted(list_runs(store), key=lambda row: (row["trainedAt"] or "", row["runId"] or ""))
+    whole = [row for row in rows if not row["state"].startswith(DAMAGED)]
+    if not whole:
         raise Refused(f"expected a run in {uri} that is whole, found damaged ones alone")
-    pipeline = pipeline_of(store.models, rows[-1])
+    pipeline = pipeline_of(store.models, whole[-1])
     registry = Registry(client, pipeline)
     counts = {"runs": 0, "logged": 0, "registered": 0, "changed": 0}
     passed: dict[str, str] = {}
@@ -52,7 +52,7 @@ def sync(uri: str, prefix: str = DOCUMENTS_PREFIX) -> dict:
         except PassedOver as problem:
             passed[f"{row['model']}/{row['runId']}"] = one_line(problem)
             logger.warning("passing over %s, run %s: %s", row["model"], row["runId"], one_line(problem))
-    champion, challenger = leaders(rows)
+    champion, challenger = leaders(whole)
     aliases = {CHAMPION: registry.point(CHAMPION, champion), CHALLENGER: registry.point(CHALLENGER, challenger)}
     return {"pipeline": pipeline, **counts, "passedOver": passed, **aliases}
 
@@ -71,7 +71,7 @@ def sync_if_asked(uri: str, prefix: str = DOCUMENTS_PREFIX) -> None:
 def leaders(rows: list[dict]) -> tuple[str | None, str | None]:
     """The run ids of champion and challenger: the run that serves, and the newest one if that is another.
 
-    rows: as `list_runs` has them, the oldest training first.
+    rows: of runs that are whole, as `list_runs` has them, the oldest training first.
     """
     champion = next((row["runId"] for row in rows if row["state"].startswith("serving")), None)
     newest = rows[-1]["runId"]
@@ -101,10 +101,15 @@ class Registry:
         self.versions = {one.tags[RUN_ID]: one for one in versions if RUN_ID in one.tags}
 
     def tell(self, models: Folder, row: dict) -> Iterator[str]:
-        """Logs and registers a run of the folder, as far as it is not yet; yields what was done."""
+        """Logs and registers a run of the folder, as far as it is not yet; yields what was done.
+
+        Raises PassedOver if it is damaged, and MLflow has not got it from before.
+        """
         run_id = row["runId"]
         tags = {"model": row["model"], RUN_ID: run_id, "state": row["state"], "reason": row["reason"]}
         known, registered = self.runs.get(run_id), self.versions.get(run_id)
+        if row["state"].startswith(DAMAGED) and (known is None or registered is None):
+            raise PassedOver(row["reason"])
         if known is None or known.info.status != "FINISHED":
             run = read(models, row["model"], run_id)
             tags |= own_tags(run)
