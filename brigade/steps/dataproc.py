@@ -52,7 +52,8 @@ def run(steps: list[Command], place: Dataproc) -> dict[str, dict]:
                 following.look(operation.metadata)
                 time.sleep(LOOK_SECONDS)
         except KeyboardInterrupt:
-            operation.cancel()
+            # operation.cancel() fails over REST, which the stand-in speaks
+            client.cancel_operation({"name": operation.operation.name}, timeout=CALL_SECONDS)
             log.warning("cancelled: Dataproc ends the jobs and deletes the cluster")
             raise
         following.look(operation.metadata)

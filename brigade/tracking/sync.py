@@ -121,7 +121,9 @@ class Registry:
         tags = {key: known.data.tags[key] for key in known.data.tags if not key.startswith("mlflow.")} | tags
         if registered is None:
             source = f"{known.info.artifact_uri}/{MODEL}"
-            made = self.client.create_model_version(self.pipeline, source, known.info.run_id, tags)
+            made = self.client.create_model_version(
+                self.pipeline, source, known.info.run_id, tags, await_creation_for=0
+            )
             self.versions[run_id] = made
             yield "registered"
         elif registered.tags | tags != registered.tags:
