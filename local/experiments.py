@@ -24,6 +24,7 @@ from local import emulators, guard
 
 ROOT = Path(__file__).parent.parent
 SERVER = ROOT / ".venv-tracking" / "bin" / "mlflow"
+SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # seven processes less
 # Where models of this machine lie. The aliases are those of the last folder that has any.
 FOLDERS = (".local/demo/.cloudstorage/ml_output/output", ".local/up/.cloudstorage/ml_output/output", "models")
 
@@ -34,21 +35,23 @@ def start(folder: Path, port: int) -> subprocess.Popen:
     command = [SERVER, "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
     command += [f"--backend-store-uri=sqlite:///{folder}/mlflow.db", f"--artifacts-destination={folder}/artifacts"]
     with open(folder / "server.log", "ab") as log:
-        environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-        process = guard.start(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+        process = guard.start(command, env=os.environ | SETTINGS, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
     emulators.wait_for_port(port, process)
     return process
 
 
-def tell(models: str) -> None:
-    """Tells the server of all pipelines' runs in a folder of models."""
+def tell(models: str) -> int:
+    """Tells the server of all pipelines' runs in a folder of models; returns how many there are."""
+    count = 0
     for prefix in sorted({split_name(name)[0] for name in folder_at(models).folders()} - {""}):
         try:
             done = sync(models, prefix)
             found = f"{done['runs']} runs of {done['pipeline']}, champion: version {done['champion']}"
             print(f"{models}: {found}", file=sys.stderr)
+            count += done["runs"]
         except BrigadeError as problem:
             print(f"{models}: {problem}", file=sys.stderr)
+    return count
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -66,8 +69,9 @@ def main(argv: list[str] | None = None) -> int:
     os.environ[client.URI] = f"http://127.0.0.1:{port}"
     process = start(arguments.folder.absolute(), port)
     with contextlib.suppress(KeyboardInterrupt):
-        for models in arguments.models or [str(ROOT / one) for one in FOLDERS]:
-            tell(models)
+        folders = arguments.models or [str(ROOT / one) for one in FOLDERS]
+        if not sum(tell(models) for models in folders):
+            print(f"no runs in {', '.join(folders)}: `make demo` makes one", file=sys.stderr)
         print(f"MLflow: {os.environ[client.URI]}", flush=True)
         print(f"export {client.URI}={os.environ[client.URI]}    trainings log here; Ctrl-C ends it", file=sys.stderr)
         process.wait()

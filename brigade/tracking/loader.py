@@ -4,16 +4,13 @@ The files lie in the MLflow model as in the folder of models, `<name>/runs/<run 
 and verifies them. Its answers are those of the function `predict`.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from brigade.errors import WrongInput
 from brigade.models.document_model import DocumentModel
 from brigade.models.manifest import find_manifest
 from brigade.models.verification import Model, load_verified
 from brigade.storage import folder_at
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 TEXT = "payload"  # of the documents' pipeline; another one of texts names its own column
 
@@ -46,16 +43,10 @@ def predictions(model: Model, given: Any) -> list[dict]:
     if not known:
         some = ", ".join(columns(model)[:3])
         raise WrongInput(f"expected the model's columns, such as {some}, found none of them")
-    rows = records(frame[known])
+    rows = frame[known].to_dict("records")
     if not isinstance(model, DocumentModel):
         return model.predict_many(rows) if rows else []
     for number, row in enumerate(rows):
         if not isinstance(row[known[0]], str):
-            found = type(row[known[0]]).__name__
-            raise WrongInput(f"row {number}, {known[0]}: expected a text, found {found}")
+            raise WrongInput(f"row {number}, {known[0]}: expected a text, found none")
     return [model.predict(row[known[0]]) for row in rows]
-
-
-def records(frame: "DataFrame") -> list[dict]:
-    """The rows as Python's own values; None for what is missing."""
-    return frame.astype(object).where(frame.notna(), None).to_dict("records")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 MODEL = "model"  # the folder of the MLflow model among a run's artifacts
+RESULTS = ("accuracy", "macroF1", "loss", "seconds")  # of the chosen candidate; the rest are its settings
 STARTED = re.compile(r"\d{8}T\d{6}Z")  # with which a run's id begins
 # Of the package, what a model in MLflow needs; these folders' own folders are left out.
 CODE = ("errors.py", "paths.py", "sql_text.py", "storage.py", "events", "models", "tracking")
@@ -93,7 +94,8 @@ def log(client: "MlflowClient", mlflow_id: str, run: Run) -> None:
     """Logs all that a run of MLflow has beside its tags, and ends it. Done again, it changes nothing."""
     from mlflow.entities import Metric, Param
 
-    params = run.data.get("options", {}) | run.metrics.get("chosen", {})
+    chosen = {key: value for key, value in run.metrics.get("chosen", {}).items() if key not in RESULTS}
+    params = run.data.get("options", {}) | chosen
     client.log_batch(
         mlflow_id,
         metrics=[Metric(key, value, run.ended, step) for key, value, step in figures(run.metrics)],

@@ -14,7 +14,7 @@ METRICS = {
     "test": {"accuracy": 0.9, "macroF1": 0.8, "documents": 50, "classes": {"a": {"documents": 50}}},
     "validation": {"accuracy": 0.88, "documents": 40},
     "documents": {"total": 500, "train": 410},
-    "chosen": {"alpha": 1e-4, "ngrams": 2},
+    "chosen": {"alpha": 1e-4, "ngrams": 2, "accuracy": 0.88, "seconds": 3.2},
     "candidates": [{"alpha": 1e-4, "ngrams": 2, "accuracy": 0.88}, {"alpha": 1e-4, "ngrams": 1, "accuracy": 0.87}],
 }
 

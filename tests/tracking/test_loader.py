@@ -68,8 +68,8 @@ def test_a_model_whose_files_have_changed_is_not_loaded(tracked, tmp_path):
     ("given", "message"),
     [
         ([{"text": "some words"}], "expected the model's columns, such as payload, found none of them"),
-        ([{"payload": "some words"}, {"payload": None}], "row 1, payload: expected a text, found NoneType"),
-        ([{"payload": 7}], "row 0, payload: expected a text, found int"),
+        ([{"payload": "some words"}, {"payload": None}], "row 1, payload: expected a text, found none"),
+        ([{"payload": 7}], "row 0, payload: expected a text, found none"),
     ],
 )
 def test_what_is_no_text_is_refused_with_its_place(given, message):

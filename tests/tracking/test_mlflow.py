@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -158,7 +159,7 @@ def test_the_ui_compares_the_runs_and_shows_the_versions_with_their_aliases(worl
     experiment = client.get_experiment_by_name("documents").experiment_id
     runs = [one.info.run_id for one in client.search_runs([experiment])]
     asked = f"runs={json.dumps(runs, separators=(',', ':'))}&experiments=[%22{experiment}%22]".replace('"', "%22")
-    wanted = {"test_macroF1", f"{FIRST} ", f"{newest} "}
+    wanted = {"test_accuracy", "hash_bits", f"{FIRST} ", f"{newest} "}
     assert wanted <= seen(browser, f"{world.uri}/#/compare-runs?{asked}", world.folder, wanted)
     wanted = {"champion", "Version 1", "Version 2"}
     assert wanted <= seen(browser, f"{world.uri}/#/models/documents", world.folder, wanted)
@@ -174,6 +175,19 @@ def seen(browser: str, url: str, folder: Path, wanted: set[str]) -> set[str]:
         if found == wanted:
             break
     return found
+
+
+def test_experiments_serves_the_runs_of_a_folder_until_it_is_ended(world, tmp_path):
+    command = [sys.executable, "-m", "local.experiments", f"--models={world.models}", f"--folder={tmp_path}/server"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        address = process.stdout.readline().removeprefix("MLflow: ").strip()
+        versions = requests.get(f"{address}/api/2.0/mlflow/model-versions/search", timeout=60).json()["model_versions"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+        assert f"{world.models}: 2 runs of documents, champion: version 2" in process.stderr.read()
+    assert {one["name"] for one in versions} == {"documents"} and len(versions) == 2
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{address}/health", timeout=60)
 
 
 def test_a_training_whose_server_has_gone_goes_on_and_is_told_later_once(world):
