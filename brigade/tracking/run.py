@@ -10,6 +10,7 @@ import re
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -90,8 +91,23 @@ def read(models: Folder, name: str, run_id: str) -> Run:
     return Run(name, manifest, {file: read_checked(models, name, manifest, file) for file in manifest.files})
 
 
-def log(client: "MlflowClient", mlflow_id: str, run: Run) -> None:
-    """Logs all that a run of MLflow has beside its tags, and ends it. Done again, it changes nothing."""
+@contextmanager
+def artifacts(run: Run) -> Iterator[Path]:
+    """A folder with what is kept of a run in MLflow. Raises PassedOver if serving would not load the run."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "artifacts"
+        save_model(run, folder / MODEL, Path(scratch))
+        for file, content in run.files.items():
+            if file not in SERVING_FILES:
+                (folder / file).write_bytes(content)
+        yield folder
+
+
+def log(client: "MlflowClient", mlflow_id: str, run: Run, folder: Path) -> None:
+    """Logs all that a run of MLflow has beside its tags, and ends it. Done again, it changes nothing.
+
+    folder: of its artifacts.
+    """
     from mlflow.entities import Metric, Param
 
     chosen = {key: value for key, value in run.metrics.get("chosen", {}).items() if key not in RESULTS}
@@ -102,13 +118,7 @@ def log(client: "MlflowClient", mlflow_id: str, run: Run) -> None:
         params=[Param(key, str(value)) for key, value in sorted(params.items())],
     )
     client.log_inputs(mlflow_id, [data_set(run)])
-    with tempfile.TemporaryDirectory() as scratch:
-        artifacts = Path(scratch) / "artifacts"
-        save_model(run, artifacts / MODEL, Path(scratch))
-        for file, content in run.files.items():
-            if file not in SERVING_FILES:
-                (artifacts / file).write_bytes(content)
-        client.log_artifacts(mlflow_id, str(artifacts))
+    client.log_artifacts(mlflow_id, str(folder))
     client.set_terminated(mlflow_id, "FINISHED", run.ended)
 
 

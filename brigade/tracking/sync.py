@@ -16,7 +16,7 @@ from brigade.models.store import ModelStore
 from brigade.models.verification import read_document
 from brigade.storage import Folder
 from brigade.tracking.client import connect, is_asked_for
-from brigade.tracking.run import MODEL, Run, log, read
+from brigade.tracking.run import MODEL, Run, artifacts, log, read
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -113,10 +113,11 @@ class Registry:
         if known is None or known.info.status != "FINISHED":
             run = read(models, row["model"], run_id)
             tags |= own_tags(run)
-            if known is None:
-                name = f"{row['model']} {run_id}"
-                known = self.client.create_run(self.experiment, run.started, tags, run_name=name)
-            log(self.client, known.info.run_id, run)
+            with artifacts(run) as folder:
+                if known is None:
+                    name = f"{row['model']} {run_id}"
+                    known = self.client.create_run(self.experiment, run.started, tags, run_name=name)
+                log(self.client, known.info.run_id, run, folder)
             yield "logged"
         tags = {key: known.data.tags[key] for key in known.data.tags if not key.startswith("mlflow.")} | tags
         if registered is None:

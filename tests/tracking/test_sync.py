@@ -116,6 +116,7 @@ def test_a_damaged_run_is_passed_over_and_the_others_are_told(tracked):
     tracked.write(NEW, "run-4", golden=0.1, promoted=False)  # which serving does not look into
     done = tracked.sync()
     assert done["runs"] == done["registered"] == 1 and list(tracked.versions()) == [FIRST]
+    assert [one.data.tags["run_id"] for one in tracked.runs()] == [FIRST]
     assert done["passedOver"].keys() == {f"{MIDDLE}/{SECOND}", f"{NEW}/run-3", f"{NEW}/run-4"}
     assert "golden.jsonl line 1" in done["passedOver"][f"{NEW}/run-4"]
     assert tracked.aliases()["champion"] == FIRST
