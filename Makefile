@@ -26,6 +26,8 @@ KEEP ?=
 # `make predict`: these days again (A..B or one date), only what has no prediction yet
 DATES ?=
 MISSING ?=
+# `make experiments`: a folder of models, gs:// or local, in place of those of this machine
+FOLDER ?=
 # Where `make bench-serve` keeps the models that it trains
 MODELS ?= .local/bench-models
 
@@ -54,7 +56,7 @@ CHALLENGER ?=
 PERCENT ?= 0
 
 # `make test`: what runs, how, and in which order
-QUICK := not (airflow or cluster or faults or gcloud or long or terraform or waits)
+QUICK := not (airflow or cluster or faults or gcloud or long or mlflow or terraform or waits)
 ORDER ?= fixed
 PYTEST = $(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(if $(filter random,$(ORDER)),-p randomly)
 
@@ -63,9 +65,9 @@ unexport PYTHONPATH SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTH
 # Without compiled modules every process compiles anew what it imports: 4 s for scikit-learn, in each worker of Spark.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup need-gcloud need-tools demo test test-all test-apart test-spark35 test-airflow test-bare lint lint-terraform format \
-	package up down predict tutorial reconcile bench bench-pubsub bench-landing bench-convert bench-train bench-predict bench-serve preflight gcp-plan gcp-up \
-	gcp-landing gcp-demo gcp-vertex gcp-down lock clean
+.PHONY: help setup need-gcloud need-tools demo test test-all test-apart test-spark35 test-airflow test-mlflow test-bare lint lint-terraform format \
+	package up down predict experiments tutorial reconcile bench bench-pubsub bench-landing bench-convert bench-train bench-predict bench-serve preflight \
+	gcp-plan gcp-up gcp-landing gcp-demo gcp-vertex gcp-down lock clean
 
 help: ## prints this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,7 +97,7 @@ test-all: setup ## runs all tests: also kills, clusters, gcloud, Terraform, the 
 	@$(MAKE) --no-print-directory test-apart test-spark35
 
 test-apart: setup ## … what test-all has beyond test
-	@$(PYTEST) -m 'not ($(QUICK)) and not airflow' --durations=10
+	@$(PYTEST) -m 'not ($(QUICK)) and not (airflow or mlflow)' --durations=10
 	@PUBSUB=official $(PYTEST) $(filter-out %_broker.py,$(wildcard tests/local/test_pubsub_*.py))
 
 test-spark35: setup ## runs the Spark code's tests on Spark 3.5.3, that of Dataproc image 2.3
@@ -105,6 +107,10 @@ test-spark35: setup ## runs the Spark code's tests on Spark 3.5.3, that of Datap
 test-airflow: setup ## runs the Airflow DAG against the stand-ins, with Airflow in an environment of its own
 	@bash local/setup.sh airflow
 	@exec $(PY) -m pytest tests/deploy/test_airflow.py
+
+test-mlflow: setup ## runs trainings, promotions and `mlflow models serve` against a real MLflow server, in an environment of its own
+	@bash local/setup.sh tracking
+	@exec $(PY) -m pytest tests/tracking -m mlflow
 
 test-bare: ## runs make demo and make test on bare Debian machines, as root with debootstrap; SUITES="bookworm trixie"
 	@SUITES='$(SUITES)' TARGETS='$(TARGETS)' AS_USER='$(AS_USER)' MIRROR='$(MIRROR)' bash tests/bare_machine.sh
@@ -135,6 +141,10 @@ down: ## ends what `make up` started
 predict: setup ## predicts what has landed in the local cloud's buckets, by the model that serves; PIPELINE=wine, DATES=A..B, MISSING=1
 	@exec $(PY) -m local.predict $(if $(value PIPELINE),--pipeline="$$PIPELINE") $(if $(DATES),--dates='$(DATES)') \
 		$(if $(MISSING),--missing)
+
+experiments: setup ## starts an MLflow server with the runs of this machine and prints its address; FOLDER=URI for those of another folder
+	@bash local/setup.sh tracking
+	@exec $(PY) -m local.experiments $(if $(FOLDER),--models='$(FOLDER)')
 
 tutorial: need-gcloud setup ## runs the commands of docs/by_hand.md and docs/vertex.md here and writes what they answer into docs/
 	@$(PY) -m local.tutorial by_hand
@@ -206,9 +216,10 @@ gcp-down: need-tools setup ## ends landing and removes everything from PROJECT=P
 	@exec $(PY) -m gcp.resources down --project='$(PROJECT)' --region='$(REGION)' $(OF) --buckets='$(BUCKETS)' $(if $(YES),--yes)
 
 lock: LOCK := --python-version 3.11 --universal --no-emit-index-url -q
-lock: ## pins what pyproject.toml names in requirements.txt, the DAG's and checkov's, and with hashes those of the images
+lock: ## pins what pyproject.toml names in requirements.txt, the DAG's, MLflow's and checkov's, and with hashes those of the images
 	@.venv/bin/uv pip compile pyproject.toml --all-extras -o requirements.txt $(LOCK)
 	@.venv/bin/uv pip compile airflow/requirements.in -o airflow/requirements.txt $(LOCK)
+	@.venv/bin/uv pip compile tracking/requirements.in -o tracking/requirements.txt $(LOCK)
 	@.venv/bin/uv pip compile terraform/requirements.in -o terraform/requirements.txt $(LOCK)
 	@.venv/bin/uv pip compile cloud_function/requirements.txt cloud_function/requirements-table.txt -o docker/serve.txt -c requirements.txt --generate-hashes $(LOCK)
 	@.venv/bin/uv pip compile pyproject.toml --extra landing -o docker/landing.txt -c requirements.txt --generate-hashes $(LOCK)
@@ -216,6 +227,6 @@ lock: ## pins what pyproject.toml names in requirements.txt, the DAG's and check
 
 clean: ## removes all that was made here: .venv, .local, caches
 	@[ ! -x $(PY) ] || $(PY) -m local.services down
-	@rm -rf .venv .venv-airflow .venv-checkov .venv-spark35 .local .pytest_cache .ruff_cache .mypy_cache \
+	@rm -rf .venv .venv-airflow .venv-checkov .venv-spark35 .venv-tracking .local .pytest_cache .ruff_cache .mypy_cache \
 		.import_linter_cache .hypothesis build *.egg-info spark-warehouse artifacts
 	@find . -name __pycache__ -prune -exec rm -rf {} +

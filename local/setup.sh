@@ -3,6 +3,7 @@
 #   setup.sh              .venv
 #   setup.sh spark35      .venv-spark35: the same with the Spark of Dataproc image 2.3
 #   setup.sh airflow      .venv-airflow: Airflow alone, which wants much in other versions
+#   setup.sh tracking     .venv-tracking: the MLflow server, for the same reason
 #   setup.sh checkov      .venv-checkov: checkov alone, for the same reason
 #   setup.sh need TOOL…   nothing: prints a line for each missing tool and fails
 set -euo pipefail
@@ -20,6 +21,7 @@ requirements=requirements.txt change="" project="--editable ." # brigade/ is use
 case "${1:-}" in
   spark35) change='s/^pyspark==.*/pyspark==3.5.3/; s/^py4j==.*/py4j==0.10.9.7/' ;;
   airflow) requirements=airflow/requirements.txt project="" ;;
+  tracking) requirements=tracking/requirements.txt project="" ;;
   checkov) requirements=terraform/requirements.txt project="" ;;
 esac
 

@@ -260,6 +260,7 @@ def rows(text: str) -> Iterator[list[str]]:
         ("docs/conversion.md", "Flags", "spark_sql.py"),
         ("docs/training.md", "Flags", "train_ml_model.py"),
         ("docs/prediction.md", "Flags", "predict.py"),
+        ("docs/experiments.md", "The steps' flags", "pipeline.py"),
         ("docs/scheduling.md", "The trigger's flags", "scheduler/main.py"),
         ("docs/scheduling.md", "The job's flags", "scheduler/create_job.py"),
     ],

@@ -22,6 +22,7 @@ from brigade.models.lineage import who_answered
 from brigade.models.store import ModelStore
 from brigade.models.wording import about_answers, about_decision, about_history, about_pin, about_run, table
 from brigade.storage import storage_errors
+from brigade.tracking.sync import sync_if_asked
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -60,6 +61,7 @@ def carried_out(arguments: argparse.Namespace) -> tuple[dict, str]:
         return noted, about_pin(noted)
     promote = arguments.command == "promote"
     done = decide(store, name, run_id, promote, arguments.reason, force=not promote and arguments.force)
+    sync_if_asked(arguments.uri, arguments.model_prefix)
     return done, about_decision(arguments.uri, done)
 
 

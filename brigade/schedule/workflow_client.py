@@ -23,19 +23,23 @@ class TemplateError(WrongInput):
 
 
 def connect(template: str, endpoint: str = "") -> WorkflowTemplateServiceClient:
-    """A client of Dataproc in the template's region.
+    """A client of Dataproc in the region of a template, whose name TEMPLATE matches. endpoint: see `client_of`."""
+    with asking_for(template):
+        return client_of(WorkflowTemplateServiceClient, TEMPLATE.sub(r"\2", template), endpoint)
 
-    template: a name that TEMPLATE matches. endpoint: another than the region's own, `host:port` for gRPC, or an
-    `http://` address for REST, which asks for no credentials.
+
+def client_of(kind: type, region: str, endpoint: str = "") -> Any:
+    """A client of one of Dataproc's services in a region.
+
+    endpoint: another than the region's own, `host:port` for gRPC, or an `http://` address for REST, which asks for no
+    credentials.
     """
     if endpoint.startswith("http://"):
         options: dict = {"transport": "rest", "credentials": AnonymousCredentials()}
     else:
         options = {}
-        region = TEMPLATE.sub(r"\2", template)
         endpoint = endpoint or f"{region}-dataproc.googleapis.com:443"
-    with asking_for(template):
-        return WorkflowTemplateServiceClient(client_options={"api_endpoint": endpoint}, **options)
+    return kind(client_options={"api_endpoint": endpoint}, **options)
 
 
 def asking_for(template: str) -> AbstractContextManager[None]:

@@ -8,7 +8,7 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from brigade.models.manifest import DOCUMENTS_PREFIX, model_name
 from brigade.pipelines.definition import Definition
 from brigade.spark import ROWS_A_TASK, settings
 from brigade.storage import folder_at, storage_errors
+from brigade.tracking.client import is_asked_for
+from brigade.tracking.sync import sync_if_asked
 from brigade.training.champion import read_champion
 from brigade.training.comparison import compare
 from brigade.training.documents import MOST_SHOWN, Parts, check_enough, parted, some
@@ -37,7 +39,6 @@ from brigade.training.selection import fit
 from brigade.training.sources import Sources, read_sources
 from brigade.training.tables.learning import learn_table
 from brigade.training.tables.outcome import TableOutcome
-from brigade.training.tracking import is_tracked, track
 from brigade.training.words import learned_words
 
 log = logging.getLogger("train_ml_model")
@@ -65,7 +66,8 @@ def train(
     definition: of the pipeline; None: documents. tolerance: of the gate; None: the definition's. options: fields of
     Options. Raises a BrigadeError if no model can be trained.
     """
-    started, tracked = datetime.now(UTC), is_tracked()
+    is_asked_for()  # before the long work, if MLflow is asked for and missing
+    started = datetime.now(UTC)
     prefix = definition.model_prefix if definition else DOCUMENTS_PREFIX
     models, name = folder_at(output_path), model_name(prefix, day or started.date())
     read_champion(models, output_path, prefix)  # before the long work: without it there is no gate
@@ -87,8 +89,7 @@ def train(
                 f"expected to write the model to {output_path}, found {type(error).__name__}: {one_line(error)}; no "
                 "new model serves"
             ) from error
-        if tracked:
-            track_if_possible(name, run, outcome, files)
+    sync_if_asked(output_path, prefix)
     return outcome.summary(f"{output_path.rstrip('/')}/{name}", run)
 
 
@@ -191,11 +192,3 @@ def decided(name: str, outcome: Outcome | TableOutcome, tolerance: float | None,
             logging.INFO if promoted else logging.WARNING, "%s %s", "promoted:" if promoted else "rejected:", reason
         )
     return promoted, reason
-
-
-def track_if_possible(name: str, run: dict, outcome: Outcome | TableOutcome, files: Path) -> None:
-    """Logs the run to MLflow. A failure is only a warning: the model is written already."""
-    try:
-        track(name, run, asdict(outcome.options) | outcome.chosen, outcome.figures, files)
-    except Exception as error:  # whatever MLflow's server or store says
-        log.warning("the model is written, but MLflow did not take the run: %s", str(error).splitlines()[0])
