@@ -132,10 +132,10 @@ def convert(
         quarantine = beside.submit(write_quarantine, table, staged, counts["quarantined"], new.voided)
         with settings(spark, shuffle_for(spark, table.manifest.rows + found)):
             compared = compare(table, keys, found, new.voided, cache)
-            rewritten, staying = files_to_rewrite(table, keys, compared)
+            rewritten = files_to_rewrite(table, keys, compared)
         counts["duplicates"], counts["replaced"] = compared.lost, compared.replaced
         counts["converted"] = found - counts["quarantined"] - compared.lost
-        partitions, day_moves = write_days(table, staged, compared, rewritten, staying)
+        partitions, day_moves = write_days(table, staged, compared, rewritten)
         quarantined, quarantine_moves = quarantine.result()
     table.check_repaired(partitions)
     rows = sum(one["rows"] for day in partitions.values() for one in day.values())

@@ -6,6 +6,7 @@ day from which rows have to go is written again, and is not even read if all of 
 
 import logging
 from functools import reduce
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from pyspark.sql import DataFrame
@@ -23,13 +24,18 @@ UNIQUE = ("eventId", "docId", "messageId", "payload")  # columns without repeate
 Partitions = dict[str, dict[str, dict[str, int]]]  # as in Manifest
 
 
-def files_to_rewrite(
-    table: Table, keys: DataFrame, compared: Comparison
-) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """The table's files that are written again, by day; and those of them that hold rows which stay."""
+class Rewritten(NamedTuple):
+    """The names of the table's files that are written again, by day, and of those that hold rows which stay."""
+
+    files: dict[str, list[str]]
+    read: dict[str, list[str]]
+
+
+def files_to_rewrite(table: Table, keys: DataFrame, compared: Comparison) -> Rewritten:
+    """The table's files that are written again."""
     partitions = table.base.partitions
     if not partitions:
-        return {}, {}
+        return Rewritten({}, {})
     new = keys.selectExpr("dt", "1 AS added", "0 AS removed")
     changed = compared.changed.selectExpr("dt", "-CAST(lost AS INT)", "CAST(removed AS INT)")
     days = new.unionAll(changed).groupBy("dt").agg(F.sum("added").alias("added"), F.sum("removed").alias("removed"))
@@ -41,7 +47,7 @@ def files_to_rewrite(
         for day, rows in staying.items():
             if rows:
                 log.warning("dt=%s: %d rows stay, of files that are not read again", day, rows)
-    return rewritten, {day: names for day, names in rewritten.items() if names and staying[day]}
+    return Rewritten(rewritten, {day: names for day, names in rewritten.items() if names and staying[day]})
 
 
 def small_files(files: dict[str, dict[str, int]], rows: int) -> list[str]:
@@ -54,28 +60,19 @@ def small_files(files: dict[str, dict[str, int]], rows: int) -> list[str]:
     return list(small) if sum(file["rows"] for file in small.values()) <= 4 * rows else []
 
 
-def write_days(
-    table: Table,
-    staged: DataFrame,
-    compared: Comparison,
-    rewritten: dict[str, list[str]],
-    staying: dict[str, list[str]],
-) -> tuple[Partitions, Moves]:
-    """Stages new files for the days that change. Returns all partitions as they will be, and the moves that are due.
-
-    rewritten, staying: see files_to_rewrite.
-    """
+def write_days(table: Table, staged: DataFrame, compared: Comparison, rewritten: Rewritten) -> tuple[Partitions, Moves]:
+    """Stages new files for the days that change. Returns all partitions as they will be, and the moves that are due."""
     few = compared.lost <= sessions.ROWS_A_TASK  # so few that each task can hold them, and the rows stay where they are
     losers = F.broadcast(compared.losers) if few else compared.losers
     rows = staged.where("_row.reason IS NULL").join(losers, F.col("_row.id") == losers.id, "left_anti").drop("_row")
-    old = [table.rows_of(names) for names in staying.values()]
+    old = [table.rows_of(names) for names in rewritten.read.values()]
     if old:
         kept = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), old)
         kept = kept.join(compared.removed, ["eventId", "dt"], "left_anti")
         rows = rows.unionByName(kept, allowMissingColumns=True)
     stage_rows(table, rows if few and not old else by_day(rows))
     partitions: Partitions = {
-        day: {name: file for name, file in files.items() if name not in rewritten.get(day, ())}
+        day: {name: file for name, file in files.items() if name not in rewritten.files.get(day, ())}
         for day, files in table.base.partitions.items()
     }
     moves: Moves = []
