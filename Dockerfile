@@ -94,4 +94,5 @@ EXPOSE 8080
 # For docker run; Cloud Run has probes of its own. Unhealthy also means that no model serves yet.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
     CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/healthz', timeout=4)"]
-ENTRYPOINT ["functions-framework"]
+# Cloud Run sets PORT, and Vertex AI, whose custom container this is too, AIP_HTTP_PORT.
+ENTRYPOINT ["sh", "-c", "exec functions-framework --port=\"${AIP_HTTP_PORT:-$PORT}\" \"$@\"", "serve"]

@@ -44,6 +44,11 @@ YES ?=
 BUCKETS ?=
 UPDATE ?=
 MAX_WORKERS ?= 2
+# `make gcp-vertex`: upload, deploy, undeploy or list; the container image, the challenger and its share of requests
+DO ?= list
+IMAGE ?=
+CHALLENGER ?=
+PERCENT ?= 0
 
 # `make test`: what runs, how, and in which order
 QUICK := not (airflow or cluster or faults or gcloud or long or terraform or waits)
@@ -57,7 +62,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup need-gcloud need-tools demo test test-all test-apart test-spark35 test-airflow test-bare lint lint-terraform format \
 	package up down tutorial reconcile bench bench-pubsub bench-landing bench-convert bench-train bench-serve preflight gcp-plan gcp-up \
-	gcp-landing gcp-demo gcp-down lock clean
+	gcp-landing gcp-demo gcp-vertex gcp-down lock clean
 
 help: ## prints this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,8 +129,9 @@ up: setup ## starts the local cloud and leaves it running: eval "$(make -s up)" 
 down: ## ends what `make up` started
 	@$(PY) -m local.services down
 
-tutorial: need-gcloud setup ## runs the commands of docs/by_hand.md here and writes docs/tutorial.md
-	@exec $(PY) -m local.tutorial
+tutorial: need-gcloud setup ## runs the commands of docs/by_hand.md and docs/vertex.md here and writes what they answer into docs/
+	@$(PY) -m local.tutorial by_hand
+	@$(PY) -m local.tutorial vertex
 
 reconcile: setup ## compares what a folder holds with what was published: INPUT=URI PUBLISHED=N, dead letters in DEAD_LETTERS=URI; WAIT=SECONDS
 	@$(PY) -m local.reconcile --output_path='$(INPUT)' $(if $(DEAD_LETTERS),--dead_letter_path='$(DEAD_LETTERS)') \
@@ -181,6 +187,10 @@ gcp-landing: need-tools setup ## starts landing in PROJECT=P as a Dataflow job; 
 
 gcp-demo: need-tools setup ## publishes documents in PROJECT=P and watches them come back classified; trains first if no model serves
 	@exec $(PY) -m gcp.demo --project='$(PROJECT)' --region='$(REGION)' $(OF)
+
+gcp-vertex: setup ## the model on Vertex AI in PROJECT=P: DO=upload IMAGE=I, DO=list, DO=deploy PERCENT=10 (costs money until DO=undeploy), CHALLENGER=NAME
+	@exec $(PY) -m gcp.vertex $(DO) --project='$(PROJECT)' --region='$(REGION)' $(OF) --image='$(IMAGE)' \
+		--challenger='$(CHALLENGER)' --challenger_percent='$(PERCENT)' $(if $(YES),--yes)
 
 gcp-down: need-tools setup ## ends landing and removes everything from PROJECT=P but the data; BUCKETS=P-ml-input,… removes these too
 	@exec $(PY) -m gcp.resources down --project='$(PROJECT)' --region='$(REGION)' $(OF) --buckets='$(BUCKETS)' $(if $(YES),--yes)

@@ -8,7 +8,8 @@ again: only what is published is acknowledged.
 Where MODEL_PREFIX names the models of a table, an instance is {feature: value, …}, and a regression's event gets
 `prediction`.
 Both answer GET /healthz (is there a model?) and GET /model (which one, and how fresh). Google's front end keeps paths
-that end in z for itself: /healthz is for probes inside Cloud Run, /model for callers from outside.
+that end in z for itself: /healthz is for probes inside Cloud Run, /model for callers from outside. On Vertex AI,
+AIP_HEALTH_ROUTE is one more path of the first kind; a POST is answered at every path, so at AIP_PREDICT_ROUTE as well.
 
 Both are HTTP functions to functions-framework, whose decorator wins over FUNCTION_SIGNATURE_TYPE. Its own reader of
 CloudEvents takes bodies of any size, answers 500 to some that are not CloudEvents, and returns headers and data in its
@@ -39,7 +40,10 @@ from brigade.serving.settings import get_env
 log_json_lines()
 # A wrong setting ends the server's start, and so the deployment, while the revision before keeps serving.
 ENVIRONMENT = get_env()
-STORE = ModelStore(ENVIRONMENT.models_uri, ENVIRONMENT.refresh_seconds, ENVIRONMENT.pin, ENVIRONMENT.model_prefix)
+STORE = ModelStore(
+    ENVIRONMENT.models_uri, ENVIRONMENT.refresh_seconds, ENVIRONMENT.pin, ENVIRONMENT.model_prefix, ENVIRONMENT.lone
+)
+ABOUT = partial(about_service, STORE, ENVIRONMENT.health_route)
 OUTAGES = Outages()
 # XGBoost imports scikit-learn, and with it pandas, where it finds them; no prediction needs them.
 table_model.left_out = ["sklearn"]
@@ -52,7 +56,7 @@ def predict(request: flask.Request) -> flask.Response:
     Statuses: 400 for a wrong request, 405, 413 above MAX_BODY_BYTES, 415 for a wrong header, 503 without a model.
     """
     entry = LogEntry(request, ENVIRONMENT.project, OUTAGES)
-    return answer(request, entry, MAX_BODY_BYTES, partial(about_service, STORE), partial(predictions, STORE))
+    return answer(request, entry, MAX_BODY_BYTES, ABOUT, partial(predictions, STORE))
 
 
 @functions_framework.http
@@ -64,4 +68,4 @@ def classify(request: flask.Request) -> flask.Response:
     """
     entry = LogEntry(request, ENVIRONMENT.project, OUTAGES)
     post = partial(classified, STORE, ENVIRONMENT)
-    return answer(request, entry, MAX_PUSH_BYTES, partial(about_service, STORE), post)
+    return answer(request, entry, MAX_PUSH_BYTES, ABOUT, post)

@@ -42,6 +42,7 @@ PRICES = {
     "alert_conditions": (0.35, "condition", 1),
     "alert_points": (0.50, "million points", 10**6),
     "registry": (0.10, "GiB-month", GIB),
+    "vertex_node": (0.0770564, "node-hour", 1),
 }
 
 
@@ -82,6 +83,8 @@ LANDING = [
     Line("its disk", "dataflow_disk", ((30, "GiB"), (HOURS, "hours"))),
     Line("Cloud NAT for it", "nat_machine", ((HOURS, "hours"),)),
 ]
+# Not in the sums: nothing is deployed unless somebody does it.
+VERTEX = [Line("an e2-standard-2 for each deployed version", "vertex_node", ((1, "node"), (HOURS, "hours")))]
 
 
 def of_documents(count: int, size: int) -> list[Line]:
@@ -138,6 +141,7 @@ def main(argv: list[str] | None = None) -> int:
     documents = of_documents(asked.documents_per_month, asked.document_bytes)
     titled = {"at rest": AT_REST, "one instance of `classify`": WARM, "landing": LANDING, "documents": documents}
     blocks = [summary(asked.documents_per_month, asked.document_bytes), *map(table, titled, titled.values())]
+    blocks.append(table("Vertex AI, from deploy to undeploy", VERTEX))
     print("\n\n".join("\n".join(block) for block in blocks))
     total = sum(line.cost() for lines in titled.values() for line in lines)
     print("\n" + json.dumps({"documents_per_month": asked.documents_per_month, "USD": round(total, 2)}))

@@ -18,7 +18,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 
 from brigade.pipelines.load import WrongDefinition, load
-from gcp import preflight
+from gcp import preflight, vertex
 from gcp.commands import (
     DEFAULT_PIPELINE,
     LANDING_JOB,
@@ -233,6 +233,8 @@ def down(terraform: Terraform, region: str, bucket_names: str, yes: bool, drain_
     if absent := [name for name in emptied if name not in buckets]:
         raise Failed(f"expected {', '.join(absent)} in Terraform's state of {project}, found none; nothing was removed")
     check_no_training(project, region, terraform.prefix)
+    if outputs.get("vertex"):
+        vertex.check_not_deployed(vertex.Place(project, region, str(outputs["model_prefix"])), terraform.settings)
     drained = drain(project, region, named(LANDING_JOB, terraform.prefix), drain_seconds)
     roles = [address for address, about in managed(state).items() if about["type"] == CUSTOM_ROLE]
     going = targets(state, [*buckets.values(), *roles])

@@ -39,7 +39,7 @@ DEAD_LETTER_TOPIC = f"projects/{PROJECT}/topics/topic-brigade-dead-letter"
 TEMPLATE = f"projects/{PROJECT}/regions/{REGION}/workflowTemplates/brigade-retrain"
 INPUT_BUCKET, OUTPUT_BUCKET, CODE_BUCKET = "ml_input", "ml_output", "ml_code"
 FUNCTIONS = {"predict": "cloud_function", "classify": "cloud_function", "trigger": "scheduler"}  # entry point → folder
-OWN_BUCKETS = (CODE_BUCKET, "dataproc-staging")  # what is in the others is the user's
+OWN_BUCKETS = (CODE_BUCKET, "dataproc-staging", "vertex-artifacts")  # what is in the others is the user's
 PROGRAMS = ("spark_sql.py", "train_ml_model.py")  # of the workflow's jobs
 SCHEDULE_ANCHOR = "2026-01-05"
 STATE = "services.json"
@@ -99,6 +99,7 @@ class Services:
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"http://127.0.0.1:{storage}/storage/v1/",
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC": f"http://127.0.0.1:{control}/",
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER": f"http://127.0.0.1:{control}/",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM": f"http://127.0.0.1:{control}/",
             "MODELS_URI": f"gs://{OUTPUT_BUCKET}/output/",
             "RESULT_TOPIC": RESULT_TOPIC,
             "DEAD_LETTER_TOPIC": DEAD_LETTER_TOPIC,

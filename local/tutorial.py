@@ -1,6 +1,7 @@
-"""Runs the commands of docs/by_hand.md on this machine, as they stand, and keeps what they answer.
+"""Runs the commands of a page of docs/ on this machine, as they stand, and keeps what they answer.
 
-    python -m local.tutorial --output=docs/tutorial.md
+    python -m local.tutorial by_hand    → docs/tutorial.md
+    python -m local.tutorial vertex     → docs/vertex_tutorial.md
 
 They start from an empty project: only the emulators, the stand-ins and the trigger run. A
 paragraph of commands that begins with "# on GCP only" needs Google's own machines and is left out. So that the
@@ -14,11 +15,26 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from local import emulators
 from local.services import ROOT, Services
 
-BY_HAND = ROOT / "docs" / "by_hand.md"
+DOCS = ROOT / "docs"
+
+
+class Page(NamedTuple):
+    """A page with commands, its transcript, and the transcript's title."""
+
+    commands: Path
+    transcript: Path
+    title: str
+
+
+PAGES = {
+    "by_hand": Page(DOCS / "by_hand.md", DOCS / "tutorial.md", "The tutorial, on this machine"),
+    "vertex": Page(DOCS / "vertex.md", DOCS / "vertex_tutorial.md", "Vertex AI, on this machine"),
+}
 ON_GCP_ONLY = "# on GCP only"
 LONGEST = 40  # lines of an answer; of more, the first and the last are kept
 CHANGING = (
@@ -31,6 +47,8 @@ CHANGING = (
     (r"doc-classification-model-\d{4}-\d\d-\d\d", "doc-classification-model-DATE"),
     (r"\b\d{8}T\d{6}Z-\w+", "RUN"),
     (r'"seconds": [\d.]+', '"seconds": S'),
+    (r"\[\d{19}\]\.*", "[OPERATION]..."),
+    (r"^\.+done\.$", "...done."),
     (r"^(- ')?\d{9,}('?)$", r"\1MESSAGE\2"),
     (r"^(\s*|Average throughput: .*|.*\[\d+/\d+ files\].*)\n", ""),
 )
@@ -90,11 +108,12 @@ def stable(text: str, folder: Path) -> str:
     return "\n".join(lines)
 
 
-def transcript(found: Iterable[tuple[str, str]], folder: Path) -> str:
+def transcript(page: Page, found: Iterable[tuple[str, str]], folder: Path) -> str:
     """The document."""
+    name = page.commands.name
     parts = [
-        "# The tutorial, on this machine\n",
-        f"What the commands of [{BY_HAND.name}]({BY_HAND.name}) answer against the emulators and the stand-ins,\n"
+        f"# {page.title}\n",
+        f"What the commands of [{name}]({name}) answer against the emulators and the stand-ins,\n"
         f'without those that it marks "{ON_GCP_ONLY}". `make tutorial` runs them and writes this file; times, ids,\n'
         "ports and folders got names.\n",
     ]
@@ -106,9 +125,11 @@ def transcript(found: Iterable[tuple[str, str]], folder: Path) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Write the transcript; return 0, or 1 if a command failed."""
     parser = argparse.ArgumentParser(prog="local.tutorial", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "tutorial.md")
+    parser.add_argument("page", choices=PAGES)
+    parser.add_argument("--output", type=Path, help="default: the page's transcript in docs/")
     arguments = parser.parse_args(argv)
-    here, _ = commands(BY_HAND.read_text("utf-8"))
+    page = PAGES[arguments.page]
+    here, _ = commands(page.commands.read_text("utf-8"))
     with tempfile.TemporaryDirectory(prefix="brigade-tutorial-") as folder:
         try:
             found = []
@@ -118,7 +139,7 @@ def main(argv: list[str] | None = None) -> int:
         except (Failed, RuntimeError, emulators.Missing) as problem:
             print(f"tutorial: {problem}", file=sys.stderr)
             return 1
-        arguments.output.write_text(transcript(found, Path(folder)), "utf-8")
+        (arguments.output or page.transcript).write_text(transcript(page, found, Path(folder)), "utf-8")
     return 0
 
 

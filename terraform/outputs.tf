@@ -25,6 +25,11 @@ output "model_prefix" {
   value       = local.model_prefix
 }
 
+output "vertex" {
+  description = "Whether somebody may serve models on Vertex AI."
+  value       = length(var.vertex_operators) > 0
+}
+
 output "input_bucket" {
   description = "Landed documents, dead letters, the parquet table."
   value       = google_storage_bucket.input.name

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"
 SERVING_SETTINGS = (
     "MODEL_PREFIX", "MODEL_REFRESH_SECONDS", "MODEL_PIN", "RESULT_TOPIC", "DEAD_LETTER_TOPIC", "GOOGLE_CLOUD_PROJECT",
+    "AIP_STORAGE_URI", "AIP_HEALTH_ROUTE",
 )  # fmt: skip
 
 
@@ -195,6 +196,7 @@ def gcloud(control_plane, tmp_path):
     if shutil.which("gcloud") is None:
         pytest.skip("the Google Cloud CLI is not installed")
     env = os.environ | {
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM": f"{control_plane.endpoint}/",
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER": f"{control_plane.endpoint}/",
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC": f"{control_plane.endpoint}/",
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"{os.environ['STORAGE_EMULATOR_HOST']}/storage/v1/",

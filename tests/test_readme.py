@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-    if path.name != "tutorial.md"  # generated, and compared with by_hand.md in tests/local/test_tutorial.py
+    if not path.name.endswith("tutorial.md")  # generated, and compared with its page in tests/local/test_tutorial.py
 }
 README, BY_HAND = PAGES["README.md"], PAGES["docs/by_hand.md"]
 PORTUGUESE = (ROOT / "README.pt-BR.md").read_text("utf-8")
@@ -62,7 +62,7 @@ def program(path: str) -> ModuleType:
 
 def script_and_arguments(command: str) -> tuple[str, list[str]]:
     """The program that a command starts, as a path, and what the program gets."""
-    words = [word for word in shlex.split(re.split(r" >>? ", command)[0], comments=True) if word not in ("&", "&&")]
+    words = [word for word in shlex.split(re.split(r" 2?>>? ", command)[0], comments=True) if word not in ("&", "&&")]
     if words[:2] == ["python", "-m"]:
         path = words[2].replace(".", "/")
         return f"{path}/__main__.py" if (ROOT / path).is_dir() else f"{path}.py", words[3:]

@@ -20,6 +20,7 @@ from datetime import datetime
 from brigade.errors import CannotGoOn, one_line
 from brigade.events.contract import Contract, Path
 from brigade.models.event_fields import feature_fields
+from brigade.models.lone_run import LoneRun
 from brigade.models.manifest import (
     CHANGED_FILE,
     DOCUMENTS_PREFIX,
@@ -28,6 +29,7 @@ from brigade.models.manifest import (
     PassedOver,
     find_manifest,
     is_future,
+    model_and_run,
     model_date,
     model_form,
     utc_now,
@@ -76,11 +78,22 @@ class ModelStore:
 
     uri: `gs://bucket/prefix` or a local path. refresh_seconds: how old the last look may become.
     pin: a model's name or `name/runId`. It alone is served, promoted or not. prefix: that of the models' names.
+    lone: whether the files of the pinned run, `name/runId`, lie directly in `uri`.
     """
 
-    def __init__(self, uri: str, refresh_seconds: float = 300, pin: str | None = None, prefix: str = DOCUMENTS_PREFIX):
+    def __init__(
+        self,
+        uri: str,
+        refresh_seconds: float = 300,
+        pin: str | None = None,
+        prefix: str = DOCUMENTS_PREFIX,
+        lone: bool = False,
+    ):
         self.uri, self.refresh_seconds, self.pin, self.prefix = uri, refresh_seconds, pin, prefix
         self.models, self.quick = folder_at(uri), folder_at(uri, QUICK_SECONDS)
+        if lone and pin:
+            run = model_and_run(pin, prefix)
+            self.models, self.quick = LoneRun(self.models, *run), LoneRun(self.quick, *run)
         self.served: ServedModel | None = None
         self.problem = ""
         self.checked_at: str | None = None  # when the last look succeeded

@@ -31,9 +31,10 @@ MODEL = "a model"
 MAX_LABELS = 20  # in a log line
 
 
-def about_service(store: ModelStore, path: str, entry: LogEntry) -> dict:
-    """The answer to GET /healthz or /model. Raises Refused: 404 for another path, 503 without a model."""
-    path = path.rstrip("/")
+def about_service(store: ModelStore, health_route: str, path: str, entry: LogEntry) -> dict:
+    """The answer to GET /healthz, the health route of Vertex AI if there is one, or /model. Raises Refused: 404 for
+    another path, 503 without a model."""
+    path = "/healthz" if path == health_route else path.rstrip("/")
     if path not in ("/healthz", "/model"):
         raise Refused("expected GET /healthz or GET /model, found another path", 404)
     entry.message = path

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from brigade.errors import SettingError
-from brigade.models.manifest import DOCUMENTS_PREFIX, check_prefix, model_and_run
+from brigade.models.manifest import DOCUMENTS_PREFIX, check_prefix, model_and_run, model_form
 from brigade.storage import folder_at
 
 TOPIC = re.compile(r"projects/[^/\s]+/topics/[A-Za-z][\w.~+%-]{2,254}")
@@ -14,10 +14,16 @@ TOPIC = re.compile(r"projects/[^/\s]+/topics/[A-Za-z][\w.~+%-]{2,254}")
 
 @dataclass(frozen=True)
 class Environment:
-    """The settings. Topics are full names, `projects/P/topics/T`, or None."""
+    """The settings. Topics are full names, `projects/P/topics/T`, or None.
+
+    lone: whether the files of the pinned run lie directly in `models_uri`. health_route: the path of Vertex AI's
+    probes, or "".
+    """
 
     project: str | None
     models_uri: str
+    lone: bool
+    health_route: str
     model_prefix: str
     refresh_seconds: float
     pin: str | None
@@ -26,13 +32,19 @@ class Environment:
 
 
 def get_env() -> Environment:
-    """Reads and checks the environment. Raises SettingError."""
+    """Reads and checks the environment. Raises SettingError.
+
+    Vertex AI sets the variables that begin with AIP_. It copies what a version's artifact URI names, a run's folder,
+    and says in AIP_STORAGE_URI where the copy lies; the model's name, which the copy has not, stands in MODEL_PIN.
+    """
     read = {name: value.strip() for name, value in os.environ.items()}
-    uri, project = read.get("MODELS_URI", ""), read.get("GOOGLE_CLOUD_PROJECT") or None
+    uri, copy, project = read.get("MODELS_URI", ""), read.get("AIP_STORAGE_URI", ""), read.get("GOOGLE_CLOUD_PROJECT")
+    lone = bool(copy and not uri)
+    uri = copy if lone else uri
     try:
         folder_at(uri)
     except ValueError as error:
-        raise SettingError(f"MODELS_URI: {error}") from error
+        raise SettingError(f"{'AIP_STORAGE_URI' if lone else 'MODELS_URI'}: {error}") from error
     try:
         seconds = float(read.get("MODEL_REFRESH_SECONDS") or 300)
     except ValueError:
@@ -50,10 +62,14 @@ def get_env() -> Environment:
             model_and_run(pin, prefix)
         except ValueError as error:
             raise SettingError(f"MODEL_PIN: {error}") from error
+    if lone and "/" not in (pin or ""):
+        expected = f"expected {model_form(prefix)}/RUN_ID, the run that lies in AIP_STORAGE_URI"
+        raise SettingError(f"MODEL_PIN: {expected}, found {pin or ''!r}")
     results, dead_letters = (
         topic_of(name, read.get(name, ""), project) for name in ("RESULT_TOPIC", "DEAD_LETTER_TOPIC")
     )
-    return Environment(project, uri, prefix, seconds, pin, results, dead_letters)
+    health_route = read.get("AIP_HEALTH_ROUTE", "")
+    return Environment(project or None, uri, lone, health_route, prefix, seconds, pin, results, dead_letters)
 
 
 def topic_of(setting: str, topic: str, project: str | None) -> str | None:

@@ -229,10 +229,11 @@ class Container(NamedTuple):
 def start(place: Path, log: Path, **settings: str):
     """The image's ENTRYPOINT with its ENV and these settings; yields a Container."""
     (entry,) = STAGES["serve"].all("ENTRYPOINT")
-    program, *rest = json.loads(entry)
-    port = emulators.free_port()
-    settings = environment("serve") | {"PATH": os.environ["PATH"], "PORT": str(port)} | settings
-    command = [str(place / "venv" / "bin" / program), *rest]
+    command, port = json.loads(entry), emulators.free_port()
+    path = f"{place / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    settings = environment("serve") | {"PATH": path, "PORT": str(port)} | settings
+    if "AIP_HTTP_PORT" in settings:
+        settings |= {"AIP_HTTP_PORT": str(port), "PORT": "1"}  # where no such user may listen
     with open(log, "wb") as output:
         process = guard.start(command, env=settings, stdout=output, stderr=subprocess.STDOUT, cwd=place / "function")
     emulators.wait_for_port(port, process)
@@ -263,6 +264,12 @@ def test_the_same_image_serves_a_table(serve, tmp_path, container):
     write_wine(tmp_path / "models")
     body = json.dumps({"instances": [ROW]}).encode()
     assert answer(container.port, "/", body)["predictions"] == [wine_model(2).predict(ROW)]
+
+
+@pytest.mark.parametrize("container", [{"AIP_HTTP_PORT": "as it is free"}], indirect=True)
+def test_the_port_of_vertex_ai_goes_before_that_of_cloud_run(tmp_path, container):
+    write_model(tmp_path / "models", OLD)
+    assert answer(container.port, "/model")["name"] == OLD
 
 
 @pytest.mark.parametrize("container", [{"FUNCTION_TARGET": "classify"}], indirect=True)

@@ -21,7 +21,7 @@ def printed(capsys, *flags: str) -> list[str]:
 
 def test_the_page_has_the_tables_that_the_program_prints(capsys):
     *tables, last = printed(capsys)
-    assert len(tables) == 5 and all(table in PAGE for table in tables)
+    assert len(tables) == 6 and all(table in PAGE for table in tables)
     assert json.loads(last)["documents_per_month"] == 1_000_000
 
 
@@ -35,7 +35,7 @@ def test_the_readme_has_the_programs_sums_in_both_languages():
 
 def test_every_price_is_used_and_its_page_is_named():
     named = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| https://\S+ \| .+ \|$", PAGE, re.M)
-    lines = [*costs.AT_REST, *costs.WARM, *costs.LANDING, *costs.of_documents(*MILLION)]
+    lines = [*costs.AT_REST, *costs.WARM, *costs.LANDING, *costs.of_documents(*MILLION), *costs.VERTEX]
     assert {line.price for line in lines} == set(costs.PRICES) == set(re.findall(r"`(\w+)`", " ".join(named)))
 
 

@@ -329,7 +329,9 @@ def make(tools: Path, target: str, *settings: str) -> subprocess.CompletedProces
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("target", ["preflight", "gcp-plan", "gcp-up", "gcp-landing", "gcp-demo", "gcp-down"])
+@pytest.mark.parametrize(
+    "target", ["preflight", "gcp-plan", "gcp-up", "gcp-landing", "gcp-demo", "gcp-vertex", "gcp-down"]
+)
 def test_without_a_project_each_target_says_in_a_few_plain_lines_what_is_missing(tmp_path, target):
     done = make(tmp_path, target)
     assert done.returncode == 2 and done.stdout == ""  # make's own status when a command ends with 1

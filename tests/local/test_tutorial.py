@@ -1,5 +1,6 @@
-"""The gcloud commands of README.md and docs/, each run as it stands, and the transcript of docs/by_hand.md."""
+"""The gcloud commands of README.md and docs/, each run as it stands, and the transcripts of two of its pages."""
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from tests.deploy.test_workflow_template import parsed
 from tests.test_readme import BLOCKS, BY_HAND, INLINE
 
 HERE, THERE = tutorial.commands(BY_HAND)
+VERTEX_HERE, VERTEX_THERE = tutorial.commands(tutorial.PAGES["vertex"].commands.read_text("utf-8"))
 # What no emulator and no stand-in can answer, and why.
 NEEDS_GCP = {
     "python pubsub_gcs.py": "here Beam's DirectRunner lands the messages; --runner=DataflowRunner needs Dataflow",
@@ -44,7 +46,7 @@ ELSEWHERE = [
             *(code for code in INLINE if code.startswith("gcloud ") and "…" not in code),
         )
     )
-    if command not in HERE + THERE
+    if command not in HERE + THERE + VERTEX_HERE
 ]
 
 
@@ -54,7 +56,8 @@ def needs_gcp(command: str) -> bool:
 
 def test_what_the_page_marks_is_what_needs_gcp():
     assert [command for command in THERE if not needs_gcp(command)] == []
-    assert [command for command in HERE if needs_gcp(command)] == []
+    assert [command for command in HERE + VERTEX_HERE if needs_gcp(command)] == []
+    assert all(" PROJECT=P" in command for command in VERTEX_THERE)
     for beginning in NEEDS_GCP:
         assert any(command.startswith(beginning) for command in THERE + ELSEWHERE), beginning
 
@@ -71,15 +74,26 @@ def test_the_command_that_starts_the_workflow_gives_each_parameter_the_template_
     assert dict(pair.split("=", 1) for pair in values.split(",")) == workflow_templates.own_values(parsed())
 
 
-def test_the_transcript_has_the_page_s_commands():
-    kept = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
+def test_vertex_s_page_runs_the_commands_that_it_is_about():
+    starts = " ".join(VERTEX_HERE)
+    for command in ("models list", "endpoints raw-predict", "endpoints predict", "endpoints describe"):
+        assert f"gcloud ai {command} " in starts, command
+    for action in ("upload", "deploy", "list", "undeploy"):
+        assert f"python -m gcp.vertex {action} " in starts, action
+
+
+@pytest.mark.parametrize("name", tutorial.PAGES)
+def test_a_transcript_has_its_page_s_commands(name):
+    page = tutorial.PAGES[name]
+    here, _ = tutorial.commands(page.commands.read_text("utf-8"))
+    kept = page.transcript.read_text("utf-8")
     blocks = re.findall(r"^```console\n\$ (.*?)^```$", kept, re.S | re.M)
-    assert len(blocks) == len(HERE)
-    for command, block in zip(HERE, blocks, strict=True):
+    assert len(blocks) == len(here)
+    for command, block in zip(here, blocks, strict=True):
         assert block.startswith(command + "\n")
     # What stands around the answers is what the program writes.
-    answers = [(command, block.removeprefix(command + "\n")) for command, block in zip(HERE, blocks, strict=True)]
-    assert tutorial.transcript(answers, ROOT) == kept
+    answers = [(command, block.removeprefix(command + "\n")) for command, block in zip(here, blocks, strict=True)]
+    assert tutorial.transcript(page, answers, ROOT) == kept
 
 
 def test_what_changes_from_run_to_run_has_a_name_in_the_transcript(tmp_path):
@@ -125,9 +139,25 @@ def test_every_gcloud_command_runs_here_as_it_stands(tmp_path):
     assert re.search(r"^gs://ml_output/output/doc-classification-model-\d{4}-\d\d-\d\d/$", models, re.M)
 
 
+@pytest.mark.gcloud
+def test_every_command_of_vertex_s_page_runs_here_as_it_stands(tmp_path):
+    if shutil.which("gcloud") is None:
+        pytest.skip("the Google Cloud CLI is not installed")
+    with mock.patch.dict(os.environ):
+        found = dict(tutorial.answers(VERTEX_HERE, tmp_path))
+    assert list(found) == VERTEX_HERE
+    (raw,) = [answer for command, answer in found.items() if "raw-predict" in command]
+    answer = json.loads(raw.splitlines()[-1])
+    assert answer["predictions"][0]["label"] in ("true", "false")
+    assert answer["model"]["name"] == "wine-model-2026-02-02"  # the newest one that was promoted
+    (listed,) = [answer for command, answer in found.items() if "gcp.vertex list" in command]
+    assert re.search(r"^wine-model@1  wine-model-2026-02-02/\S+  champion, default  deployed, 90 % of", listed, re.M)
+    assert re.search(r"^wine-model@2  wine-model-2026-01-05/\S+  challenger  deployed, 10 % of", listed, re.M)
+
+
 def test_a_command_that_fails_ends_the_tutorial_with_its_answer(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tutorial, "commands", lambda readme: (["echo it went wrong >&2; exit 3"], []))
     monkeypatch.setattr(tutorial.Services, "start_emulators", lambda services: None)
-    assert tutorial.main([f"--output={tmp_path / 'kept.md'}"]) == 1
+    assert tutorial.main(["by_hand", f"--output={tmp_path / 'kept.md'}"]) == 1
     assert "ended with status 3: it went wrong" in capsys.readouterr().err
     assert not (tmp_path / "kept.md").exists()

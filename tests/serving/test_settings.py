@@ -27,6 +27,12 @@ from tests.models.written_models import NEW, OLD
         ({"MODEL_PIN": "doc-classification-model-2026-02-30"}, "MODEL_PIN"),
         ({"MODEL_PIN": f"{OLD}/../{NEW}"}, "MODEL_PIN"),
         ({"MODEL_PIN": f"{OLD}/"}, "MODEL_PIN"),
+        ({"MODELS_URI": "", "AIP_STORAGE_URI": "s3://copy"}, "AIP_STORAGE_URI: expected gs://"),
+        (
+            {"MODELS_URI": "", "AIP_STORAGE_URI": "gs://copy/1"},
+            "MODEL_PIN: expected doc-classification-model-YYYY-MM-DD/RUN_ID, the run that lies in AIP_STORAGE_URI",
+        ),
+        ({"MODELS_URI": "", "AIP_STORAGE_URI": "gs://copy/1", "MODEL_PIN": OLD}, "MODEL_PIN: expected"),
         ({"RESULT_TOPIC": "results"}, "GOOGLE_CLOUD_PROJECT: expected the project of RESULT_TOPIC=results"),
         (
             {"DEAD_LETTER_TOPIC": "projects/p/subscriptions/s"},
