@@ -75,7 +75,7 @@ def predict_portion(
         for row in why:
             counts[f"refused:{row.reason}"] += row["count"]
         held_back = {row.file for row in why}
-    partitions, moves = write_days(table, staged, due.compared, *files_to_rewrite(table, keys, due.compared))
+    partitions, moves = write_days(table, staged, due.compared, files_to_rewrite(table, keys, due.compared))
     written = sum(file["rows"] for day in partitions.values() for file in day.values())
     if written != table.base.rows + counts["predicted"] - counts["replaced"]:
         raise PredictionError(f"the counts do not add up: {table.base.rows} rows before, {written} now, {counts}")
