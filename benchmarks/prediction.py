@@ -146,9 +146,8 @@ def measured(documents: int, memory: str) -> tuple[dict, list[str]]:
         values = {"inputs": inputs, "models": models, "output": f"{scratch}/predictions"}
         _, few, many, again = in_session("prediction", "predicting", scratch, memory, **values)
     for run in (few, many, again):
-        say(
-            f"{run['documents']:>10,} documents, {run['predicted']:>10,} predicted: {run['seconds']:8.1f} s, {run['cpu_seconds']:8.1f} CPU s"
-        )
+        what = f"{run['documents']:>10,} documents, {run['predicted']:>10,} predicted"
+        say(f"{what}: {run['seconds']:8.1f} s, {run['cpu_seconds']:8.1f} CPU s")
     share = round(many["documents"] / many["seconds"] / rate, 3)
     times = round(many["seconds"] / few["seconds"], 2)
     cpu_share = round(many["documents"] / many["cpu_seconds"] / cpu_rate, 3)
