@@ -115,7 +115,7 @@ def part_documents(
     nowhere = documents.where("label IS NULL").withColumn("part", F.lit("unlabelled"))
     if held_out is None:
         return split(labelled, FRACTIONS, options.split, options.seed).unionByName(nowhere)
-    test = labelled_documents(held_out, options.label_column, options.seed).where("label IS NOT NULL")
+    test = cache(labelled_documents(held_out, options.label_column, options.seed)).where("label IS NOT NULL")
     known = [test.select(F.col(name).alias(f"test_{name}")).distinct() for name in ("words", "eventId")]
     for name, frame in zip(("words", "eventId"), known, strict=True):
         labelled = labelled.join(frame, F.col(name) == F.col(f"test_{name}"), "left")
