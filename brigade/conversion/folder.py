@@ -86,7 +86,7 @@ class Folder:
             self.put(half, text)
             self.rename(half, name)
         elif not self.create(name, text):
-            raise ConversionError(f"{self.path}/{name} is there already; did another conversion write it?")
+            raise ConversionError(f"{self.path}/{name} is there already; did another run write it?")
 
     def replace(self, name: str, text: str) -> None:
         """Writes a file, whether it exists or not. On this machine no reader sees half of it."""

@@ -24,7 +24,7 @@ BEAT_SECONDS = 10
 
 
 class Lock:
-    """Holds the lock of an output for a `with` block. Raises ConversionError if another conversion holds it."""
+    """Holds the lock of an output for a `with` block. Raises ConversionError if another run holds it."""
 
     def __init__(self, spark: SparkSession, output_path: str):
         self.folder = Folder(spark, f"{output_path.rstrip('/')}/_conversion")
@@ -39,12 +39,12 @@ class Lock:
                 return self
             if (holder := self.living_holder()) is not None:
                 raise ConversionError(
-                    f"another conversion into {self.folder.path.removesuffix('/_conversion')} is under way "
+                    f"another run into {self.folder.path.removesuffix('/_conversion')} is under way "
                     f"(process {holder.get('pid')} on {holder.get('host')}); wait for it to end"
                 )
             log.warning("taking over the lock of a run that did not end")
             self.folder.delete("lock")
-        raise ConversionError("another conversion began at the same moment; wait for it to end")
+        raise ConversionError("another run began at the same moment; wait for it to end")
 
     def __exit__(self, *_: object) -> None:
         self.ended.set()
@@ -53,9 +53,9 @@ class Lock:
             self.folder.delete("lock")
 
     def check(self) -> None:
-        """Raises ConversionError if another conversion has taken over the lock."""
+        """Raises ConversionError if another run has taken over the lock."""
         if not self.is_own():
-            raise ConversionError("another conversion took over the lock; nothing was changed")
+            raise ConversionError("another run took over the lock; nothing was changed")
 
     def is_own(self) -> bool:
         return (self.holder() or {}).get("run") == self.own["run"]

@@ -18,7 +18,7 @@ from tests.prediction.predictions import DAYS, counts, documents, model_in, run,
 
 pytestmark = pytest.mark.faults
 
-MOMENTS, EVENTS = 8, 120
+MOMENTS, EVENTS = 10, 120
 TABLE = f"predictions/model={OLD}/runId=run-1"
 # The command line, with a portion for each day, which says when the prediction itself begins and how long it took.
 SAYS_WHEN = """
