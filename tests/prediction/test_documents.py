@@ -67,6 +67,7 @@ def test_ten_thousand_documents_have_the_probabilities_of_serving(spark, tmp_pat
         assert rows[one["eventId"]]["label"] == model.predict(one["payload"])["label"]
 
 
+@pytest.mark.long
 def test_what_was_predicted_is_not_predicted_again_and_a_new_model_writes_its_own(spark, folder, caplog):
     caplog.set_level("INFO")
     run(spark, folder)
@@ -114,6 +115,7 @@ def test_days_are_done_again_and_no_other_day_is_touched(spark, folder):
     assert {path.parent.name for path in files - kept} == {f"dt={DAYS[1]}"}
 
 
+@pytest.mark.long
 def test_missing_does_only_what_is_not_there(spark, folder):
     run(spark, folder)
     given = documents(60) + documents(3, prefix="new")
@@ -127,6 +129,7 @@ def test_missing_does_only_what_is_not_there(spark, folder):
     assert len(told(spark, folder)) == 63
 
 
+@pytest.mark.long
 def test_a_run_that_fails_half_way_goes_on_where_it_stopped(spark, folder, monkeypatch):
     monkeypatch.setattr(runs, "EVENTS_A_CORE", 10)  # a portion for each of the three days
     whole = runs.predict_portion

@@ -154,6 +154,7 @@ def test_the_newest_weeks_are_predicted_by_the_query(spark, shops):
     assert len({row["value"] for row in rows}) > 20
 
 
+@pytest.mark.long
 def test_a_week_s_sales_change_the_predictions_of_the_weeks_that_read_them_alone(spark, shops):
     run(spark, shops, prefix="sales-model")
     before = {row["eventId"]: row for row in told(spark, shops)}
@@ -177,6 +178,7 @@ def test_a_week_s_sales_change_the_predictions_of_the_weeks_that_read_them_alone
 PUBLISHED = {"messageId": "17", "publishTime": "2011-07-01T00:00:00Z", "attributes": {}}
 
 
+@pytest.mark.long
 def test_days_are_those_of_the_rows_whose_features_see_all_events(spark, shops):
     run(spark, shops, prefix="sales-model")
     before = {row["eventId"]: row for row in told(spark, shops)}
@@ -189,6 +191,7 @@ def test_days_are_those_of_the_rows_whose_features_see_all_events(spark, shops):
         assert (row["predictedAt"] != old["predictedAt"]) == (date.fromisoformat(row["dt"]) > day - timedelta(weeks=3))
 
 
+@pytest.mark.long
 def test_a_query_that_leaves_events_out_refuses_them_and_one_that_doubles_them_is_refused(spark, tmp_path):
     fewer = "SELECT *, 1 AS week_of_year FROM rows WHERE weekly_sales IS NOT NULL"
     model, of = sales_model(), SALES.model

@@ -51,6 +51,7 @@ def workflows(control_plane) -> list[dict]:
     return sorted((one["metadata"] for one in found["operations"]), key=lambda one: one.get("startTime", ""))
 
 
+@pytest.mark.long
 def test_all_steps_run_in_one_workflow_with_their_logs_followed_and_their_summaries_kept(
     environment, capfd, caplog, monkeypatch
 ):
