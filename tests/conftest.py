@@ -49,6 +49,11 @@ def folder_of(item: pytest.Item) -> str:
     return item.path.relative_to(ROOT / "tests").parts[0]
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gcloud") and shutil.which("gcloud") is None:
+        pytest.skip("the Google Cloud CLI is not installed")
+
+
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
     """Bytes give a case no name: a packed file holds the second of its packing, and the workers have to agree."""
     return argname if isinstance(val, bytes) else None

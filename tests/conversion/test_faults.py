@@ -6,7 +6,7 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -134,9 +134,13 @@ sys.exit(spark_sql.main(sys.argv[1:]))
 MOMENTS = 5  # of each process: those of one are seconds of the conversion, those of the other changes that it makes
 
 
-def undisturbed(folder: Path) -> tuple[float, int]:
-    """How long a conversion takes without the start of Python and Spark: in seconds, and in changes."""
-    with Run(folder, "-c", SAYS_WHEN) as one:
+def converts(folder: Path) -> Run:
+    return Run(folder, "-c", SAYS_WHEN)
+
+
+def undisturbed(folder: Path, starts: Callable[[Path], Run] = converts) -> tuple[float, int]:
+    """How long a run takes without the start of Python and Spark: in seconds, and in changes."""
+    with starts(folder) as one:
         one.wait_for("begins")
         count = max(changes(one, folder), default=0)
         seconds = float(one.wait_for("ends"))
@@ -155,10 +159,12 @@ def changes(one: Run, folder: Path) -> Iterator[int]:
         time.sleep(0.005)
 
 
-def killed(folder: Path, *, seconds: list[float] = (), counts: list[float] = ()) -> list[Path]:
-    """Copies of the folder as it is when CONVERT is killed at each of the moments, in seconds or in changes."""
+def killed(
+    folder: Path, starts: Callable[[Path], Run] = converts, *, seconds: list[float] = (), counts: list[float] = ()
+) -> list[Path]:
+    """Copies of the folder as it is when the run is killed at each of the moments, in seconds or in changes."""
     copies = [folder.with_name(f"{folder.name}-at-{moment:.3f}") for moment in seconds or counts]
-    with Run(folder, "-c", SAYS_WHEN) as one:
+    with starts(folder) as one:
         group = int(one.wait_for("begins"))
         seen = changes(one, folder)
         with contextlib.suppress(ProcessLookupError):  # it has ended already, and leaves the same for the later moments

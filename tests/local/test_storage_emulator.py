@@ -2,7 +2,6 @@
 on."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -67,7 +66,6 @@ def test_an_object_is_created_only_if_it_does_not_exist_or_has_the_generation_as
     assert bucket.blob("a").download_as_bytes().rstrip() == b"third"
 
 
-@pytest.mark.skipif(shutil.which("gcloud") is None, reason="the Google Cloud CLI is not installed")
 @pytest.mark.gcloud
 def test_gcloud_copies_small_and_large_files_there_and_back(bucket, tmp_path):
     env = os.environ | {

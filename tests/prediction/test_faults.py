@@ -1,18 +1,15 @@
 """PREDICT from outside, through its command line, killed at any moment and started again."""
 
-import contextlib
-import os
 import shutil
-import signal
-import time
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from brigade.conversion.table import read_parquet
 from tests.conversion.command import Run
-from tests.conversion.test_faults import copy_still
+from tests.conversion.test_faults import killed, undisturbed
 from tests.models.written_models import OLD, write_model
 from tests.prediction.predictions import DAYS, counts, documents, model_in, run, told, written
 
@@ -46,25 +43,6 @@ def started(folder: Path, flags: list[str]) -> Run:
     return Run(folder, "-c", SAYS_WHEN, arguments=arguments)
 
 
-def killed(folder: Path, flags: list[str], moments: list[float]) -> list[Path]:
-    """Copies of the folder as it is when PREDICT is killed at each of the moments, in seconds.
-
-    A process that is stopped has written what a SIGKILL at that moment would leave; at the last one it is killed.
-    """
-    copies = [folder.with_name(f"{folder.name}-at-{moment:.2f}") for moment in moments]
-    with started(folder, flags) as one:
-        group, before = int(one.wait_for("begins")), 0.0
-        with contextlib.suppress(ProcessLookupError):  # it has ended already
-            for moment, copy in zip(moments, copies, strict=True):
-                time.sleep(moment - before)
-                before = moment
-                os.killpg(group, signal.SIGSTOP)
-                copy_still(folder, copy)
-                os.killpg(group, signal.SIGCONT if copy != copies[-1] else signal.SIGKILL)
-        one.finish()
-    return [copy for copy in copies if copy.exists()]
-
-
 def committed(spark, folder: Path) -> dict[str, object]:
     """When each event was predicted, as readers see the table."""
     if not (folder / TABLE / "_conversion").exists():
@@ -79,17 +57,13 @@ def test_after_a_kill_at_any_moment_the_next_run_goes_on_and_every_event_is_ther
     written(spark, folder / "input", documents(EVENTS))
     model, given = model_in(folder), {one["eventId"]: one for one in documents(EVENTS)}
     settings = {"days": (date.fromisoformat(DAYS[0]), date.fromisoformat(DAYS[2]))} if again else {}
-    flags = [f"--dates={DAYS[0]}..{DAYS[2]}"] if again else []
+    starts = partial(started, flags=[f"--dates={DAYS[0]}..{DAYS[2]}"] if again else [])
     if again:
         run(spark, folder)
     old = committed(spark, folder)
     shutil.copytree(folder, tmp_path / "undisturbed")
-    with started(tmp_path / "undisturbed", flags) as one:
-        one.wait_for("begins")
-        seconds = float(one.wait_for("ends"))
-        one.summary()
-    copies = killed(folder, flags, [(number + 0.5) / MOMENTS * seconds for number in range(MOMENTS)])
-    assert len(copies) > MOMENTS // 2
+    _, count = undisturbed(tmp_path / "undisturbed", starts)
+    copies = killed(folder, starts, counts=[(number + 0.5) / MOMENTS * count for number in range(MOMENTS)])
     progress = set()
     for copy in copies:
         shutil.rmtree(folder)  # back to where the run was, since what it wrote may name its own path

@@ -17,27 +17,30 @@ from brigade.steps.run import run
 from tests.conftest import ROOT
 from tests.local.workflow_steps import wait_until
 
-# Stands for all programs, which have tests of their own.
+# Stands for all programs, which have tests of their own. It goes on when the file SEEN is there, for a minute at most.
 PROGRAM = """
 import json, pathlib, sys, time
 name = pathlib.Path(sys.argv[0]).name
 print(f"{name} begins", flush=True)
-time.sleep(1)
-print(json.dumps({"program": name, "arguments": sys.argv[1:]}))
+end = time.monotonic() + 60
+while not pathlib.Path(SEEN).exists() and time.monotonic() < end:
+    time.sleep(0.05)
+print(json.dumps({"program": name, "arguments": sys.argv[1:], "seen": pathlib.Path(SEEN).exists()}))
 """
 FAILING = 'import sys\nprint("train_ml_model.py: expected labels, found none")\nsys.exit(1)'
 
 
 @pytest.fixture
 def environment(cloud, control_plane, tmp_path, monkeypatch) -> str:
-    """The file of an environment on the stand-in, with PROGRAM as all programs."""
+    """The file of an environment on the stand-in, with PROGRAM as all programs; `seen` beside it is SEEN."""
     monkeypatch.setenv("DATAPROC_API_ENDPOINT", control_plane.endpoint)
     monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(dataproc, "LOOK_SECONDS", 0.2)
     code = cloud.bucket("ml_code")
     for name in ("spark_sql.py", "train_ml_model.py", "predict.py"):
-        code.blob(f"steps/{name}").upload_from_string(PROGRAM)
+        code.blob(f"steps/{name}").upload_from_string(PROGRAM.replace("SEEN", repr(f"{tmp_path}/seen")))
+    (tmp_path / "seen").touch()
     code.blob("steps/brigade.zip").upload_from_string(b"PK\5\6" + bytes(18))
     dev = yaml.safe_load((ROOT / "environments" / "dev.yaml").read_text("utf-8"))
     dev["dataproc"] |= {"project": "brigade-test", "code": "gs://ml_code/steps/"}
@@ -53,10 +56,17 @@ def workflows(control_plane) -> list[dict]:
 
 @pytest.mark.long
 def test_all_steps_run_in_one_workflow_with_their_logs_followed_and_their_summaries_kept(
-    environment, capfd, caplog, monkeypatch
+    environment, capfd, caplog, monkeypatch, tmp_path
 ):
-    pieces, add = [], Output.add
-    monkeypatch.setattr(Output, "add", lambda output, content: (pieces.append(content), add(output, content)))
+    seen, add = tmp_path / "seen", Output.add
+
+    def noticed(output: Output, content: bytes) -> None:
+        add(output, content)
+        if b"begins" in content:
+            seen.touch()
+
+    seen.unlink()  # the first program waits until it was seen to begin
+    monkeypatch.setattr(Output, "add", noticed)
     caplog.set_level(logging.INFO, "pipeline")
     assert pipeline.main(["--step=all", f"--environment={environment}"]) == 0
     output = capfd.readouterr()
@@ -67,8 +77,7 @@ def test_all_steps_run_in_one_workflow_with_their_logs_followed_and_their_summar
     assert steps["train_model"]["arguments"] == ["gs://brigade-dev-ml-input/parquet/", models, "--pipeline=documents"]
     assert f"--models={models}" in steps["predict"]["arguments"]
     assert output.err.count("spark_sql.py begins") == output.err.count("predict.py begins") == 1
-    begun = next(piece for piece in pieces if b"spark_sql.py begins" in piece)
-    assert b"arguments" not in begun  # it is followed, and not fetched at the end
+    assert steps["make_data"]["seen"], "its log is fetched at the end, and not followed"
     states = [record.getMessage() for record in caplog.records if record.getMessage().startswith("make_data: ")]
     assert states[-2:] == ["make_data: running", "make_data: completed"]
 
@@ -82,7 +91,8 @@ def test_a_step_that_fails_is_told_with_what_its_program_said_and_the_next_does_
     assert output.err.splitlines()[-1] == last
 
 
-def test_ctrl_c_cancels_the_workflow(environment, control_plane, monkeypatch):
+def test_ctrl_c_cancels_the_workflow(environment, control_plane, monkeypatch, tmp_path):
+    (tmp_path / "seen").unlink()  # no step ends by itself
     monkeypatch.setattr(dataproc, "time", SimpleNamespace(sleep=interrupted))
     with pytest.raises(KeyboardInterrupt):
         pipeline.main(["--step=all", f"--environment={environment}"])
