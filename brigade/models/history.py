@@ -127,11 +127,16 @@ def dated(entries: list[dict]) -> dict[str, dict]:
     """By its name, each model that may serve after these entries, as the entry that promoted its run."""
     found: dict[str, dict] = {}
     for entry in entries:
-        if entry["what"] == "promoted":
-            found[entry["model"]] = entry
-        elif entry["what"] == "withdrawn":
-            found.pop(entry["model"], None)
+        decided(found, entry)
     return found
+
+
+def decided(models: dict[str, dict], entry: dict) -> None:
+    """Does to the models that may serve, see `dated`, what an entry says."""
+    if entry["what"] == "promoted":
+        models[entry["model"]] = entry
+    elif entry["what"] == "withdrawn":
+        models.pop(entry["model"], None)
 
 
 def time_of(entry: dict) -> datetime:

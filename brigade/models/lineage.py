@@ -13,7 +13,7 @@ import orjson
 
 from brigade.errors import one_line
 from brigade.models.commands import Refused
-from brigade.models.history import asked_time, dated, parse_time, read_history, rfc3339, time_of
+from brigade.models.history import asked_time, decided, parse_time, read_history, rfc3339, time_of
 from brigade.models.manifest import (
     DATA_FILE,
     PLAIN_NAME,
@@ -45,11 +45,11 @@ def serving_at(entries: list[dict], time: datetime) -> tuple[dict | None, dict |
     An instance follows a decision within MODEL_REFRESH_SECONDS.
     """
     pin = serving = since = former = None
-    until = [one for one in entries if time_of(one) <= time]
-    for number, entry in enumerate(until, 1):
+    models: dict[str, dict] = {}  # those that may serve
+    for entry in (one for one in entries if time_of(one) <= time):
         if entry["what"] in ("pinned", "unpinned"):
             pin = entry if entry["what"] == "pinned" else None
-        models = dated(until[:number])
+        decided(models, entry)
         now = pin or (models[max(models)] if models else None)
         if run_of(now) != run_of(serving):
             serving, since, former = now, entry, serving

@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, NumericType, StringType
 
+from brigade.conversion.again import Again
 from brigade.conversion.folder import Folder, place_of
 from brigade.conversion.manifest import read_record
 from brigade.conversion.run import json_into_parquet
@@ -75,7 +76,7 @@ def open_input(spark: SparkSession, path: str, parquet_path: str | None, definit
 
 def on_days(events: DataFrame, days: Days | None) -> DataFrame:
     """The events, or rows, of these days."""
-    return events if days is None else events.where(F.col("dt").between(f"{days[0]}", f"{days[1]}"))
+    return events.where(Again(days).among(F.col("dt")))
 
 
 def files_of(source: Input, days: Days | None) -> list[InputFile]:
