@@ -58,7 +58,9 @@ PERCENT ?= 0
 # `make test`: what runs, how, and in which order
 QUICK := not (airflow or cluster or faults or gcloud or long or mlflow or terraform or waits)
 ORDER ?= fixed
-PYTEST = $(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(if $(filter random,$(ORDER)),-p randomly)
+# Two workers leave two cores idle for 40 % of the time: tests start programs and wait for them.
+WORKERS ?= 3
+PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(if $(filter random,$(ORDER)),-p randomly)
 
 # Settings of the caller's shell must reach neither Spark nor Python.
 unexport PYTHONPATH SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR

@@ -195,6 +195,7 @@ def test_an_event_whose_row_would_leave_another_day_or_come_back_there_stops_the
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_rows_of_files_in_no_day_stay_and_days_without_files_are_an_error(spark, tmp_path, caplog):
     written(tmp_path / "input" / "plain.jsonl", line("plain", published=at(MONTH[0])))
     written(tmp_path / "input" / f"dt={MONTH[0]}" / "a.jsonl", line("a", published=at(MONTH[0])))

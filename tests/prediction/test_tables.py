@@ -141,6 +141,7 @@ def shops(spark, tmp_path):
     return tmp_path
 
 
+@pytest.mark.long
 def test_the_newest_weeks_are_predicted_by_the_query(spark, shops):
     done = run(spark, shops, prefix="sales-model")
     assert counts(done) == {"events": 140, "predicted": 140}  # those with sales, and the 24 without
