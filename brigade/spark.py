@@ -89,6 +89,12 @@ def shuffle_for(spark: SparkSession, rows: int) -> dict[str, str]:
     return {"spark.sql.shuffle.partitions": str(max(spark.sparkContext.defaultParallelism, rows // ROWS_A_TASK))}
 
 
+def plans_for(spark: SparkSession, rows: int) -> dict[str, str]:
+    """The same for queries that training makes of so many rows. A few Spark does not plan anew after each shuffle: that
+    takes longer than what it saves."""
+    return shuffle_for(spark, rows) | ({"spark.sql.adaptive.enabled": "false"} if rows <= ROWS_A_TASK else {})
+
+
 def literally(path: str) -> str:
     """The path as Spark's readers must be given it to be read as it is. To them `[`, `{`, `*` and others are patterns.
 

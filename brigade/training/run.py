@@ -22,7 +22,7 @@ from brigade.models.document_model import DocumentModel
 from brigade.models.folder import write_run
 from brigade.models.manifest import DOCUMENTS_PREFIX, model_name
 from brigade.pipelines.definition import Definition
-from brigade.spark import ROWS_A_TASK, settings
+from brigade.spark import plans_for, settings
 from brigade.storage import folder_at, storage_errors
 from brigade.tracking.client import is_asked_for
 from brigade.tracking.sync import sync_if_asked
@@ -119,7 +119,7 @@ def learn_and_test(
     held_out = sources.held_out.events if sources.held_out else None
     total = events.count()
     with (
-        settings(spark, {"spark.sql.shuffle.partitions": str(max(cores, total // ROWS_A_TASK))}),
+        settings(spark, plans_for(spark, total)),
         cached(parted(events, held_out, options)) as parts,
     ):
         check_enough(parts.tally, total, options.label_column)

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from brigade import spark as sessions
-from brigade.spark import SESSION, caching, run_to_last_shuffle, separate_session, settings, shuffle_for
+from brigade.spark import SESSION, caching, plans_for, run_to_last_shuffle, separate_session, settings, shuffle_for
 from tests.conversion.outputs import convert
 from tests.conversion.sample_events import line, written
 
@@ -72,3 +72,15 @@ def test_a_comparison_of_many_rows_has_more_tasks_than_there_are_cores(spark, mo
     monkeypatch.setattr(sessions, "ROWS_A_TASK", 10)
     assert shuffle_for(spark, 19) == {"spark.sql.shuffle.partitions": "2"}  # cores
     assert shuffle_for(spark, 75) == {"spark.sql.shuffle.partitions": "7"}
+
+
+def test_queries_over_many_rows_are_planned_anew_after_each_shuffle_and_those_over_few_are_not(spark, monkeypatch):
+    monkeypatch.setattr(sessions, "ROWS_A_TASK", 10)
+    with settings(spark, plans_for(spark, 10)):
+        assert "AdaptiveSparkPlan" not in plan_of(spark.range(2).groupBy("id").count())
+    with settings(spark, plans_for(spark, 11)):
+        assert "AdaptiveSparkPlan" in plan_of(spark.range(2).groupBy("id").count())
+
+
+def plan_of(frame):
+    return frame._jdf.queryExecution().executedPlan().toString()

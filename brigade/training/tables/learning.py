@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from brigade.models.table_model import TableModel
 from brigade.pipelines.definition import Definition
-from brigade.spark import settings, shuffle_for
+from brigade.spark import plans_for, settings
 from brigade.storage import folder_at
 from brigade.training.champion import read_champion
 from brigade.training.errors import TrainingError
@@ -42,7 +42,7 @@ def learn_table(
         raise TrainingError("expected no --test with a table, found one; its definition's split says what is tested")
     section = replace(definition.model, label=options.label_column, split=options.split)
     events = sources.learned.events
-    with settings(spark, shuffle_for(spark, events.count())):
+    with settings(spark, plans_for(spark, events.count())):
         rows = queried(events, section)
         columns = columns_of(rows, section)
         all_columns = labelled(rows, columns, options.seed)
