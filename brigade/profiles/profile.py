@@ -81,9 +81,9 @@ class Profile:
                         found = days.setdefault(day, {}).setdefault(name, {}).setdefault(aspect, Counter())
                         found.update(buckets)
         names = {name: dict(found) for name, found in self.names.items()}
-        for name, found in other.names.items():
+        for name, theirs in other.names.items():
             mine = names.setdefault(name, {})
-            for bucket, text in found.items():
+            for bucket, text in theirs.items():
                 mine[bucket] = min(mine.get(bucket, text), text)
         return Profile(days, names, self.sampled if self.days else other.sampled)
 
@@ -145,7 +145,7 @@ class Profile:
 
 
 def bucket_of_number(value: float | None) -> str:
-    """The bucket of a number: `12`, `-3`, `7n` for a negative number, `zero`, or `missing`. Its bounds: `bounds_of_bucket`."""
+    """The bucket of a number: `12` or `-3` of a positive one, `7n` of a negative one, `zero` or `missing`."""
     if value is None or not math.isfinite(value):
         return "missing"
     if abs(value) < SMALLEST:
