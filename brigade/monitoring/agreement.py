@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from brigade.monitoring.performance import Performance, Worse, by_day, of_share, starts
+from brigade.monitoring.performance import Figure, Performance, Worse, by_day, of_share, starts
 from brigade.profiles import counts
 from brigade.profiles.compare import since
 from brigade.profiles.profile import Buckets, Day
+from brigade.training.evaluation import macro_f1_interval
 
 ASPECT = "agreement"
 NEW = "new"  # a label that the model does not know
@@ -64,7 +65,7 @@ def performance(
         bool(grave),
         overall.p if overall else 1.0,
         grave[0].since if grave else None,
-        {"macroF1": (macro_f1(was, total)[0], macro_f1(was, total)[1])},
+        {"macroF1": macro_f1(was, total)},
         [*of_classes(was, total, keys, names)],
         {day: of_share(np.trace(table), table.sum()) for day, table in zip(found, now, strict=True)},
         sure,
@@ -174,13 +175,17 @@ def of_classes(was: np.ndarray, total: np.ndarray, keys: list[str], names: Mappi
             yield name_of(key, names), *found, int(total[at].sum())
 
 
-def macro_f1(was: np.ndarray, now: np.ndarray) -> tuple[float | None, float]:
-    """The mean F1 of the classes with labels on both sides, or now if there is no test set."""
+def macro_f1(was: np.ndarray, now: np.ndarray) -> tuple[Figure | None, Figure | None]:
+    """The mean F1 of the classes that have labels on both sides, or now if there is no test set, then and now."""
     both = (now.sum(1) > 0) & (was.sum(1) > 0) if was.sum() else now.sum(1) > 0
 
-    def mean(table: np.ndarray) -> float:
-        sums = table.sum(0) + table.sum(1)
-        f1 = 2 * np.diagonal(table) / np.maximum(sums, 1)
-        return round(float(f1[both].mean()), 4) if both.any() else 0.0
+    def mean(table: np.ndarray) -> Figure | None:
+        if not table.sum() or not both.any():
+            return None
+        f1 = 2 * np.diagonal(table) / np.maximum(table.sum(0) + table.sum(1), 1)
+        classes = {str(at): {"f1": float(f1[at]), "documents": int(table[at].sum())} for at in np.flatnonzero(both)}
+        value = float(f1[both].mean())
+        low, high = macro_f1_interval(value, classes)
+        return Figure(value, low, high, int(table.sum()))
 
-    return mean(was) if was.sum() else None, mean(now)
+    return mean(was), mean(now)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import stats
 
-from brigade.monitoring.performance import Performance, Worse, by_day, of_mean, starts
+from brigade.monitoring.performance import Figure, Performance, Worse, by_day, of_mean, of_share, starts
 from brigade.profiles import counts
 from brigade.profiles.compare import since
 from brigade.profiles.profile import PREDICTION, Buckets, Day, bounds_of_bucket
@@ -67,9 +67,9 @@ def row(buckets: Buckets, sizes: np.ndarray) -> np.ndarray:
     return found
 
 
-def covered(buckets: Buckets | None) -> float | None:
+def covered(buckets: Buckets | None) -> Figure | None:
     """The share of labels in the interval; None without any."""
-    return round(buckets["yes"] / buckets.total(), 4) if buckets and buckets.total() else None
+    return of_share(buckets["yes"], buckets.total()) if buckets and buckets.total() else None
 
 
 def larger(was: np.ndarray, now: np.ndarray, values: np.ndarray, days: list[str], tests: int) -> Worse | None:

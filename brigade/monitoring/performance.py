@@ -61,22 +61,20 @@ class Performance:
     is_worse: bool
     p: float
     since: str | None
-    more: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    more: Mapping[str, tuple[Figure | None, Figure | None]] = field(default_factory=dict)
     classes: Sequence[tuple] = ()
     days: Mapping[str, Figure] = field(default_factory=dict)
     worse: Sequence[Worse] = ()
 
-    def about(self) -> dict:
-        """The `performance` of findings.json."""
-        return {
-            "metric": self.metric,
-            "then": self.then and self.then.about(),
-            "now": self.now.about(),
-            "isWorse": self.is_worse,
-            "p": self.p,
-            "since": self.since,
-            "more": {name: {"then": then, "now": now} for name, (then, now) in self.more.items()},
+    def about(self) -> dict | None:
+        """The `performance` of findings.json; None if nothing is known of the test set."""
+        if self.then is None:
+            return None
+        figures = {
+            name: {"then": then and then.about(), "now": now and now.about()} for name, (then, now) in self.more.items()
         }
+        found = {"metric": self.metric, "then": self.then.about(), "now": self.now.about(), "isWorse": self.is_worse}
+        return found | {"p": self.p, "since": self.since} | figures
 
 
 def of_share(part: float, whole: float) -> Figure:
