@@ -23,8 +23,8 @@ from benchmarks.sessions import concluded, in_session, over, peak_mib, say
 from brigade.conversion.schema import COLUMNS
 
 MOST_TIMES, MOST_BYTES = 1.5, 4 << 20
-WORDS = """SELECT word, count(*) AS documents FROM
-    (SELECT explode(split(lower(payload), '\\\\W+')) AS word FROM texts) GROUP BY word ORDER BY documents DESC LIMIT 100"""
+WORDS = r"""SELECT word, count(*) AS times FROM (SELECT explode(split(lower(payload), '\\W+')) AS word FROM texts)
+    GROUP BY word ORDER BY times DESC LIMIT 100"""
 
 
 def write_documents(path: str, number: int) -> None:
