@@ -19,6 +19,7 @@ TYPES = {"number": "numbers", "value": "categories", "words": "texts"}  # aspect
 BROKEN = ("presence", "damage")  # aspects of which more of the wrong kind is never meant
 WRONG = {"presence": "missing or empty", "damage": "decoded wrongly"}
 SOUND = {"presence": ("there",), "damage": ("no", "none", "sound")}
+MISSING = "missing"  # the bucket of no value
 MOST_SHOWN = 5  # classes in a message
 
 
@@ -45,8 +46,10 @@ def check(profile: Profile, champion: Profile | None, rules: Rules, repeated: fl
     now, before = profile.total(), champion.total() if champion and champion.events else None
     found = [*alone(profile, now, rules, repeated), *source_problems(profile, now, before, rules)]
     if champion and before:
-        found += [*column_problems(now, before, rules), *class_problems(profile, champion, now, before, rules)]
-        found += drift_problems(profile, champion, now, before, rules)
+        columns = [*column_problems(now, before, rules)]
+        found += [*columns, *class_problems(profile, champion, now, before, rules)]
+        drift, known = drift_problems(profile, champion, now, before, rules), {one.field for one in columns}
+        found += [one for one in drift if one.field not in known]
     told = [one for one in found if one.severity != NOTHING]
     return sorted(told, key=lambda one: one.severity != ERROR)
 
@@ -77,13 +80,13 @@ def alone(profile: Profile, now: Day, rules: Rules, repeated: float | None) -> I
 
 def source_problems(profile: Profile, now: Day, before: Day | None, rules: Rules) -> Iterator[Problem]:
     """One source that gives nearly all: if the definition says how much it may give, or if it gave less before."""
-    values = now.get(rules.source, {}).get("value", Counter())
+    values = categories(now, rules.source)
     if not values:
         return
     (bucket, events), *_ = values.most_common(1)
     share, said = events / values.total(), rules.section.most_of_one_source
     most = ONE_SOURCE if said is None else said
-    theirs = before.get(rules.source, {}).get("value", Counter()) if before else Counter()
+    theirs = categories(before or {}, rules.source)
     former = theirs[bucket] / theirs.total() if theirs else None
     if share <= most or (said is None and (former is None or former > most)):
         return
@@ -122,8 +125,7 @@ def class_problems(profile: Profile, champion: Profile, now: Day, before: Day, r
     if not rules.is_class:
         return
     label = rules.label
-    then, here = (one.get(label, {}).get("value", Counter()) for one in (before, now))
-    then, here = (Counter({key: count for key, count in one.items() if key != "missing"}) for one in (then, here))
+    then, here = categories(before, label), categories(now, label)
     if not then or not here:
         return
     gone = [key for key in then if not here[key] and enough(then, key, here)]
@@ -179,6 +181,12 @@ def without_model(profile: Profile) -> Profile:
         for day, fields in profile.days.items()
     }
     return Profile(days, profile.names, profile.sampled)
+
+
+def categories(fields: Day, field: str) -> Counter[str]:
+    """How many events a column's values have, those without one left out."""
+    found = fields.get(field, {}).get("value", Counter())
+    return Counter({key: count for key, count in found.items() if key != MISSING})
 
 
 def presence(fields: Day, field: str) -> Counter[str]:

@@ -35,9 +35,7 @@ def commands(step: str, environment: Environment) -> list[Command]:
         looked = [paths.parquet, f"--models={paths.models}", f"--output={paths.monitoring}"]
         found.append(Command("monitor", "monitor.py", looked))
     elif step == "monitor":
-        raise WrongInput(
-            "paths.monitoring: expected where findings go, found nothing; add it to the environment"
-        )
+        raise WrongInput("paths.monitoring: expected where findings go, found nothing; add it to the environment")
     if environment.dataproc:  # a package that did not come to the cluster ends the run in its first seconds
         found[0].arguments.append("--check_packages")
     wanted = OF_ALL if step == ALL else (step,)
