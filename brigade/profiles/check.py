@@ -18,7 +18,7 @@ ENOUGH = 10  # events to expect of what is said to be gone or new: by chance the
 TYPES = {"number": "numbers", "value": "categories", "words": "texts"}  # aspects that tell what a column holds
 BROKEN = ("presence", "damage")  # aspects of which more of the wrong kind is never meant
 WRONG = {"presence": "missing or empty", "damage": "decoded wrongly"}
-SOUND = {"presence": ("there",), "damage": ("no", "none", "sound")}
+SOUND = {"presence": ("there",), "damage": ("fine",)}
 MISSING = "missing"  # the bucket of no value
 MOST_SHOWN = 5  # classes in a message
 

@@ -21,7 +21,7 @@ def profile(events: int = 1000, **fields: dict) -> Profile:
     half = events // 2
     day = {
         "events": {"hour": {"09": events}},
-        "payload": {"presence": {"there": events}, "words": {"20": events}, "damage": {"no": events}},
+        "payload": {"presence": {"there": events}, "words": {"20": events}, "damage": {"fine": events}},
         "superTag01": {"presence": {"there": events}, "value": {"1": half, "2": events - half}},
         "eventSource": {"presence": {"there": events}, "value": {"7": half, "8": events - half}},
     } | fields
@@ -155,7 +155,7 @@ def test_a_column_that_is_gone_is_told_and_one_that_holds_something_else_stops()
 
 
 def test_a_feature_that_is_empty_more_often_stops_and_drift_is_told():
-    empty = {"presence": {"there": 550, "empty": 450}, "words": {"20": 550, "zero": 450}, "damage": {"no": 1000}}
+    empty = {"presence": {"there": 550, "empty": 450}, "words": {"20": 550, "zero": 450}, "damage": {"fine": 1000}}
     found = check(profile(payload=empty), profile(), RULES)
     assert told(found)[0] == ("error", "drift") and found[0].field == "payload"
     assert "0 % missing or empty before and 45 % now" in found[0].message
