@@ -67,9 +67,9 @@ class CheckSection:
 class MonitoringSection:
     """What is looked at between two trainings, and from when on it is told; see brigade.profiles.thresholds.
 
-    The columns that it names are those of `model.query` if there is one, else of the definition's query. source: which of them says where an event comes from; None:
-    eventSource, if there is one. ignore: no profile looks at these. categories: these are categories, though their
-    values are many or numbers.
+    The columns that it names are those of `model.query` if there is one, else of the definition's query. source: which
+    of them says where an event comes from; None: eventSource, if there is one. ignore: no profile looks at these.
+    categories: these are categories, though their values are many or numbers.
     """
 
     alpha: float = 0.001
