@@ -21,6 +21,7 @@ PROFILE_FILE = "profile.json"
 EVENTS = "events"  # the field that stands for the event as a whole
 PREDICTION = "prediction"  # … and the one for what the model makes of it
 ALL = "all"  # the bucket that every event of an aspect with several buckets an event is in
+MOST_NAMED = 512  # buckets of a field's categories; a field with more may hold anything, and has no names
 GROWTH = 1.1  # a bucket's upper end divided by its lower end
 SMALLEST = 1e-9  # numbers nearer to 0 are 0
 
@@ -44,6 +45,7 @@ KINDS = {
     "unknown": "numbers",  # words of a text in a thousand that the model does not know
     "label": "values",  # of PREDICTION: the predicted label
     "confidence": "values",  # of PREDICTION: in twentieths
+    "predicted": "numbers",  # of PREDICTION: the predicted value
     "agreement": "values",  # of PREDICTION, of labelled events: label and predicted label
     "error": "numbers",  # of PREDICTION, of labelled events: predicted minus true
     "covered": "values",  # of PREDICTION, of labelled events: whether the interval holds the true value
@@ -85,7 +87,7 @@ class Profile:
             mine = names.setdefault(name, {})
             for bucket, text in theirs.items():
                 mine[bucket] = min(mine.get(bucket, text), text)
-        return Profile(days, names, self.sampled if self.days else other.sampled)
+        return Profile(days, names_kept(days, names), self.sampled if self.days else other.sampled)
 
     def total(self) -> Day:
         """The counts of all days together."""
@@ -142,6 +144,17 @@ class Profile:
             return cls(days, dict(found["names"]), int(found["sampled"]))
         except (ValueError, TypeError, KeyError, AttributeError) as problem:
             raise ProfileError(f"expected a profile in JSON, found {type(problem).__name__}") from problem
+
+
+def names_kept(days: dict[str, Day], names: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The names of those fields that have at most MOST_NAMED categories: what the parts of a whole keep adds up to what
+    the whole keeps."""
+    kept = {}
+    for name, own in names.items():
+        values = {bucket for fields in days.values() for bucket in fields.get(name, {}).get("value", ())}
+        if len(values) <= MOST_NAMED:
+            kept[name] = own
+    return kept
 
 
 def bucket_of_number(value: float | None) -> str:
