@@ -218,7 +218,9 @@ def form_at(loc: tuple) -> type[Form]:
         return FieldForm
     if loc[:2] == ("monitoring", "check"):
         return CheckForm
-    return {"event": EventForm, "monitoring": MonitoringForm}.get(str(loc[0]), ModelForm)
+    if loc[0] == "monitoring":
+        return MonitoringForm
+    return EventForm if loc[0] == "event" else ModelForm
 
 
 def described(loc: tuple) -> str:
