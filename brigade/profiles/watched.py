@@ -58,7 +58,8 @@ def watched_in(
     if definition:
         monitoring = definition.monitoring
         source = (monitoring.source,) if monitoring.source else ()
-        categories, ignored = (*categories, *monitoring.categories, *source), (*ignored, *monitoring.ignore)
+        told = [name for name in (*monitoring.categories, *source) if name in {field.name for field in schema.fields}]
+        categories, ignored = (*categories, *told), (*ignored, *monitoring.ignore)
     types = {field.name: field.dataType for field in schema.fields}
     section = definition.model if definition else None
     label = label or (section.label if section else DOCUMENTS_LABEL)

@@ -50,21 +50,23 @@ class Checked:
         return {"acceptedData": {"reason": self.accepted, "problems": stopped}}
 
 
-def check_data(
-    profile: Profile, champion: Profile | None, rules: Rules, repeated: float | None, accepted: str | None
-) -> Checked:
-    """What is wrong with a run's data; see brigade.profiles.check.
+@dataclass(frozen=True)
+class DataCheck:
+    """What a run's data are checked by. champion: the profile of what the champion has learned, if it has one.
+    accepted: the reason to learn them whatever is wrong."""
 
-    champion: the profile of what the champion has learned, if it has one. repeated: see `repeated_in`. accepted: the
-    reason to learn them whatever is wrong. Raises DataRefused if they must not be learned.
-    """
-    problems = check(profile, champion, rules, repeated)
-    for one in problems:
-        log.warning("the data: %s", one.message)
-    if (stopped := errors(problems)) and accepted is None:
-        why = "; ".join(one.message for one in stopped)
-        raise DataRefused(f'the data do not pass the check: {why}; --accept_data="reason" learns them all the same')
-    return Checked(tuple(problems), accepted)
+    champion: Profile | None = None
+    accepted: str | None = None
+
+    def check(self, profile: Profile, rules: Rules, repeated: float | None = None) -> Checked:
+        """What is wrong with the data; see brigade.profiles.check. Raises DataRefused if they must not be learned."""
+        problems = check(profile, self.champion, rules, repeated)
+        for one in problems:
+            log.warning("the data: %s", one.message)
+        if (stopped := errors(problems)) and self.accepted is None:
+            why = "; ".join(one.message for one in stopped)
+            raise DataRefused(f'the data do not pass the check: {why}; --accept_data="reason" learns them all the same')
+        return Checked(tuple(problems), self.accepted)
 
 
 def repeated_in(documents: DataFrame, words: str = "words") -> float | None:
