@@ -89,10 +89,10 @@ def rows_of(
     return selected(events, look.watched, model, sampled).mapInArrow(told, ROWS)
 
 
-def sampled_of(events: int) -> int:
-    """One event in how many is looked at closely, so that about LOOKED_AT are at the most: a power of two."""
+def sampled_of(events: int, most: int = LOOKED_AT) -> int:
+    """One event in how many is looked at closely, so that about `most` are: a power of two."""
     sampled = 1
-    while events > sampled * LOOKED_AT:
+    while events > sampled * most:
         sampled *= 2
     return sampled
 

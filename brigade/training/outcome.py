@@ -1,7 +1,7 @@
 """What a run has found out, and how it is told: the figures, the files of the model's folder, the summary.
 
 The files are the model's own two, `metrics.json`, `data.json` (the data's version), `golden.jsonl` (texts with the
-probabilities that training computed for them) and `report.html`.
+probabilities that training computed for them), `profile.json` (what the data look like) and `report.html`.
 """
 
 import json
@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from brigade.models.manifest import FORMAT_VERSION
+from brigade.profiles.profile import PROFILE_FILE, Profile
 from brigade.training.cautions import cautions
 from brigade.training.comparison import Comparison
 from brigade.training.data_version import code_version
@@ -29,7 +30,7 @@ class Outcome:
 
     total: the documents of the input. options: as they were used. test: the new model, evaluated on all test documents.
     comparison: with the serving model; None if no model serves. golden: the texts of golden.jsonl. words: by class,
-    see `learned_words`.
+    see `learned_words`. profile: see `profiling`.
     """
 
     total: int
@@ -40,6 +41,7 @@ class Outcome:
     comparison: Comparison | None
     golden: list[str]
     words: dict[str, list[str]]
+    profile: Profile
 
     @cached_property
     def figures(self) -> dict:
@@ -103,6 +105,7 @@ class Outcome:
             "metrics.json": json.dumps(figures, ensure_ascii=False, indent=1),
             "data.json": json.dumps(data, ensure_ascii=False, indent=1),
             "golden.jsonl": "".join(lines),
+            PROFILE_FILE: self.profile.text(),
             "report.html": report(name, run, figures, self.test, self.words, data),
         }.items():
             (folder / file).write_text(text, "utf-8")

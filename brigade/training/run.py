@@ -35,6 +35,7 @@ from brigade.training.gate import keeps_serving
 from brigade.training.mixing import partitions_for
 from brigade.training.options import Options
 from brigade.training.outcome import Outcome, describe_run
+from brigade.training.profiling import profile_of_documents, with_documents_tested
 from brigade.training.selection import fit
 from brigade.training.sources import Sources, read_sources
 from brigade.training.tables.learning import learn_table
@@ -103,18 +104,18 @@ def learned(
         return learn_table(spark, sources, output_path, options, definition)
     if definition and definition.model.features != ("payload",):
         sources = sources.renamed({definition.model.features[0]: "payload"})
-    prefix = definition.model_prefix if definition else DOCUMENTS_PREFIX
-    return learn_and_test(spark, sources, output_path, options, prefix)
+    return learn_and_test(spark, sources, output_path, options, definition)
 
 
 def learn_and_test(
-    spark: SparkSession, sources: Sources, output_path: str, options: Options, prefix: str = DOCUMENTS_PREFIX
+    spark: SparkSession, sources: Sources, output_path: str, options: Options, definition: Definition | None = None
 ) -> Outcome:
     """Fits a model to the documents, tests it on documents that it has not learned, and compares it with the champion.
 
-    output_path: the folder of the dated models, in which the champion is looked for after the training. prefix: of its
-    name.
+    output_path: the folder of the dated models, in which the champion is looked for after the training. definition: of
+    the pipeline, whose texts are in the column payload.
     """
+    prefix = definition.model_prefix if definition else DOCUMENTS_PREFIX
     events, cores = sources.learned.events, spark.sparkContext.defaultParallelism
     held_out = sources.held_out.events if sources.held_out else None
     total = events.count()
@@ -127,10 +128,11 @@ def learn_and_test(
             raise TrainingError(f"the parts {parts.counts} do not add up to {total} documents")
         log.info("%d documents in %d classes: %s", total, len(parts.learned), parts.counts)
         warn_about_labels(parts)
+        profile = profile_of_documents(spark, events, total, options, definition)
         partitions = partitions_for(parts.learned.total(), options.partitions or cores)
         own = parts.documents.where("part IN ('train', 'validation')")
         fitted = fit(own, sorted(parts.tally["train"]), partitions, options)
-        test = parts.documents.where("part = 'test'").select("payload", "label", "place", "eventId")
+        test = parts.documents.where("part = 'test'").select("payload", "label", "place", "eventId", "time")
         tested = evaluate(test.repartition(cores, "place").rdd, fitted.model)
         champion = read_champion(folder_at(output_path), output_path, prefix)
         return Outcome(
@@ -142,6 +144,7 @@ def learn_and_test(
             comparison=compare(spark, champion, parts.documents, fitted.model, tested) if champion else None,
             golden=golden_texts(test),
             words=words_of_classes(own, fitted.model, parts, cores),
+            profile=with_documents_tested(spark, profile, test, tested.documents, options, definition, fitted.model),
         )
 
 

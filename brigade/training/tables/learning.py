@@ -15,6 +15,7 @@ from brigade.storage import folder_at
 from brigade.training.champion import read_champion
 from brigade.training.errors import TrainingError
 from brigade.training.options import Options
+from brigade.training.profiling import profile_of_rows, with_rows_tested
 from brigade.training.sources import Sources
 from brigade.training.tables.boosting import check_barrier, workers_for
 from brigade.training.tables.columns import Columns, columns_of, learned_features, queried
@@ -69,6 +70,7 @@ def learned(
     counts = tally(laid, columns)
     check_enough(counts, columns)
     log.info("%d rows: %s", sum(map(Counter.total, counts.values())), {k: v.total() for k, v in counts.items()})
+    profile = profile_of_rows(spark, laid, sum(map(Counter.total, counts.values())), columns, options, definition)
     features = learned_features(laid, columns.unlearned)
     classes = sorted(counts["train"]) if columns.task == "classification" else []
     known = counts["train"].total() + counts["validation"].total()
@@ -89,6 +91,9 @@ def learned(
         frame=frame,
         comparison=compare(champion, parts, split, fitted.model, tested, frame) if champion else None,
         golden=golden_rows(test, fitted.model),
+        profile=with_rows_tested(
+            spark, profile, test, counts["test"].total(), columns, options, definition, fitted.model
+        ),
     )
 
 

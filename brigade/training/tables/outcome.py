@@ -10,6 +10,7 @@ import numpy as np
 
 from brigade.models.table_model import TableModel
 from brigade.pipelines.definition import Definition
+from brigade.profiles.profile import PROFILE_FILE, Profile
 from brigade.training.cautions import cautions
 from brigade.training.evaluation import Evaluation, headlines, macro_f1, majority, metrics, over_classes
 from brigade.training.gate import MACRO_F1, MAE, judge
@@ -31,6 +32,7 @@ class TableOutcome:
 
     options: as they were used. counts: rows by part and label. test: the new model, evaluated on all test rows.
     comparison: with the serving model; None if no model serves. golden: the rows of golden.jsonl.
+    profile: see `brigade.training.profiling`.
     """
 
     definition: Definition
@@ -42,6 +44,7 @@ class TableOutcome:
     frame: Frame
     comparison: TableComparison | None
     golden: list[dict]
+    profile: Profile
 
     @property
     def model(self) -> TableModel:
@@ -151,6 +154,7 @@ class TableOutcome:
             "metrics.json": json.dumps(self.figures, ensure_ascii=False, indent=1),
             "data.json": json.dumps(data, ensure_ascii=False, indent=1),
             "golden.jsonl": "".join(lines),
+            PROFILE_FILE: self.profile.text(),
             "report.html": report(name, run, self.figures, self.test, self.definition.name, data),
         }.items():
             (folder / file).write_text(text, "utf-8")
