@@ -37,8 +37,9 @@ def read_champion(models: Folder, uri: str, prefix: str = DOCUMENTS_PREFIX) -> C
         found = find_champion(models, prefix)
         if found is None:
             return None
-        documents = (document_of(models, found, file) for file in (DATA_FILE, METRICS_FILE))
-        return Champion(found.name, found.model, found.manifest.created_at, *documents, profile=profile_of(models, found))
+        data, metrics = (document_of(models, found, file) for file in (DATA_FILE, METRICS_FILE))
+        profile = profile_of(models, found)
+        return Champion(found.name, found.model, found.manifest.created_at, data, metrics, profile)
     except Exception as error:  # no answer, no permission, a bug: none of them says that there is no champion
         raise TrainingError(
             f"expected to read the models in {uri}, with which a new one is compared, found {type(error).__name__}: "

@@ -69,12 +69,10 @@ class DataCheck:
         return Checked(tuple(problems), self.accepted)
 
 
-def repeated_in(documents: DataFrame, words: str = "words") -> float | None:
-    """The share of documents that repeat the words of another one, about; None if there are none.
-
-    documents: with a hash of their words.
-    """
-    row = documents.agg(F.count("*").alias("all"), F.approx_count_distinct(words, NEARLY).alias("different")).first()
+def repeated_in(documents: DataFrame) -> float | None:
+    """The share of documents that repeat another one, about; None if there are none. documents: with the column
+    `words`, a hash of what they hold."""
+    row = documents.agg(F.count("*").alias("all"), F.approx_count_distinct("words", NEARLY).alias("different")).first()
     if row is None or not row["all"]:
         return None
     return max(0.0, 1 - row["different"] / row["all"])
