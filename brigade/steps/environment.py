@@ -32,7 +32,7 @@ class Paths(Form):
     quarantine: Text = Field(description="where lines go that are no event")
     models: Text = Field(description="the folder of the dated models")
     predictions: Text = Field(description="where predictions in bulk go")
-    monitoring: Text | None = Field(None, description="where the findings of monitor.py go")
+    monitoring: Text | None = Field(None, description="where the folder monitor/ with the findings goes")
 
 
 class Dataproc(Form):

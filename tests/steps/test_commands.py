@@ -28,7 +28,7 @@ def test_each_step_is_its_program_with_the_environment_s_paths_and_all_are_all()
     assert [one.step for one in every] == [step for step in STEPS if step != "monitor"]
     each = [commands(step, local) for step in STEPS]
     assert each[:-1] == [[one] for one in every]
-    looked = ["parquet", "--models=models", "--output=monitoring", "--pipeline=documents"]
+    looked = ["parquet", "--models=models", "--output=watched", "--pipeline=documents"]
     assert each[-1] == [("monitor", "monitor.py", looked)]
     assert {one.program: one.arguments for one in every} == {
         "spark_sql.py": ["landing/input", "parquet", "--quarantine_path=quarantine", "--pipeline=documents"],
