@@ -98,7 +98,7 @@ def wine_sample(data: str) -> Sample:
     return Sample(about, schema, *in_two(rows, 0.35), pipeline="wine")
 
 
-def sales_sample(spark, data: str, scratch: str) -> Sample:
+def sales_sample(spark, data: str) -> Sample:
     """Weeks of shops: the first ones train, and the rows of the others are drawn from."""
     import csv
 
@@ -127,13 +127,13 @@ def sales_sample(spark, data: str, scratch: str) -> Sample:
 # ------------------------------------------------------------------------------------- in a process of its own
 
 
-def simulated(spark, data: str, name: str, years: int, scratch: str) -> dict:
+def simulated(spark, data: str, name: str, years: int, place: str) -> dict:
     """All of one set: which share of the faults and decays is found, and how many looks without one find something."""
-    sample = sales_sample(spark, data, scratch) if name == "sales" else (
+    sample = sales_sample(spark, data) if name == "sales" else (
         wine_sample(data) if name == "wine" else text_sample(data, name)
     )  # fmt: skip
     started = time.perf_counter()
-    pool, faults = pool_of(spark, sample, scratch)
+    pool, faults = pool_of(spark, sample, place)
     say(f"{name}: {len(sample.learned)} learned, {len(sample.fresh)} measured, {time.perf_counter() - started:.0f} s")
     looks, fields = Looks(pool, FRESH), vars(sample.about)
     found = {}
@@ -155,10 +155,9 @@ def simulated(spark, data: str, name: str, years: int, scratch: str) -> dict:
     return result
 
 
-def pool_of(spark, sample: Sample, scratch: str) -> tuple[Pool, dict]:
+def pool_of(spark, sample: Sample, place: str) -> tuple[Pool, dict]:
     """The measured events of a set, and of each fault."""
-    from pyspark.sql import functions as F
-
+    from brigade.conversion.schema import SCHEMA
     from brigade.models.folder import find_champion
     from brigade.models.manifest import DOCUMENTS_PREFIX
     from brigade.pipelines.load import load
@@ -172,17 +171,16 @@ def pool_of(spark, sample: Sample, scratch: str) -> tuple[Pool, dict]:
     learned, _, measured = sample.schema.partition("|")
     frame = spark.createDataFrame(sample.learned, learned)
     if definition is None:
-        frame = frame.withColumn("eventTimestamp", F.lit(None).cast("timestamp"))
-    frame.write.partitionBy("dt").parquet(f"{scratch}/learned")
-    train(spark, f"{scratch}/learned", f"{scratch}/models", definition=definition)
-    champion = find_champion(
-        folder_at(f"{scratch}/models"), definition.model_prefix if definition else DOCUMENTS_PREFIX
-    )
+        missing = [column for column in SCHEMA.split(",") if column.split()[0] not in frame.columns]
+        frame = frame.selectExpr("*", *("CAST(NULL AS {1}) AS {0}".format(*column.split()) for column in missing))
+    frame.write.partitionBy("dt").parquet(f"{place}/learned")
+    train(spark, f"{place}/learned", f"{place}/models", definition=definition)
+    champion = find_champion(folder_at(f"{place}/models"), definition.model_prefix if definition else DOCUMENTS_PREFIX)
     schema = measured or learned
     pool, look = Pool(is_class=sample.is_class), None
     faults = faults_of(sample.about, sample.is_class)
-    for version, change in {"": lambda row, about: row} | {name: one.change for name, one in faults.items()}.items():
-        rows = [change(row, sample.about) for row in sample.fresh]
+    for version in ("", *faults):
+        rows = [faults[version].change(row, sample.about) if version else row for row in sample.fresh]
         events = spark.createDataFrame(rows, schema)
         watched = watched_in(events.schema, definition, champion.model)
         look = look or Look(watched)
@@ -229,7 +227,7 @@ def main(argv: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as scratch:
             results[name] = sessions.in_session(
                 "monitoring_power", "simulated", scratch, "1500m",
-                data=arguments.data, name=name, years=arguments.years, scratch=f"{scratch}/own",
+                data=arguments.data, name=name, years=arguments.years, place=f"{scratch}/own",
             )  # fmt: skip
         missed += missed_in(name, results[name])
     return concluded("monitoring_power", {"benchmark": "monitoring_power", "sets": results}, missed)
