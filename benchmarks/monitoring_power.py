@@ -155,8 +155,8 @@ def simulated(spark, data: str, name: str, years: int, place: str) -> dict:
     return result
 
 
-def pool_of(spark, sample: Sample, place: str) -> tuple[Pool, dict]:
-    """The measured events of a set, and of each fault."""
+def pool_of(spark, sample: Sample, place: str, **options) -> tuple[Pool, dict]:
+    """The measured events of a set, and of each fault. options: of training."""
     from brigade.conversion.schema import SCHEMA
     from brigade.models.folder import find_champion
     from brigade.models.manifest import DOCUMENTS_PREFIX
@@ -173,8 +173,10 @@ def pool_of(spark, sample: Sample, place: str) -> tuple[Pool, dict]:
     if definition is None:
         missing = [column for column in SCHEMA.split(",") if column.split()[0] not in frame.columns]
         frame = frame.selectExpr("*", *("CAST(NULL AS {1}) AS {0}".format(*column.split()) for column in missing))
+    elif "eventTimestamp" not in frame.columns:
+        frame = frame.selectExpr("*", "CAST(NULL AS TIMESTAMP) AS eventTimestamp")
     frame.write.partitionBy("dt").parquet(f"{place}/learned")
-    train(spark, f"{place}/learned", f"{place}/models", definition=definition)
+    train(spark, f"{place}/learned", f"{place}/models", definition=definition, **options)
     champion = find_champion(folder_at(f"{place}/models"), definition.model_prefix if definition else DOCUMENTS_PREFIX)
     schema = measured or learned
     pool, look = Pool(is_class=sample.is_class), None

@@ -132,7 +132,7 @@ def of_each_class(was: np.ndarray, now: np.ndarray, keys: list[str], names: Mapp
             f"what is predicted as {name} is so less often", was[others, at].sum(), predicted[0],
             now[:, others, at].sum(1), predicted[1], grown, LEAST_RISE, f"predicted {key}",
         )  # fmt: skip
-        for other in others:
+        for other in others if len(others) > 1 else ():  # of two classes it is the same question
             yield Asked(
                 f"what is predicted as {name} has the label {name_of(keys[other], names)} more often", was[other, at],
                 predicted[0], now[:, other, at], predicted[1], (f"{keys[other]}>{key}",), LEAST_RISE,
