@@ -53,14 +53,15 @@ def two_sided(before: Counts, of_before: Counts, now: Counts, of_now: Counts) ->
     )
 
 
-def hopeful(before: Array, of_before: int, now: Array, of_now: int) -> Array:
+def hopeful(before: Counts, of_before: Counts, now: Counts, of_now: Counts) -> Array:
     """Whether each bucket has so many events that it could differ at all.
 
     This looks at both samples together, whose sums say nothing of how they differ: so the others may be left out of the
     number of tests (Tarone 1990).
     """
-    rarer = min(of_before, of_now) / max(of_before + of_now, 1)
-    return (np.asarray(before) + now) * np.log(max(rarer, 1e-12)) <= np.log(SMALLEST_HOPE)
+    before, of_before, now, of_now = (np.asarray(one, float) for one in (before, of_before, now, of_now))
+    rarer = np.minimum(of_before, of_now) / np.maximum(of_before + of_now, 1)
+    return (before + now) * np.log(np.maximum(rarer, 1e-12)) <= np.log(SMALLEST_HOPE)
 
 
 def p_of_values(before: Array, now: Array) -> float:

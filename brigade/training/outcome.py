@@ -111,7 +111,7 @@ class Outcome:
             "metrics.json": json.dumps(figures, ensure_ascii=False, indent=1),
             "data.json": json.dumps(data, ensure_ascii=False, indent=1),
             "golden.jsonl": "".join(lines),
-            PROFILE_FILE: self.profile.text(),
+            PROFILE_FILE: self.profile.folded().text(),
             "report.html": report(name, run, figures, self.test, self.words, data),
         }.items():
             (folder / file).write_text(text, "utf-8")

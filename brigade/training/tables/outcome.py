@@ -157,7 +157,7 @@ class TableOutcome:
             "metrics.json": json.dumps(self.figures, ensure_ascii=False, indent=1),
             "data.json": json.dumps(data, ensure_ascii=False, indent=1),
             "golden.jsonl": "".join(lines),
-            PROFILE_FILE: self.profile.text(),
+            PROFILE_FILE: self.profile.folded().text(),
             "report.html": report(name, run, self.figures, self.test, self.definition.name, data),
         }.items():
             (folder / file).write_text(text, "utf-8")
