@@ -110,12 +110,14 @@ def decide(
     by: str = OPERATOR,
     then: tuple[str, str] | None = None,
     figures: dict | None = None,
+    at: datetime | None = None,
 ) -> dict:
     """Promotes or withdraws a run: replaces its date's manifest unless somebody else has done so meanwhile, and adds
     the decision to the history.
 
     verify: raises PassedOver unless a run that is promoted can serve. then: the name and the run id of what has to
-    serve after a withdrawal; None: anything. figures: of the decision, for the history; None: those of the run's test.
+    serve after a withdrawal; None: anything. figures: of the decision, for the history; None: those of the run's
+    test. at: the moment of the decision; None: now.
     Raises Refused, PassedOver if the run cannot serve, and ChangedMeanwhile.
     """
     models = store.models
@@ -131,7 +133,8 @@ def decide(
         models.write(CHANGED_FILE, change_marker(what, name, run_id, done=True), claim)
         about = [one for one in read_history(models, split_name(name)[0]) if one["model"] == name]
         if about and about[-1]["by"] != TRAINING and not about[-1]["recorded"]:  # … or before it added to the history
-            record(models, what, about[-1]["by"], name, run_id, dated.reason.removeprefix(f"{what}: "), figures)
+            why = dated.reason.removeprefix(f"{what}: ")
+            record(models, what, about[-1]["by"], name, run_id, why, figures)
         serving = store.latest(store.candidates())
         return outcome(name, dated, False, serving)
     if promoted:
@@ -145,12 +148,12 @@ def decide(
         if then and (serving is None or (serving.name, serving.manifest.run_id) != then):
             raise Refused(f"expected {then[0]}/{then[1]} to serve after {name}, found another one")
     decided = {"promoted": promoted, "reason": f"{what}: {reason}", "decidedBy": by}
-    document = manifest.document | decided | {"decidedAt": rfc3339(datetime.now(UTC))}
+    document = manifest.document | decided | {"decidedAt": rfc3339(at or datetime.now(UTC))}
     models.write(CHANGED_FILE, change_marker(what, name, run_id, done=False), claim)
     try:
         content = json.dumps(document, ensure_ascii=False, indent=1).encode()
         models.write(f"{name}/{MANIFEST_FILE}", content, state.version if state else ABSENT)
-        record(models, what, by, name, run_id, reason, figures)
+        record(models, what, by, name, run_id, reason, figures, at)
     finally:
         models.write(CHANGED_FILE, change_marker(what, name, run_id, done=True))
     if promoted:

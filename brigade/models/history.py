@@ -45,9 +45,12 @@ EARLY = (
 KEYS = ("at", "what", "model", "runId", "by", "who", "why")  # of every entry, as text
 
 
-def record(models: Folder, what: str, by: str, model: str, run_id: str, why: str, figures: dict) -> None:
-    """Adds an entry. what: promoted, rejected, withdrawn, pinned, unpinned or EARLY. by: TRAINING, OPERATOR or LOOP."""
-    now = datetime.now(UTC)
+def record(
+    models: Folder, what: str, by: str, model: str, run_id: str, why: str, figures: dict, at: datetime | None = None
+) -> None:
+    """Adds an entry. what: promoted, rejected, withdrawn, pinned, unpinned or EARLY. by: TRAINING, OPERATOR or LOOP.
+    at: the moment of the decision; None: now."""
+    now = (at or datetime.now(UTC)).astimezone(UTC)
     entry: dict = {"at": rfc3339(now), "what": what, "model": model, "runId": run_id, "by": by, "who": who(models)}
     entry |= {"why": one_line(why), "figures": figures}
     name = f"{FOLDER}/{now:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}.json"

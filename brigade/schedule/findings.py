@@ -1,6 +1,6 @@
 """The newest findings of the monitoring, as far as a decision needs them.
 
-    <FINDINGS_URI>/2026-11-23/findings.json    written last by monitor.py, beside its profile and its report
+    <FINDINGS_URI>/2026-11-23/findings.json    written last by monitor.py, into `monitor/` below its --output
 
 Findings are read with care, since a decision follows: what has not the form of docs/monitoring.md is a WrongFindings.
 """

@@ -37,6 +37,8 @@ def get_env(preview: bool = False) -> Environment:
     """
     names = ("WORKFLOW_TEMPLATE", "MODELS_URI", "SCHEDULE_ANCHOR", "DATAPROC_API_ENDPOINT")
     template, uri, anchor, endpoint = (os.environ.get(name, "").strip() for name in names)
+    names = ("MONITOR_TEMPLATE", "FINDINGS_URI", "EARLY_TRAINING", "WITHDRAWAL")
+    monitoring = {name: os.environ.get(name, "").strip() for name in names}
     if not TEMPLATE.fullmatch(template) and not preview:
         raise SettingError(f"WORKFLOW_TEMPLATE: expected {TEMPLATE_FORM}, found {template!r}")
     if uri or not preview:
@@ -53,22 +55,25 @@ def get_env(preview: bool = False) -> Environment:
         raise SettingError(f"SCHEDULE_ANCHOR: expected a Monday, YYYY-MM-DD, found {anchor!r}")
     if day.weekday() != 0:
         raise SettingError(f"SCHEDULE_ANCHOR: expected a Monday, found {anchor}, a {day:%A}")
-    return Environment(template, uri, prefix, day, endpoint, **watching())
+    return Environment(template, uri, prefix, day, endpoint, **checked(monitoring))
 
 
-def watching() -> dict[str, str]:
-    """The settings of monitoring and of what follows from it. Raises SettingError."""
-    template, uri = (os.environ.get(name, "").strip() for name in ("MONITOR_TEMPLATE", "FINDINGS_URI"))
+def checked(given: dict[str, str]) -> dict[str, str]:
+    """The settings of the monitoring and of what follows from it, by their names in Environment. Raises SettingError.
+
+    given: of MONITOR_TEMPLATE, FINDINGS_URI and the two actions; what is missing is "".
+    """
+    template, uri = given["MONITOR_TEMPLATE"], given["FINDINGS_URI"]
     if template and not TEMPLATE.fullmatch(template):
         raise SettingError(f"MONITOR_TEMPLATE: expected {TEMPLATE_FORM}, found {template!r}")
-    found = {"monitor_template": template, "findings_uri": uri}
     if uri:
         try:
             folder_at(uri)
         except ValueError as error:
             raise SettingError(f"FINDINGS_URI: {error}") from error
+    found = {"monitor_template": template, "findings_uri": uri}
     for name in ("EARLY_TRAINING", "WITHDRAWAL"):
-        mode = os.environ.get(name, "").strip() or "dry"
+        mode = given[name] or "dry"
         if mode not in MODES:
             raise SettingError(f"{name}: expected {', '.join(MODES[:-1])} or {MODES[-1]}, found {mode!r}")
         if mode == "on" and not uri:

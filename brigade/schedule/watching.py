@@ -15,7 +15,7 @@ from brigade.models.decisions import Promoted, Refused, decide
 from brigade.models.history import EARLY, LOOP, read_history, record
 from brigade.models.manifest import PassedOver, model_dates, model_name
 from brigade.schedule.decision import Decision
-from brigade.schedule.findings import Findings, WrongFindings, newest_findings
+from brigade.schedule.findings import FINDINGS_FILE, Findings, WrongFindings, newest_findings
 from brigade.schedule.loop import Models, Verdict, early_training, obstacle, withdrawal
 from brigade.schedule.settings import Environment
 from brigade.schedule.workflow_client import get_template, start_workflow
@@ -47,12 +47,12 @@ def watch(environment: Environment, now: datetime, decision: Decision, is_free: 
     done = {"earlyTraining": False, "withdrawal": False}
     may = is_free and not dry_run
     if back.would and may and environment.withdrawal == "on":  # the quicker and the surer of the two comes first
-        refusal = withdraw(environment, findings, models, back)
+        refusal = withdraw(environment, now, findings, models, back)
         back = Verdict(not refusal, f"{back.reason}; but {refusal}" if refusal else back.reason, back.figures)
         if not refusal:
             acted, reason, done["withdrawal"] = WITHDRAWN, back.reason, True
     if early.would and may and environment.early_training == "on" and not acted:
-        note_early(environment, decision, models, early)
+        note_early(environment, now, decision, models, early)
         acted, reason, done["earlyTraining"] = EARLY, f"ahead of time: {early.reason}", True
     modes = {"earlyTraining": environment.early_training, "withdrawal": environment.withdrawal}
     about: dict = {"findings": told(findings, problem, now, models), "acted": acted}
@@ -89,7 +89,9 @@ def known_models(environment: Environment) -> Models:
     return Models(serving, former, model_dates(folder, prefix=prefix), read_history(folder, prefix))
 
 
-def withdraw(environment: Environment, findings: Findings | None, models: Models, verdict: Verdict) -> str:
+def withdraw(
+    environment: Environment, now: datetime, findings: Findings | None, models: Models, verdict: Verdict
+) -> str:
     """Withdraws the model that serves, as `python -m brigade.models withdraw` does. Returns why not, or ""."""
     if findings is None or models.serving is None:
         return "nothing serves"
@@ -97,7 +99,7 @@ def withdraw(environment: Environment, findings: Findings | None, models: Models
     name, run_id = models.serving
     reason, figures = f"the loop: {verdict.reason}", verdict.figures
     try:
-        decide(store, name, run_id, False, reason, never, by=LOOP, then=models.former, figures=figures)
+        decide(store, name, run_id, False, reason, never, by=LOOP, then=models.former, figures=figures, at=now)
     except (Refused, ChangedMeanwhile, PassedOver) as problem:
         return one_line(problem)
     return ""
@@ -108,12 +110,12 @@ def never(name: str, manifest: object) -> None:
     raise Refused(f"{name}: expected the gate or an operator to promote it, found the loop")
 
 
-def note_early(environment: Environment, decision: Decision, models: Models, verdict: Verdict) -> None:
+def note_early(environment: Environment, now: datetime, decision: Decision, models: Models, verdict: Verdict) -> None:
     """Adds the training that starts now to the history, once a day. Before it starts: one that nobody knows of could be
     followed by another one."""
     name = model_name(environment.model_prefix, decision.day)
     if not any(one["what"] == EARLY and one["model"] == name for one in models.entries):
-        record(folder_at(environment.models_uri), EARLY, LOOP, name, "", verdict.reason, verdict.figures)
+        record(folder_at(environment.models_uri), EARLY, LOOP, name, "", verdict.reason, verdict.figures, now)
 
 
 def told(findings: Findings | None, problem: str, now: datetime, models: Models) -> dict:
@@ -134,7 +136,7 @@ def start_monitoring(
     template, day = environment.monitor_template, now.astimezone(UTC).date()
     if not is_free:
         return {"decision": "skip", "reason": "a training starts, or a workflow is running", "operation": None}
-    if environment.findings_uri and f"{day}" in folder_at(environment.findings_uri).folders():
+    if environment.findings_uri and FINDINGS_FILE in folder_at(environment.findings_uri).files(f"{day}"):
         return {"decision": "skip", "reason": f"there are findings of {day}", "operation": None}
     version, parameters = get_template(client, template)
     operation = None
