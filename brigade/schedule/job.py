@@ -47,7 +47,8 @@ def trigger_target(url: str, service_account: str | None) -> dict:
     """A POST to the trigger, with an OIDC token of the service account if there is one."""
     target = post(url, {})
     if service_account:
-        target["oidc_token"] = {"service_account_email": service_account, "audience": url}
+        audience = url.partition("?")[0]  # the function's own address, without what it is asked
+        target["oidc_token"] = {"service_account_email": service_account, "audience": audience}
     return target
 
 

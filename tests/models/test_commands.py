@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from brigade.models.__main__ import main
-from brigade.models.commands import Refused, decide
+from brigade.models.commands import decide
+from brigade.models.decisions import Refused
 from brigade.models.manifest import change_marker
 from brigade.models.store import ModelStore, NoModel
 from brigade.storage import ChangedMeanwhile, folder_at

@@ -12,7 +12,8 @@ import pytest
 from pyarrow import parquet
 
 from brigade.models.__main__ import main
-from brigade.models.commands import Refused, decide, note_pin
+from brigade.models.commands import decide, note_pin
+from brigade.models.decisions import Refused
 from brigade.models.folder import write_run
 from brigade.models.history import read_history, rfc3339
 from brigade.models.lineage import serving_at, who_answered
@@ -133,7 +134,7 @@ def test_a_decision_whose_entry_was_lost_is_added_when_the_command_is_given_agai
     place.sync()
     store = ModelStore(place.uri)
     with monkeypatch.context() as patched:
-        patched.setattr("brigade.models.commands.record", lambda *_: (_ for _ in ()).throw(OSError("no answer")))
+        patched.setattr("brigade.models.decisions.record", lambda *_: (_ for _ in ()).throw(OSError("no answer")))
         with pytest.raises(OSError):
             decide(store, MIDDLE, "", False, "wrong labels")
     assert [one["recorded"] for one in read_history(store.models, DOCUMENTS_PREFIX)] == [False, False, False]
