@@ -7,6 +7,7 @@ input ─► profile ─┬─► compared with the serving model's ────
 
 import json
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
@@ -19,21 +20,30 @@ from brigade.models.manifest import DOCUMENTS_PREFIX, PassedOver, utc_now
 from brigade.models.table_model import TableModel
 from brigade.models.verification import read_checked
 from brigade.monitoring import agreement, amounts
-from brigade.monitoring.findings import ERROR, FINDINGS_FILE, FORMAT_VERSION, Touched, findings_of, verdict
+from brigade.monitoring.findings import (
+    ERROR,
+    FINDINGS_FILE,
+    FORMAT_VERSION,
+    WARNING,
+    Touched,
+    findings_of,
+    verdict,
+)
 from brigade.monitoring.former import Former, former_of
 from brigade.monitoring.looks import FOLDER, Days, earlier_looks, labelled_before, window_of
 from brigade.monitoring.performance import Performance
 from brigade.monitoring.report import REPORT_FILE, report
 from brigade.monitoring.touched import Marked, touched_by
-from brigade.monitoring.volume import volume
+from brigade.monitoring.volume import Volume, volume
 from brigade.paths import check_apart, sibling
 from brigade.pipelines.definition import Definition
 from brigade.prediction.input import Input, has_query, on_days, open_input
 from brigade.prediction.model import Chosen, choose
+from brigade.profiles.check import check, errors
 from brigade.profiles.compare import Difference, differences
 from brigade.profiles.measure import profile_of, rows_of
-from brigade.profiles.profile import PREDICTION, PROFILE_FILE, Buckets, Profile, ProfileError
-from brigade.profiles.thresholds import Thresholds
+from brigade.profiles.profile import PREDICTION, PROFILE_FILE, Buckets, Day, Profile, ProfileError
+from brigade.profiles.rules import Rules, rules_of
 from brigade.profiles.watched import Watched, watched_in
 from brigade.spark import separate_session
 from brigade.storage import Folder, folder_at
@@ -46,11 +56,30 @@ MOST_WITH_EXAMPLES = 20  # findings whose events are looked for
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look works on: the events of its days, their profile, and how it was measured."""
+    """The events of a look's days, their profile, and how it was measured. before: the days of earlier looks at the
+    same model."""
 
     events: DataFrame
     profile: Profile
     watched: Watched
+    before: dict[str, Day]
+
+    @property
+    def labelled(self) -> int:
+        """How many events have a label."""
+        return self.profile.total().get(self.watched.label, {}).get("presence", Buckets())["there"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is said of the events. validation: what the check before training would say of a training now."""
+
+    drifted: list[Difference]
+    decayed: Performance | None
+    amount: Volume | None
+    touched: Mapping[tuple[str, str], Touched]
+    former: Former | None
+    validation: dict | None
 
 
 def monitor(
@@ -84,18 +113,21 @@ def monitor(
         reference = reference_of(models, chosen)
         looks = earlier_looks(output, prefix)
         window = window_of(days, since, looks, reference)
-        seen = see(session, source, chosen, window)
-        run = chosen.served.name, chosen.served.manifest.run_id
-        before = labelled_before(output, looks, run, min(seen.profile.days, default=""))
-        thresholds = thresholds_of(definition or chosen.definition)
-        drifted = differences(reference, seen.profile, thresholds) if reference else []
-        decayed = performance(chosen, reference, seen.profile, before, thresholds)
-        touched = touch(session, seen, chosen, reference, drifted, decayed)
-        former = None
-        if decayed:
-            former = former_of(session, seen.events, models, prefix, chosen.served, seen.watched, seen.profile.sampled)
-    found = {"pipeline": prefix, "window": span(window, seen.profile), "labelled": labelled(seen)}
-    return written(output, output_path, chosen, reference, seen, drifted, decayed, former, touched, found, thresholds)
+        events = events_of(source, chosen, window)
+        seen = see(session, events, chosen, lambda first: labelled_before(output, looks, run_of(chosen), first))
+        judged = judge(session, seen, chosen, reference, models, prefix, definition or chosen.definition)
+    about = {"pipeline": prefix, "window": span(window, seen.profile)}
+    document, page = told(about, chosen, seen, judged, reference)
+    folder = f"{FOLDER}/{document['createdAt'][:10]}"
+    output.write(f"{folder}/{PROFILE_FILE}", seen.profile.text().encode())
+    output.write(f"{folder}/{REPORT_FILE}", page.encode())
+    output.write(f"{folder}/{FINDINGS_FILE}", json.dumps(document, ensure_ascii=False, indent=1).encode())
+    return summary_of(document) | {"path": f"{output_path.rstrip('/')}/{folder}"}
+
+
+def run_of(chosen: Chosen) -> tuple[str, str]:
+    """The name and the run of the model that is looked at."""
+    return chosen.served.name, chosen.served.manifest.run_id
 
 
 def reference_of(models: Folder, chosen: Chosen) -> Profile | None:
@@ -110,23 +142,58 @@ def reference_of(models: Folder, chosen: Chosen) -> Profile | None:
         return None
 
 
-def thresholds_of(definition: Definition | None) -> Thresholds:
-    """When a difference is told."""
-    return Thresholds()
-
-
-def see(spark: SparkSession, source: Input, chosen: Chosen, window: Days) -> Seen:
-    """The events of the window, each once, and their profile with what the model makes of them."""
+def events_of(source: Input, chosen: Chosen, window: Days) -> DataFrame:
+    """The events of the window, each once; of a table with a second query the rows that this makes of all events."""
     events = source.events if source.is_unique else source.events.dropDuplicates(["eventId"])
     if has_query(chosen) and chosen.definition:
         rows = queried(events, chosen.definition.model)
         events = rows if "dt" in rows.columns else rows.join(events.select("eventId", "dt"), "eventId")
-    events = on_days(events, window)
+    return on_days(events, window)
+
+
+def see(spark: SparkSession, events: DataFrame, chosen: Chosen, before: Callable[[str], dict[str, Day]]) -> Seen:
+    """What the events look like, and what the model makes of them. before: see Seen, given the first day."""
     model = chosen.served.model
     watched = watched_in(events.schema, chosen.definition, model, label=chosen.served.manifest.label)
     profile = profile_of(spark, events, chosen.definition, model, watched=watched)
     log.info("%d events of %d days", profile.events, len(profile.days))
-    return Seen(events, profile, watched)
+    return Seen(events, profile, watched, before(min(profile.days, default="")))
+
+
+def judge(
+    spark: SparkSession,
+    seen: Seen,
+    chosen: Chosen,
+    reference: Profile | None,
+    models: Folder,
+    prefix: str,
+    definition: Definition | None,
+) -> Judged:
+    """What is said of the events. definition: whose thresholds and rules hold."""
+    rules = rules_of(definition, seen.watched.label)
+    thresholds = rules.thresholds
+    drifted = differences(reference, seen.profile, thresholds) if reference else []
+    decayed = performance(chosen, reference, seen, thresholds.alpha)
+    former = None
+    if decayed:
+        sampled = seen.profile.sampled
+        former = former_of(spark, seen.events, models, prefix, chosen.served, seen.watched, sampled)
+    return Judged(
+        drifted,
+        decayed,
+        volume(reference, seen.profile, thresholds.alpha) if reference else None,
+        touch(spark, seen, chosen, reference, drifted, decayed),
+        former,
+        validation_of(reference, seen, rules) if reference else None,
+    )
+
+
+def validation_of(reference: Profile, seen: Seen, rules: Rules) -> dict:
+    """What the check before training would say of a training now: it learns what the model has learned, and what has
+    come since."""
+    since = Profile(seen.before | seen.profile.days, seen.profile.names, reference.sampled)
+    stopped = errors(check(reference + since, reference, rules))
+    return {"stops": bool(stopped), "reasons": [one.message for one in stopped]}
 
 
 def span(window: Days, profile: Profile) -> dict[str, str]:
@@ -137,22 +204,14 @@ def span(window: Days, profile: Profile) -> dict[str, str]:
     return {"since": since, "until": until}
 
 
-def labelled(seen: Seen) -> int:
-    """How many events have a label."""
-    return seen.profile.total().get(seen.watched.label, {}).get("presence", Buckets())["there"]
-
-
-def performance(
-    chosen: Chosen, reference: Profile | None, current: Profile, before: dict, thresholds: Thresholds
-) -> Performance | None:
-    """How right the model is. before: days of earlier looks, see `looks.labelled_before`."""
-    days = before | current.days
-    model = chosen.served.model
+def performance(chosen: Chosen, reference: Profile | None, seen: Seen, alpha: float) -> Performance | None:
+    """How right the model is about labelled events, those of earlier looks with them."""
+    days, model = seen.before | seen.profile.days, chosen.served.model
     own = reference.total() if reference else {}
     if isinstance(model, TableModel) and model.task == "regression":
-        return amounts.performance(own, days, thresholds.alpha)
-    names = (reference.names.get(PREDICTION, {}) if reference else {}) | current.names.get(PREDICTION, {})
-    return agreement.performance(own.get(PREDICTION, {}).get(agreement.ASPECT), days, names, thresholds.alpha)
+        return amounts.performance(own, days, alpha)
+    names = (reference.names.get(PREDICTION, {}) if reference else {}) | seen.profile.names.get(PREDICTION, {})
+    return agreement.performance(own.get(PREDICTION, {}).get(agreement.ASPECT), days, names, alpha)
 
 
 def touch(
@@ -184,51 +243,36 @@ def touch(
     return {key: replace(one, effect=whole.get(key, one.effect)) for key, one in found.items()}
 
 
-def written(
-    output: Folder,
-    output_path: str,
-    chosen: Chosen,
-    reference: Profile | None,
-    seen: Seen,
-    drifted: list[Difference],
-    decayed: Performance | None,
-    former: Former | None,
-    touched: dict,
-    about: dict,
-    thresholds: Thresholds,
-) -> dict:
-    """Writes the look's files, findings.json last, and logs a line a finding. Returns the summary."""
-    amount = volume(reference, seen.profile, thresholds.alpha) if reference else None
-    findings = findings_of(drifted, decayed, amount, touched)
-    now, served = utc_now(), chosen.served
+def told(about: dict, chosen: Chosen, seen: Seen, judged: Judged, reference: Profile | None) -> tuple[dict, str]:
+    """The content of findings.json and of the report; logs a line a finding. about: `pipeline` and `window`."""
+    findings = findings_of(judged.drifted, judged.decayed, judged.amount, judged.touched)
+    name, run_id = run_of(chosen)
     document = {
         "formatVersion": FORMAT_VERSION,
         "pipeline": about["pipeline"],
-        "createdAt": now,
-        "model": {"name": served.name, "runId": served.manifest.run_id},
+        "createdAt": utc_now(),
+        "model": {"name": name, "runId": run_id},
         "window": about["window"],
         "events": seen.profile.events,
-        "labelled": about["labelled"],
+        "labelled": seen.labelled,
         "verdict": verdict(findings),
-        "performance": decayed and decayed.about(),
-        "former": former and former.about(),
-        "validation": None,
+        "performance": judged.decayed and judged.decayed.about(),
+        "former": judged.former and judged.former.about(),
+        "validation": judged.validation,
         "findings": findings,
     }
-    folder = f"{FOLDER}/{now[:10]}"
-    output.write(f"{folder}/{PROFILE_FILE}", seen.profile.text().encode())
-    page = report(document, decayed, drifted, reference, seen.profile)
-    output.write(f"{folder}/{REPORT_FILE}", page.encode())
-    output.write(f"{folder}/{FINDINGS_FILE}", json.dumps(document, ensure_ascii=False, indent=1).encode())
     for one in findings:
         level = logging.ERROR if one["severity"] == ERROR else logging.WARNING
         log.log(level, "finding: %s, %s: %s", one["severity"], one["kind"], one["message"])
-    counted = {name: sum(one["severity"] == kind for one in findings) for name, kind in COUNTED.items()}
-    kept = ("pipeline", "events", "labelled", "verdict", "window")
-    summary = {key: document[key] for key in kept} | counted | {"model": served.name, "run": served.manifest.run_id}
-    if decayed:
-        summary[decayed.metric] = round(decayed.now.value, 4)
-    return summary | {"path": f"{output_path.rstrip('/')}/{folder}"}
+    return document, report(document, judged.decayed, judged.drifted, reference, seen.profile)
 
 
-COUNTED = {"errors": ERROR, "warnings": "warning"}
+def summary_of(document: dict) -> dict:
+    """The summary line of a look."""
+    kept = ("pipeline", "model", "window", "events", "labelled", "verdict")
+    summary = {key: document[key] for key in kept}
+    for name, severity in (("errors", ERROR), ("warnings", WARNING)):
+        summary[name] = sum(one["severity"] == severity for one in document["findings"])
+    if found := document["performance"]:
+        summary[found["metric"]] = found["now"]["value"]
+    return summary
