@@ -85,9 +85,9 @@ def test_sales_pass_also_when_only_later_weeks_are_added(spark):
         for number, row in enumerate(table("walmart_sales/walmart.csv", ","))
     ]
     frame = spark.createDataFrame(
-        rows, "eventId string, day string, store string, weekly_sales double, holiday_flag int"
+        rows, "eventId string, date string, store string, weekly_sales double, holiday_flag int"
     )
-    frame = frame.selectExpr("*", "to_timestamp(day, 'dd-MM-yyyy') AS eventTimestamp", "'2026-11-02' AS dt")
+    frame = frame.selectExpr("*", "to_timestamp(date) AS eventTimestamp", "'2026-11-02' AS dt")
     made = queried(frame, sales.model)
     assert stopped(spark, made, sales, lambda rows: None) == {}
     early = made.where("eventTimestamp < '2012-01-01'")
