@@ -86,7 +86,8 @@ def of_drift(one: Difference, touched: Touched) -> dict:
     named = [
         (f"{named_bucket(one.aspect, what)}", round(before, 5), round(now, 5)) for what, before, now in one.changes
     ]
-    what, before, now = max(named, key=lambda change: abs(change[2] - change[1])) if named else ("", 0.0, 0.0)
+    grown = [change for change in named if change[2] > change[1]]
+    what, before, now = max(grown or named, key=lambda change: abs(change[2] - change[1]), default=("", 0.0, 0.0))
     is_of_predictions = one.field == PREDICTION
     place = one.aspect if is_of_predictions else f"{one.field}, {one.aspect}"
     message = f"{place}: {what} {percent(before)} → {percent(now)} of {one.events:,} events"

@@ -68,7 +68,7 @@ def p_of_values(before: Array, now: Array) -> float:
     """How likely it is by chance alone that two rows of counts [K] of values differ so much.
 
     Half of it asks all values together, those with few events as one; the other half each value alone, so that a value
-    that was never there does not drown.
+    that was never there does not drown. Of two values it is enough to ask one.
     """
     before, now = np.asarray(before, float), np.asarray(now, float)
     of_before, of_now = before.sum(), now.sum()
@@ -76,8 +76,9 @@ def p_of_values(before: Array, now: Array) -> float:
         return 1.0
     alone = two_sided(before, of_before, now, of_now)
     may = hopeful(before, of_before, now, of_now)
-    several = 1 if np.count_nonzero(may) <= 1 else np.count_nonzero(may)
-    single = several * alone[may].min() if may.any() else 1.0
+    if np.count_nonzero(before + now) == 2:
+        return float(alone[before + now > 0].min())
+    single = np.count_nonzero(may) * alone[may].min() if may.any() else 1.0
     return float(min(1.0, 2 * single, 2 * p_together(before, now)))
 
 
