@@ -21,6 +21,8 @@ PROFILE_FILE = "profile.json"
 EVENTS = "events"  # the field that stands for the event as a whole
 PREDICTION = "prediction"  # … and the one for what the model makes of it
 ALL = "all"  # the bucket that every event of an aspect with several buckets an event is in
+MOST_NAMED = 512  # buckets of a field's categories; a field with more may hold anything, and has no names
+MOST_DAYS = 62  # that a file keeps apart
 GROWTH = 1.1  # a bucket's upper end divided by its lower end
 SMALLEST = 1e-9  # numbers nearer to 0 are 0
 
@@ -44,6 +46,7 @@ KINDS = {
     "unknown": "numbers",  # words of a text in a thousand that the model does not know
     "label": "values",  # of PREDICTION: the predicted label
     "confidence": "values",  # of PREDICTION: in twentieths
+    "predicted": "numbers",  # of PREDICTION: the predicted value
     "agreement": "values",  # of PREDICTION, of labelled events: label and predicted label
     "error": "numbers",  # of PREDICTION, of labelled events: predicted minus true
     "covered": "values",  # of PREDICTION, of labelled events: whether the interval holds the true value
@@ -76,30 +79,40 @@ class Profile:
         days: dict[str, Day] = {}
         for one in (self, other):
             for day, fields in one.days.items():
-                for name, aspects in fields.items():
-                    for aspect, buckets in aspects.items():
-                        found = days.setdefault(day, {}).setdefault(name, {}).setdefault(aspect, Counter())
-                        found.update(buckets)
+                add(days.setdefault(day, {}), fields)
         names = {name: dict(found) for name, found in self.names.items()}
         for name, theirs in other.names.items():
             mine = names.setdefault(name, {})
             for bucket, text in theirs.items():
                 mine[bucket] = min(mine.get(bucket, text), text)
-        return Profile(days, names, self.sampled if self.days else other.sampled)
+        return Profile(days, names_kept(days, names), self.sampled if self.days else other.sampled)
 
     def total(self) -> Day:
         """The counts of all days together."""
         found: Day = {}
         for fields in self.days.values():
-            for name, aspects in fields.items():
-                for aspect, buckets in aspects.items():
-                    found.setdefault(name, {}).setdefault(aspect, Counter()).update(buckets)
+            add(found, fields)
         return found
 
     def between(self, first: str, last: str) -> "Profile":
         """The profile of these days alone, both included."""
         days = {day: found for day, found in self.days.items() if first <= day <= last}
         return Profile(days, self.names, self.sampled)
+
+    def folded(self, most: int = MOST_DAYS) -> "Profile":
+        """The same counts under at most so many days: those of a month, else of a year, else all under its first."""
+        for end in ("", "-01", "-01-01"):
+            kept = len("YYYY-MM-DD") - len(end)
+            if len({day[:kept] for day in self.days}) <= most:
+                return self.moved({day: day[:kept] + end for day in self.days})
+        return self.moved(dict.fromkeys(self.days, min(self.days)))
+
+    def moved(self, days: dict[str, str]) -> "Profile":
+        """The same counts under other days."""
+        found: dict[str, Day] = {}
+        for day, fields in self.days.items():
+            add(found.setdefault(days[day], {}), fields)
+        return Profile(found, self.names, self.sampled)
 
     @property
     def events(self) -> int:
@@ -142,6 +155,24 @@ class Profile:
             return cls(days, dict(found["names"]), int(found["sampled"]))
         except (ValueError, TypeError, KeyError, AttributeError) as problem:
             raise ProfileError(f"expected a profile in JSON, found {type(problem).__name__}") from problem
+
+
+def add(sums: Day, fields: Day) -> None:
+    """Adds a day's counts to others."""
+    for name, aspects in fields.items():
+        for aspect, buckets in aspects.items():
+            sums.setdefault(name, {}).setdefault(aspect, Counter()).update(buckets)
+
+
+def names_kept(days: dict[str, Day], names: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The names of those fields that have at most MOST_NAMED categories: what the parts of a whole keep adds up to what
+    the whole keeps."""
+    kept = {}
+    for name, own in names.items():
+        values = {bucket for fields in days.values() for bucket in fields.get(name, {}).get("value", ())}
+        if len(values) <= MOST_NAMED:
+            kept[name] = own
+    return kept
 
 
 def bucket_of_number(value: float | None) -> str:

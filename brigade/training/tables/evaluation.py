@@ -14,9 +14,9 @@ import numpy as np
 from pyspark.serializers import CPickleSerializer
 from pyspark.sql import DataFrame
 
+from brigade.models.matrices import matrix_of
 from brigade.models.table_model import TableModel
 from brigade.training.evaluation import SURELY, WORST_MISTAKES, Evaluation
-from brigade.training.tables.matrices import matrix_of
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch
