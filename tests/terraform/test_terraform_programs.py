@@ -16,7 +16,7 @@ import yaml
 from google.auth import environment_vars
 
 from brigade.schedule.job import build_job
-from brigade.schedule.job_arguments import WEEKLY, parse_arguments
+from brigade.schedule.job_arguments import LATER, WEEKLY, parse_arguments
 from tests.conftest import ROOT
 from tests.deploy.test_workflow_template import LARGER, parser_of
 from tests.terraform.terraform_project import MONITOR_TEXT, PROJECT, TEMPLATE_TEXT, here, only
@@ -350,6 +350,8 @@ def test_the_look_comes_after_the_monitoring_has_ended_and_asks_for_nothing_else
     look = plan.instances("google_cloud_scheduler_job.look")[None]
     (minute, hour, *rest), (at, first, *others) = look["schedule"].split(), job["schedule"].split()
     seconds = int(template_of(plan, "monitor")["dag_timeout"].removesuffix("s"))
+    plain = parse_arguments([f"--project={PROJECT}", "--region=us-central1", "--trigger_url=http://x/", "--look"])
+    assert (look["name"], look["schedule"], plain.schedule) == (plain.name, LATER, None)
     assert rest == others and (int(hour) - int(first)) * 3600 + (int(minute) - int(at)) * 60 > seconds
     assert only(look, "http_target")["uri"] == f"{only(job, 'http_target')['uri']}/?look=1"
     assert only(look, "http_target")["oidc_token"] == only(job, "http_target")["oidc_token"]
