@@ -1,7 +1,7 @@
 """How the schedule's loop behaves over many weeks: the decisions of the trigger, with everything around them drawn.
 
     python -m benchmarks.loop centuries              100 years of weekly calls, findings at random, trainings that fail
-    python -m benchmarks.loop histories              1,000 histories of a year: models that get worse and recover
+    python -m benchmarks.loop histories              6,000 histories of a year: models that get worse and recover
 
 A century counts trainings: each period has to have one regular training that succeeds, and at most one ahead of time.
 A history counts withdrawals: the model that was withdrawn must have been the worse one in truth on the events that it
@@ -118,17 +118,17 @@ def findings_at_random(chance: random.Random, now: datetime, run: Run, former: R
 
 
 def century(seed: int, years: int = 100) -> dict:
-    """Weekly calls, some missing, with trainings of which a third fails. Returns counts by period."""
+    """Weekly calls, some missing, and some on other days, with trainings of which a third fails. Returns counts."""
     chance = random.Random(seed)
     world = World(chance)
     regular, extra, actions = Counter[int](), Counter[int](), list[date]()
     succeeded = Counter[int]()
     called: set[int] = set()
-    for week in range(-2, years * 365 // 7):
-        now = datetime.combine(ANCHOR + week * WEEK, time(6), UTC)
-        if chance.random() < 0.15:
-            continue  # a call that does not come
+    for number in range(-14, years * 365):
+        now = datetime.combine(ANCHOR + number * DAY, time(6), UTC)
         today = now.date()
+        if chance.random() > (0.85 if today.weekday() == 0 else 0.05):
+            continue  # a call that does not come, or a day on which nobody calls by hand
         decision = decide(now, ANCHOR, world.days)
         number = decision.period.number
         succeeds = chance.random() < 0.66
@@ -175,7 +175,7 @@ def within_a_week(actions: list[date]) -> int:
 
 @dataclass
 class Weather:
-    """What happens to the events: by how much models of a kind are less right in a week, and how many have labels."""
+    """What happens to the events: by how much models are less right in a week, and how many events have labels."""
 
     kind: str
     chance: random.Random
@@ -193,17 +193,17 @@ class Weather:
         return 0.0
 
     def labelled(self) -> int:
-        """How many events of a week have labels."""
+        """How many events between two looks have labels."""
         if self.kind == "missing labels":
             return self.chance.choice((0, 0, 5, 20, 60))
-        return self.chance.randrange(200, 2500)
+        return self.chance.randrange(100, 1250)
 
 
 KINDS = ("noise", "drift", "recovery", "missing labels", "flapping", "bad model")
 
 
 def look(world: World, weather: Weather, now: datetime, week: int) -> tuple[Findings | None, list[float]]:
-    """What the monitoring finds of a week, and how right the models that serve and served are in truth."""
+    """What the monitoring finds between two looks, and how right the models that serve and served are in truth."""
     serving = world.serving()
     if not serving:
         return None, []
@@ -228,15 +228,16 @@ def look(world: World, weather: Weather, now: datetime, week: int) -> tuple[Find
 
 
 def history(kind: str, seed: int, weeks: int = 52) -> dict:
-    """A year of weekly looks at models, and of what follows. Returns counts."""
+    """A year of looks at models, two a week, and of what follows. Returns counts."""
     chance = random.Random(f"{kind} {seed}")
     world, weather = World(chance), Weather(kind, chance)
     world.add(ANCHOR - 8 * WEEK, chance.uniform(0.8, 0.95))
     world.add(ANCHOR - 4 * WEEK, chance.uniform(0.8, 0.95))
     actions: list[date] = []
     withdrawn = wrong = extras = 0
-    for week in range(weeks):
-        now = datetime.combine(ANCHOR + week * WEEK, time(6), UTC)
+    for half in range(2 * weeks):
+        week, later = half // 2, half % 2 * 3 * DAY
+        now = datetime.combine(ANCHOR + week * WEEK + later, time(6), UTC)
         today = now.date()
         decision = decide(now, ANCHOR, world.days)
         if decision.start:
@@ -301,9 +302,9 @@ def histories(count: int) -> tuple[list[dict], list[str]]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loop", description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("centuries", "histories"))
-    parser.add_argument("--count", type=int, help="default: 5 centuries, 1000 histories")
+    parser.add_argument("--count", type=int, help="default: 10 centuries, 6000 histories")
     flags = parser.parse_args(argv)
-    rows, missed = centuries(flags.count or 5) if flags.what == "centuries" else histories(flags.count or 1000)
+    rows, missed = centuries(flags.count or 10) if flags.what == "centuries" else histories(flags.count or 6000)
     return concluded(f"loop {flags.what}", {"rows": rows}, missed)
 
 

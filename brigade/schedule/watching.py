@@ -44,30 +44,33 @@ def watch(environment: Environment, now: datetime, decision: Decision, is_free: 
     early = early_training(now, decision.period, findings, models)
     back = withdrawal(now, findings, models)
     acted, reason = None, ""
-    done = {"earlyTraining": False, "withdrawal": False}
     may = is_free and not dry_run
     if back.would and may and environment.withdrawal == "on":  # the quicker and the surer of the two comes first
         refusal = withdraw(environment, now, findings, models, back)
         back = Verdict(not refusal, f"{back.reason}; but {refusal}" if refusal else back.reason, back.figures)
         if not refusal:
-            acted, reason, done["withdrawal"] = WITHDRAWN, back.reason, True
+            acted, reason = WITHDRAWN, back.reason
     if early.would and may and environment.early_training == "on" and not acted:
         note_early(environment, now, decision, models, early)
-        acted, reason, done["earlyTraining"] = EARLY, f"ahead of time: {early.reason}", True
-    modes = {"earlyTraining": environment.early_training, "withdrawal": environment.withdrawal}
-    about: dict = {"findings": told(findings, problem, now, models), "acted": acted}
-    for name, verdict in (("earlyTraining", early), ("withdrawal", back)):
-        held = verdict.would and not done[name] and not is_free
-        about[name] = {
-            "mode": modes[name],
-            "would": verdict.would and is_free and modes[name] != "off",
-            "done": done[name],
-            "reason": f"{verdict.reason}; but {WAITS}" if held else verdict.reason,
-            "figures": verdict.figures,
-        }
-        if verdict.would and modes[name] != "off":
-            log.info("%s (%s): %s: %s", name, modes[name], "done" if done[name] else "not done", about[name]["reason"])
+        acted, reason = EARLY, f"ahead of time: {early.reason}"
+    about: dict = {
+        "findings": told(findings, problem, now, models),
+        "acted": acted,
+        "earlyTraining": outcome(early, environment.early_training, acted == EARLY, is_free),
+        "withdrawal": outcome(back, environment.withdrawal, acted == WITHDRAWN, is_free),
+    }
+    for name in ("earlyTraining", "withdrawal"):
+        if about[name]["would"]:
+            log.info("%s: %s", name, about[name])
     return Watched(acted, reason, about)
+
+
+def outcome(verdict: Verdict, mode: str, done: bool, is_free: bool) -> dict:
+    """What has become of a verdict, as the trigger's answer has it."""
+    waits = verdict.would and not is_free
+    would = verdict.would and is_free and mode != "off"
+    reason = f"{verdict.reason}; but {WAITS}" if waits else verdict.reason
+    return {"mode": mode, "would": would, "done": done, "reason": reason, "figures": verdict.figures}
 
 
 def find(environment: Environment, now: datetime) -> tuple[Findings | None, str]:
@@ -99,10 +102,10 @@ def withdraw(
     name, run_id = models.serving
     reason, figures = f"the loop: {verdict.reason}", verdict.figures
     try:
-        decide(store, name, run_id, False, reason, never, by=LOOP, then=models.former, figures=figures, at=now)
+        done = decide(store, name, run_id, False, reason, never, by=LOOP, then=models.former, figures=figures, at=now)
     except (Refused, ChangedMeanwhile, PassedOver) as problem:
         return one_line(problem)
-    return ""
+    return "" if done["changed"] else "somebody else has just withdrawn it"
 
 
 def never(name: str, manifest: object) -> None:
