@@ -32,7 +32,8 @@ def test_the_sign_test_holds_for_many_events():
         (0, 9, False),  # 1/512
         (0, 10, True),  # 1/1024: the fewest events that can say so
         (10, 0, False),
-        (10, 30, True),
+        (10, 30, False),  # .0011
+        (10, 35, True),
         (20, 30, False),  # the margin holds, chance does not
         (1_000, 1_400, False),  # chance holds, the margin does not
         (1_000, 1_500, True),
