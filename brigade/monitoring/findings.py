@@ -110,16 +110,17 @@ def of_drift(one: Difference, touched: Touched) -> dict:
 
 
 def of_decay(one: Worse, touched: Touched) -> dict:
-    was, now = (
-        (f"{one.before:.4g}", f"{one.now:.4g}") if one.aspect == "error" else (percent(one.before), percent(one.now))
-    )
-    of = "mean error" if one.aspect == "error" else "misses" if one.aspect == "covered" else "share"
+    if one.aspect == "error":
+        figures = f"{one.before:.4g} → {one.now:.4g}"
+    else:
+        both = (1 - one.before, 1 - one.now) if one.of_right else (one.before, one.now)
+        figures = " → ".join(map(percent, both))
     return {
         "severity": ERROR if one.is_grave else WARNING,
         "kind": DECAY,
         "field": PREDICTION,
         "aspect": one.aspect,
-        "message": f"{one.what}: {of} {was} → {now}, since {one.since}",
+        "message": f"{one.what}: {figures}, since {one.since}",
         "psi": None,
         "distance": None,
         "p": one.p,

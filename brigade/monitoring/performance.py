@@ -44,6 +44,7 @@ class Worse:
     since: str
     grown: tuple[str, ...]
     is_grave: bool
+    of_right: bool = True
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ def one_sided(fewer: Counts, of: Counts, more: Counts, of_more: Counts) -> Array
     """How likely at most it is, by chance alone, that the share of `more` in `of_more` is so much above that of `fewer`
     in `of`. All are counts of one shape; so is the result.
 
-    It is the signed root of the likelihood ratio with a correction for continuity, which is a little larger than
-    Fisher's exact p-value, never much smaller, and works with arrays.
+    It is the signed root of the likelihood ratio with a correction for continuity: from seven tenths of Fisher's exact
+    p-value to a few times as much, and it works with arrays.
     """
     fewer, of, more, of_more = np.broadcast_arrays(*(np.asarray(one, float) for one in (fewer, of, more, of_more)))
     both, whole = fewer + more, of + of_more

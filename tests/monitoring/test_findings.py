@@ -43,6 +43,18 @@ def test_decay_comes_first_then_errors_then_what_does_most_to_predictions():
     ]  # fmt: skip
 
 
+def test_a_decay_tells_shares_as_its_words_do():
+    label = Worse("agreement", "what is predicted as a has the label b more often", 0.01, 0.12, 1e-9, "2026-11-05", (),
+                  True, of_right=False)  # fmt: skip
+    error = Worse("error", "errors are larger", 7.9788, 16.0, 1e-9, "2026-11-05", (), True)
+    found = [one["message"] for one in findings_of([], performance(FELL, label, error), None, {})]
+    assert found == [
+        "accuracy fell: 90.0 % → 75.0 %, since 2026-11-05",
+        "what is predicted as a has the label b more often: 1.0 % → 12.0 %, since 2026-11-05",
+        "errors are larger: 7.979 → 16, since 2026-11-05",
+    ]
+
+
 def test_the_verdict_counts_errors_alone_and_decay_more():
     assert verdict([]) == "ok"
     assert verdict(findings_of([LENGTH], None, None, {})) == "ok"
