@@ -123,18 +123,19 @@ class Decays:
         )  # [events, label and prediction]
         self.classes = sorted(set(self.pairs[:, 0]))
         self.names = pool.names
+        self.wrong = ""  # the class of the last look
 
     def findings(self, flipped: float, each: int, first: int, last: int) -> list[dict]:
         """What a look on the last day finds. flipped: the share of a class's labels that are another one's from the
         first of these days on; each: events a day."""
         order = self.draw.permutation(len(self.pairs))
         test, pool = self.pairs[order[: len(order) // 2]], self.pairs[order[len(order) // 2 :]]
-        wrong, taken_for = self.draw.choice(self.classes, 2, replace=False)
+        self.wrong, taken_for = self.draw.choice(self.classes, 2, replace=False)
         days = {}
         for day in range(last):
             fresh = pool[self.draw.integers(0, len(pool), each)].copy()
             if day + 1 >= first:
-                turned = (fresh[:, 0] == wrong) & (self.draw.random(each) < flipped)
+                turned = (fresh[:, 0] == self.wrong) & (self.draw.random(each) < flipped)
                 fresh[turned, 0] = taken_for
             days[DAYS[day]] = {PREDICTION: {ASPECT: counted(fresh)}}
         reference = {DAYS[0]: {PREDICTION: {ASPECT: counted(test)}}}

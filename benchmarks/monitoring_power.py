@@ -142,8 +142,12 @@ def simulated(spark, data: str, name: str, years: int, place: str) -> dict:
     doubled = doubled_in(pool)
     found["label shift"] = share_found(lambda: looks.findings(doubled=doubled), sample.about.label)
     if sample.is_class:
-        decays = Decays(pool)
-        found["decay"] = share_found(lambda: decays.findings(FLIPPED, LABELLED, FIRST, LAST), "prediction")
+        decays, missed = Decays(pool), Counter[str]()
+        for _ in range(DRAWS):
+            if not decays.findings(FLIPPED, LABELLED, FIRST, LAST):
+                missed[pool.names["prediction"].get(decays.wrong, decays.wrong)] += 1
+        found["decay"] = 1 - missed.total() / DRAWS
+        say(f"{name}: decays that were not noticed, by class: {dict(missed)}")
     false = Counter()
     for _ in range(years * WEEKS):
         if told := looks.findings():
