@@ -68,7 +68,7 @@ unexport PYTHONPATH SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTH
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup need-gcloud need-tools demo test test-all test-apart test-spark35 test-airflow test-mlflow test-bare lint lint-terraform format \
-	package up down predict experiments tutorial reconcile bench bench-pubsub bench-landing bench-convert bench-train bench-predict bench-monitor bench-serve preflight \
+	package up down predict experiments tutorial reconcile bench bench-pubsub bench-landing bench-convert bench-train bench-predict bench-monitor bench-watch bench-serve preflight \
 	gcp-plan gcp-up gcp-landing gcp-demo gcp-vertex gcp-down lock clean
 
 help: ## prints this list
@@ -186,6 +186,9 @@ bench-predict: setup ## predictions in bulk: next to the model alone, and ten ti
 
 bench-monitor: setup ## monitoring: a profile next to a plain count of words by Spark
 	@$(PY) -m benchmarks.monitoring
+
+bench-watch: setup ## monitoring by simulation: faults that are found, false alarms, decay; DATA=FOLDER
+	@$(PY) -m benchmarks.monitoring_power --data='$(SETS)'
 
 bench-serve: setup ## serving: next to a plain scikit-learn function, and under swaps, broken messages, a kill; DATA=FOLDER
 	@$(PY) -m benchmarks.serving cold --data='$(SETS)' --models='$(MODELS)'
