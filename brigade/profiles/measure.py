@@ -61,9 +61,10 @@ def profile_of(
         def counted(batches: Iterable["RecordBatch"]) -> Iterator["RecordBatch"]:
             yield from look.counts(batches, own.value if own else None)
 
-        rows = selected(events, look.watched, model, sampled).mapInArrow(counted, COUNTS)
-        total = rows.groupBy("day", "field", "aspect", "bucket").agg(F.sum("events"), F.min("name")).collect()
-    return assembled(total, sampled)
+        counts = selected(events, look.watched, model, sampled).mapInArrow(counted, COUNTS)
+        if sampled > 1:  # the counts of a few partitions are added sooner than Spark can plan how
+            counts = counts.groupBy("day", "field", "aspect", "bucket").agg(F.sum("events"), F.min("name"))
+        return assembled(counts.collect(), sampled)
 
 
 def rows_of(
@@ -153,10 +154,11 @@ def one_of(schema: StructType, name: str, fits: type | UnionType | None = None) 
 
 
 def assembled(rows: Iterable[tuple], sampled: int) -> Profile:
-    """The profile of the counts of all partitions: (day, field, aspect, bucket, events, name or None)."""
+    """The profile of counts of partitions: (day, field, aspect, bucket, events, name or None)."""
     profile = Profile(sampled=sampled)
     for day, field, aspect, bucket, events, name in rows:
-        profile.days.setdefault(day, {}).setdefault(field, {}).setdefault(aspect, Counter())[bucket] = events
+        profile.days.setdefault(day, {}).setdefault(field, {}).setdefault(aspect, Counter())[bucket] += events
         if name is not None:
-            profile.names.setdefault(field, {})[bucket] = name
+            names = profile.names.setdefault(field, {})
+            names[bucket] = min(names.get(bucket, name), name)
     return replace(profile, names=names_kept(profile.days, profile.names))

@@ -19,7 +19,7 @@ def daily(days: int, step: int = 1) -> Profile:
     ("days", "step", "kept", "first"),
     [
         (MOST_DAYS, 1, MOST_DAYS, "2025-11-03"),
-        (MOST_DAYS + 1, 1, 4, "2025-11-01"),
+        (MOST_DAYS + 1, 1, 3, "2025-11-01"),
         (MOST_DAYS + 1, 40, 8, "2025-01-01"),
         (MOST_DAYS + 1, 400, 1, "2025-11-03"),
     ],
