@@ -4,7 +4,8 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 
 # Settings of `make demo`: make demo DATA=mails.csv TEXT=title+body LABEL=label ENCODING=latin-1 DELIMITER=';' RATE=50 SAMPLE=1000
-# and for tables: make demo PIPELINE=wine DATA=winequality-red.csv. DOCS is the former name of DATA.
+# and for tables: make demo PIPELINE=wine DATA=winequality-red.csv. DOCS is the former name of DATA. DRIFT=language changes
+# the unseen documents before they are looked at; python -m local.demo --help names the others.
 DATA ?= $(DOCS)
 DOCS ?=
 PIPELINE ?=
@@ -12,11 +13,12 @@ TEXT ?=
 LABEL ?=
 ENCODING ?=
 DELIMITER ?=
+DRIFT ?=
 RATE ?= 50
 SAMPLE ?= 1000
 GENERATE ?= 4000
 SEED ?= 1
-export DATA PIPELINE TEXT LABEL ENCODING DELIMITER
+export DATA PIPELINE TEXT LABEL ENCODING DELIMITER DRIFT
 # The public data sets of `make bench-train` and `make bench-serve` (DATA), see python -m benchmarks.training --help
 SETS = $(or $(DATA),data)
 # `make up EMPTY=1`: without topics, buckets and functions, for the tutorial's commands, which create them
@@ -83,11 +85,12 @@ need-gcloud:
 need-tools:
 	@bash local/setup.sh need gcloud terraform
 
-demo: setup ## runs the whole pipeline on this machine; DATA=FILE TEXT=title+body LABEL=label for your own documents; PIPELINE=wine for tables
+demo: setup ## runs the whole pipeline on this machine; DATA=FILE TEXT=title+body LABEL=label for your own documents; PIPELINE=wine for tables; DRIFT=language
 	@exec $(PY) -m local.demo --generate=$(GENERATE) --seed=$(SEED) --rate='$(RATE)' --sample='$(SAMPLE)' \
 		$(if $(value PIPELINE),--pipeline="$$PIPELINE") $(if $(DATA),--data="$$DATA") \
 		$(if $(value TEXT),--text="$$TEXT") $(if $(value LABEL),--label="$$LABEL") \
-		$(if $(value ENCODING),--encoding="$$ENCODING") $(if $(value DELIMITER),--delimiter="$$DELIMITER")
+		$(if $(value ENCODING),--encoding="$$ENCODING") $(if $(value DELIMITER),--delimiter="$$DELIMITER") \
+		$(if $(value DRIFT),--drift="$$DRIFT")
 
 test: setup ## runs the tests that a change needs, in minutes; ORDER=random shuffles them
 	@exec $(PYTEST) -m '$(QUICK)'

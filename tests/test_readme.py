@@ -288,7 +288,7 @@ def test_the_settings_of_the_functions_are_those_that_they_read():
         path.read_text("utf-8") for path in [ROOT / "scheduler/main.py", *ROOT.glob("brigade/schedule/*.py")]
     )
     trigger = names_in(section("docs/scheduling.md", "The trigger's settings"))
-    assert len(trigger) == 5 and trigger <= set(re.findall(r'"([A-Z_]+)"', code))
+    assert len(trigger) == 9 and trigger <= set(re.findall(r'"([A-Z_]+)"', code))
 
 
 def test_the_alarms_are_terraform_s():

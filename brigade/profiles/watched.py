@@ -53,7 +53,13 @@ def watched_in(
     definition: of the pipeline; None: documents. model: tells what a table's features are, however their columns' types
     have changed since. label: another column than the definition's. categories: more columns, or columns that are
     categories though they hold numbers. ignored: columns that are not looked at; the label and the text always are.
+    The definition's section `monitoring` may name more of both.
     """
+    if definition:
+        monitoring = definition.monitoring
+        source = (monitoring.source,) if monitoring.source else ()
+        told = [name for name in (*monitoring.categories, *source) if name in {field.name for field in schema.fields}]
+        categories, ignored = (*categories, *told), (*ignored, *monitoring.ignore)
     types = {field.name: field.dataType for field in schema.fields}
     section = definition.model if definition else None
     label = label or (section.label if section else DOCUMENTS_LABEL)

@@ -15,6 +15,7 @@ from brigade.models.manifest import FORMAT_VERSION
 from brigade.profiles.profile import PROFILE_FILE, Profile
 from brigade.training.cautions import cautions
 from brigade.training.comparison import Comparison
+from brigade.training.data_check import Checked
 from brigade.training.data_version import code_version
 from brigade.training.documents import Parts
 from brigade.training.evaluation import Evaluation, headlines, macro_f1, majority, metrics, over_classes
@@ -30,7 +31,7 @@ class Outcome:
 
     total: the documents of the input. options: as they were used. test: the new model, evaluated on all test documents.
     comparison: with the serving model; None if no model serves. golden: the texts of golden.jsonl. words: by class,
-    see `learned_words`. profile: see `profiling`.
+    see `learned_words`. profile: see `profiling`. checked: what the check of the data has found.
     """
 
     total: int
@@ -42,6 +43,7 @@ class Outcome:
     golden: list[str]
     words: dict[str, list[str]]
     profile: Profile
+    checked: Checked
 
     @cached_property
     def figures(self) -> dict:
@@ -50,7 +52,11 @@ class Outcome:
         documents = {"total": self.total, "trained": self.parts.learned.total(), "unlabelled": 0, "repeated": 0}
         return {
             "test": self.tested,
-            "warnings": cautions(self.tested["classes"], self.parts.learned, self.tested["accuracyInterval"]),
+            "warnings": [
+                *cautions(self.tested["classes"], self.parts.learned, self.tested["accuracyInterval"]),
+                *self.checked.warnings,
+            ],
+            "dataCheck": self.checked.about(),
             "majority": headlines(majority(self.test, self.parts.learned)),
             "champion": self.comparison.champion if self.comparison else None,
             "comparison": self.comparison.about() if self.comparison else None,

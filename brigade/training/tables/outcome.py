@@ -12,6 +12,7 @@ from brigade.models.table_model import TableModel
 from brigade.pipelines.definition import Definition
 from brigade.profiles.profile import PROFILE_FILE, Profile
 from brigade.training.cautions import cautions
+from brigade.training.data_check import Checked
 from brigade.training.evaluation import Evaluation, headlines, macro_f1, majority, metrics, over_classes
 from brigade.training.gate import MACRO_F1, MAE, judge
 from brigade.training.options import Options
@@ -32,7 +33,7 @@ class TableOutcome:
 
     options: as they were used. counts: rows by part and label. test: the new model, evaluated on all test rows.
     comparison: with the serving model; None if no model serves. golden: the rows of golden.jsonl.
-    profile: see `brigade.training.profiling`.
+    profile: see `brigade.training.profiling`. checked: what the check of the data has found.
     """
 
     definition: Definition
@@ -45,6 +46,7 @@ class TableOutcome:
     comparison: TableComparison | None
     golden: list[dict]
     profile: Profile
+    checked: Checked
 
     @property
     def model(self) -> TableModel:
@@ -96,7 +98,8 @@ class TableOutcome:
         found = {
             "task": self.model.task,
             "test": self.tested,
-            "warnings": self.warnings(),
+            "warnings": [*self.warnings(), *self.checked.warnings],
+            "dataCheck": self.checked.about(),
             "champion": self.comparison.champion if self.comparison else None,
             "comparison": self.comparison.about() if self.comparison else None,
             "chosen": self.chosen,
