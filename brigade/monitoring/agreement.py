@@ -21,6 +21,7 @@ NEW = "new"  # a label that the model does not know
 LEAST_FALL = 0.01  # of accuracy, which is worth a word
 LEAST_RISE = 0.03  # of a class's share of mistakes
 GRAVE_RISE = 0.1  # … that is an error
+MOST = 5  # of what got worse in classes, the surest
 FEW = 10  # events of a class, below which its figures are not told
 
 
@@ -36,6 +37,7 @@ class Asked:
     grown: tuple[str, ...]
     least: float
     group: str  # of several that say the same, the surest is told
+    of_right: bool = True
 
 
 def performance(
@@ -110,7 +112,7 @@ def judged(
             best.setdefault(asked.group, one)
     if first.now - first.before < LEAST_FALL:
         first = replace(first, p=1.0)
-    return [first, *sorted(best.values(), key=lambda one: one.p)]
+    return [first, *sorted(best.values(), key=lambda one: one.p)[:MOST]]
 
 
 def of_each_class(was: np.ndarray, now: np.ndarray, keys: list[str], names: Mapping[str, str]) -> Iterator[Asked]:
@@ -132,11 +134,11 @@ def of_each_class(was: np.ndarray, now: np.ndarray, keys: list[str], names: Mapp
             f"what is predicted as {name} is so less often", was[others, at].sum(), predicted[0],
             now[:, others, at].sum(1), predicted[1], grown, LEAST_RISE, f"predicted {key}",
         )  # fmt: skip
-        for other in others:
+        for other in others if len(others) > 1 else ():  # of two classes it is the same question
             yield Asked(
                 f"what is predicted as {name} has the label {name_of(keys[other], names)} more often", was[other, at],
                 predicted[0], now[:, other, at], predicted[1], (f"{keys[other]}>{key}",), LEAST_RISE,
-                f"predicted {key}",
+                f"predicted {key}", of_right=False,
             )  # fmt: skip
 
 
@@ -160,7 +162,9 @@ def told(asked: Asked, days: list[str], tests: int) -> Worse:
     first = since(np.array([[asked.part_before, asked.whole_before - asked.part_before]]), rows)
     is_grave = asked.grown == WRONG or now - before >= GRAVE_RISE
     p_value = float(min(1.0, p[best] * len(windows) * tests))
-    return Worse(ASPECT, asked.what, float(before), now, p_value, first or days[0], asked.grown, is_grave)
+    return Worse(
+        ASPECT, asked.what, float(before), now, p_value, first or days[0], asked.grown, is_grave, asked.of_right
+    )
 
 
 def of_classes(was: np.ndarray, total: np.ndarray, keys: list[str], names: Mapping[str, str]) -> Iterator[tuple]:

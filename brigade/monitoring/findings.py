@@ -86,7 +86,8 @@ def of_drift(one: Difference, touched: Touched) -> dict:
     named = [
         (f"{named_bucket(one.aspect, what)}", round(before, 5), round(now, 5)) for what, before, now in one.changes
     ]
-    what, before, now = max(named, key=lambda change: abs(change[2] - change[1])) if named else ("", 0.0, 0.0)
+    grown = [change for change in named if change[2] > change[1]]
+    what, before, now = max(grown or named, key=lambda change: abs(change[2] - change[1]), default=("", 0.0, 0.0))
     is_of_predictions = one.field == PREDICTION
     place = one.aspect if is_of_predictions else f"{one.field}, {one.aspect}"
     message = f"{place}: {what} {percent(before)} → {percent(now)} of {one.events:,} events"
@@ -109,16 +110,17 @@ def of_drift(one: Difference, touched: Touched) -> dict:
 
 
 def of_decay(one: Worse, touched: Touched) -> dict:
-    was, now = (
-        (f"{one.before:.4g}", f"{one.now:.4g}") if one.aspect == "error" else (percent(one.before), percent(one.now))
-    )
-    of = "mean error" if one.aspect == "error" else "misses" if one.aspect == "covered" else "share"
+    if one.aspect == "error":
+        figures = f"{one.before:.4g} → {one.now:.4g}"
+    else:
+        both = (1 - one.before, 1 - one.now) if one.of_right else (one.before, one.now)
+        figures = " → ".join(map(percent, both))
     return {
         "severity": ERROR if one.is_grave else WARNING,
         "kind": DECAY,
         "field": PREDICTION,
         "aspect": one.aspect,
-        "message": f"{one.what}: {of} {was} → {now}, since {one.since}",
+        "message": f"{one.what}: {figures}, since {one.since}",
         "psi": None,
         "distance": None,
         "p": one.p,

@@ -11,7 +11,7 @@ import numpy as np
 
 from brigade.profiles.profile import PREDICTION, Buckets, Day
 
-WINDOWS = (14, 7, 3)  # the last days with labels that are judged by themselves, beside all of them
+WINDOW = 7  # the last days with labels, which are judged by themselves beside all of them
 SURE = 1.96  # standard errors: 95 of 100 intervals hold the true value
 
 
@@ -44,6 +44,7 @@ class Worse:
     since: str
     grown: tuple[str, ...]
     is_grave: bool
+    of_right: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,4 +102,4 @@ def by_day(days: Mapping[str, Day], aspect: str) -> dict[str, Buckets]:
 
 def starts(days: int) -> list[int]:
     """Where the windows that are judged begin among so many days, each ending with the last one."""
-    return sorted({0, *(days - window for window in WINDOWS if window < days)})
+    return sorted({0, max(days - WINDOW, 0)})

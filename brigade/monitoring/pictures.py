@@ -1,7 +1,7 @@
 """The report's pictures as SVG: a figure by day, a share by day, and shares before and now.
 
-They are Markup: what comes from the data is escaped here, and the template takes them as they are. They are drawn 640
-wide and shrink with the page.
+They are Markup: what comes from the data is escaped here, and the template takes them as they are. They are narrow,
+so that a phone shows them at nearly their size.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,12 @@ from markupsafe import Markup
 
 from brigade.monitoring.performance import Figure
 
-WIDTH, HEIGHT, LEFT, BELOW, ABOVE = 640, 190, 52, 30, 12
+WIDTH, HEIGHT, LEFT, BELOW, ABOVE = 440, 180, 52, 30, 12
 BAR, ROW = 13, 40  # pixels of a bar's height, and of a pair of them
-LABEL = 200  # pixels of a bar's name
-CHARACTERS = 27
+LABEL = 150  # pixels of a bar's name
+CHARACTERS = 20
 BEFORE, NOW, BAD = "#9db4cc", "#2f6db5", "#be2828"
-MOST_DAYS = 8  # that are written below a picture
+MOST_DAYS = 7  # that are written below a picture
 
 
 def by_day(days: Mapping[str, Figure], then: Figure | None, since: str | None) -> Markup:
@@ -82,7 +82,7 @@ def pairs(changes: Sequence[Sequence]) -> Markup:
             )
         )
         for place, (share, colour) in enumerate(zip(both, (BEFORE, NOW), strict=True)):
-            wide, y = max((WIDTH - LABEL - 70) * share / most, 1), top + place * (BAR + 1)
+            wide, y = max((WIDTH - LABEL - 60) * share / most, 1), top + place * (BAR + 1)
             parts.append(
                 Markup(
                     '<rect x="{}" y="{}" width="{:.1f}" height="{}" fill="{}"/><text x="{:.1f}" y="{}">{}</text>'

@@ -173,6 +173,7 @@ def judge(
     rules = rules_of(definition, seen.watched.label)
     thresholds = rules.thresholds
     drifted = differences(reference, seen.profile, thresholds) if reference else []
+    drifted = [replace(one, severity=WARNING) if is_late(one, seen.watched) else one for one in drifted]
     decayed = performance(chosen, reference, seen, thresholds.alpha)
     former = None
     if decayed:
@@ -186,6 +187,11 @@ def judge(
         former,
         validation_of(reference, seen, rules) if reference else None,
     )
+
+
+def is_late(one: Difference, watched: Watched) -> bool:
+    """Whether labels are what is missing: they come later than the events, so it is never worth an error."""
+    return (one.field, one.aspect) == (watched.label, "presence")
 
 
 def validation_of(reference: Profile, seen: Seen, rules: Rules) -> dict:

@@ -141,9 +141,14 @@ def bins_of(before: Buckets, keys: list[str]) -> dict[str, str]:
     found = {key: key for key in keys if key in APART}
     for group in groups:
         if group:
-            name = f"{bounds_of_bucket(group[0])[0]:.3g} – {bounds_of_bucket(group[-1])[1]:.3g}"
+            name = f"{shown(bounds_of_bucket(group[0])[0])} – {shown(bounds_of_bucket(group[-1])[1])}"
             found |= dict.fromkeys(group, name)
     return found
+
+
+def shown(value: float) -> str:
+    """A number for people, to three digits."""
+    return f"{float(f'{value:.3g}'):,.0f}" if 100 <= abs(value) < 1e15 else f"{value:.3g}"
 
 
 # ------------------------------------------------------------------------------------------------------ judgement

@@ -130,4 +130,4 @@ def test_without_a_change_hardly_anything_is_found():
         aspects = [{(f"f{n}", "value"): dict(zip("abcdef", draw.multinomial(size, kinds).tolist(), strict=True))
                     for n in range(10)} for size in (4000, 500)]  # fmt: skip
         found += bool(differences(profile(aspects[0]), profile(aspects[1]), Thresholds(alpha=0.05, distance=0)))
-    assert found <= 0.05 * looks
+    assert 1 <= found <= 0.08 * looks
