@@ -4,7 +4,8 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 
 # Settings of `make demo`: make demo DATA=mails.csv TEXT=title+body LABEL=label ENCODING=latin-1 DELIMITER=';' RATE=50 SAMPLE=1000
-# and for tables: make demo PIPELINE=wine DATA=winequality-red.csv. DOCS is the former name of DATA.
+# and for tables: make demo PIPELINE=wine DATA=winequality-red.csv. DOCS is the former name of DATA. DRIFT=language changes
+# the unseen documents before they are looked at; python -m local.demo --help names the others.
 DATA ?= $(DOCS)
 DOCS ?=
 PIPELINE ?=
@@ -12,11 +13,12 @@ TEXT ?=
 LABEL ?=
 ENCODING ?=
 DELIMITER ?=
+DRIFT ?=
 RATE ?= 50
 SAMPLE ?= 1000
 GENERATE ?= 4000
 SEED ?= 1
-export DATA PIPELINE TEXT LABEL ENCODING DELIMITER
+export DATA PIPELINE TEXT LABEL ENCODING DELIMITER DRIFT
 # The public data sets of `make bench-train` and `make bench-serve` (DATA), see python -m benchmarks.training --help
 SETS = $(or $(DATA),data)
 # `make up EMPTY=1`: without topics, buckets and functions, for the tutorial's commands, which create them
@@ -68,7 +70,7 @@ unexport PYTHONPATH SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTH
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup need-gcloud need-tools demo test test-all test-apart test-spark35 test-airflow test-mlflow test-bare lint lint-terraform format \
-	package up down predict experiments tutorial reconcile bench bench-pubsub bench-landing bench-convert bench-train bench-predict bench-serve preflight \
+	package up down predict experiments tutorial reconcile bench bench-pubsub bench-landing bench-convert bench-train bench-predict bench-monitor bench-watch bench-serve preflight \
 	gcp-plan gcp-up gcp-landing gcp-demo gcp-vertex gcp-down lock clean
 
 help: ## prints this list
@@ -85,11 +87,12 @@ need-gcloud:
 need-tools:
 	@bash local/setup.sh need gcloud terraform
 
-demo: setup ## runs the whole pipeline on this machine; DATA=FILE TEXT=title+body LABEL=label for your own documents; PIPELINE=wine for tables
+demo: setup ## runs the whole pipeline on this machine; DATA=FILE TEXT=title+body LABEL=label for your own documents; PIPELINE=wine for tables; DRIFT=language
 	@exec $(PY) -m local.demo --generate=$(GENERATE) --seed=$(SEED) --rate='$(RATE)' --sample='$(SAMPLE)' \
 		$(if $(value PIPELINE),--pipeline="$$PIPELINE") $(if $(DATA),--data="$$DATA") \
 		$(if $(value TEXT),--text="$$TEXT") $(if $(value LABEL),--label="$$LABEL") \
-		$(if $(value ENCODING),--encoding="$$ENCODING") $(if $(value DELIMITER),--delimiter="$$DELIMITER")
+		$(if $(value ENCODING),--encoding="$$ENCODING") $(if $(value DELIMITER),--delimiter="$$DELIMITER") \
+		$(if $(value DRIFT),--drift="$$DRIFT")
 
 test: setup ## runs the tests that a change needs, in minutes; ORDER=random shuffles them
 	@exec $(PYTEST) -m '$(QUICK)'
@@ -156,7 +159,7 @@ reconcile: setup ## compares what a folder holds with what was published: INPUT=
 	@$(PY) -m local.reconcile --output_path='$(INPUT)' $(if $(DEAD_LETTERS),--dead_letter_path='$(DEAD_LETTERS)') \
 		$(if $(PUBLISHED),--published='$(PUBLISHED)') $(if $(WAIT),--wait='$(WAIT)')
 
-bench: bench-pubsub bench-landing bench-convert bench-train bench-predict bench-serve ## measures all that is claimed about speed
+bench: bench-pubsub bench-landing bench-convert bench-train bench-predict bench-monitor bench-serve ## measures all that is claimed about speed
 
 bench-pubsub: setup ## the Pub/Sub server next to the official emulator, which comes with the Google Cloud CLI
 	@$(PY) -m benchmarks.pubsub
@@ -182,6 +185,12 @@ bench-train: setup ## training: published splits, few documents, next to scikit-
 
 bench-predict: setup ## predictions in bulk: next to the model alone, and ten times the documents
 	@$(PY) -m benchmarks.prediction
+
+bench-monitor: setup ## monitoring: a profile next to a plain count of words by Spark
+	@$(PY) -m benchmarks.monitoring
+
+bench-watch: setup ## monitoring by simulation: faults that are found, false alarms, decay; DATA=FOLDER
+	@$(PY) -m benchmarks.monitoring_power --data='$(SETS)'
 
 bench-serve: setup ## serving: next to a plain scikit-learn function, and under swaps, broken messages, a kill; DATA=FOLDER
 	@$(PY) -m benchmarks.serving cold --data='$(SETS)' --models='$(MODELS)'

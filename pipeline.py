@@ -1,8 +1,8 @@
-"""STEPS: make_data → train_model → predict, each by its name, on this machine or on Dataproc.
+"""STEPS: make_data → train_model → predict, and monitor, each by its name, on this machine or on Dataproc.
 
 What enters: the name of a step, and of an environment: a file in environments/ that says where the data lie, what is
 learned, and on which machines. What leaves: what the step's program writes, and its summary. The steps are the programs
-spark_sql.py, train_ml_model.py and predict.py; the environment's values are their flags.
+spark_sql.py, train_ml_model.py, predict.py and monitor.py; the environment's values are their flags.
 
 On this machine:
     python pipeline.py --step=all --environment=local
@@ -28,7 +28,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="pipeline.py",
         description="Runs a step of the pipeline, or all of them, in an environment.",
-        epilog=f"steps:{about}\n  {ALL:12} these three, one after the other\n\n"
+        epilog=f"steps:{about}\n  {ALL:12} the first three, one after the other\n\n"
         "example:\n  python pipeline.py --step=all --environment=local\n\n"
         "Exit status: 0 done, 1 failed, 2 wrong arguments or settings.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

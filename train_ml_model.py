@@ -51,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
                 parquet_path=arguments.parquet_path,
                 tolerance=arguments.tolerance,
                 force=arguments.force,
+                accept_data=arguments.accept_data,
                 definition=pipeline,
                 **{name: value for name, value in given.items() if value is not None},
             )

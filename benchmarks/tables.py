@@ -133,9 +133,10 @@ def sales_errors(spark, data: str) -> dict:
     from pyspark.sql import functions as F
     from sklearn.ensemble import HistGradientBoostingRegressor
 
+    from brigade.models.matrices import codes_of
     from brigade.pipelines.load import load
     from brigade.training.tables.columns import columns_of, learned_features, queried
-    from brigade.training.tables.matrices import codes_of, laid_out
+    from brigade.training.tables.matrices import laid_out
     from brigade.training.tables.parts import Split, in_parts, labelled
     from brigade.training.tables.selection import fit, planned
 

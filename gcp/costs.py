@@ -68,10 +68,10 @@ class Line(NamedTuple):
 AT_REST = [
     Line("Cloud Storage: models, code, logs", "storage", ((GIB, "bytes"),), 5),
     Line("Artifact Registry: the functions' images", "registry", ((GIB, "bytes"),), 0.5),
-    Line("Cloud Scheduler", "scheduler", ((1, "job"),), 3),
+    Line("Cloud Scheduler", "scheduler", ((2, "jobs"),), 3),
     Line("Cloud NAT: its address, as if always held", "address", ((HOURS, "hours"),)),
-    Line("alarms: conditions", "alert_conditions", ((13, "conditions"),)),
-    Line("alarms: what they look at, twice a minute", "alert_points", ((13, "conditions"), (120 * HOURS, "points"))),
+    Line("alarms: conditions", "alert_conditions", ((16, "conditions"),)),
+    Line("alarms: what they look at, twice a minute", "alert_points", ((16, "conditions"), (120 * HOURS, "points"))),
 ]
 WARM = [
     Line("one vCPU", "run_idle", ((SECONDS, "seconds"),)),
@@ -88,8 +88,9 @@ VERTEX = [Line("an e2-standard-2 for each deployed version", "vertex_node", ((1,
 
 
 def of_documents(count: int, size: int) -> list[Line]:
-    """What `count` documents of `size` bytes a month cost beside that, and one training of them."""
+    """What `count` documents of `size` bytes a month cost beside that, one training of them, and three looks."""
     each, half_hour = (count, "documents"), (0.5, "hours")
+    looks, third = (3, "looks"), (0.333, "hours")
     return [
         Line("Pub/Sub: in and out, documents and results", "pubsub", (each, (5 * size + 800, "bytes")), 10 / 1024),
         Line("Pub/Sub: kept by topic and subscription", "pubsub_storage", (each, (2 * size, "bytes"), (7, "days"))),
@@ -107,6 +108,11 @@ def of_documents(count: int, size: int) -> list[Line]:
         Line("training: disk", "disk", ((100, "GiB"), half_hour)),
         Line("training: Dataproc's fee", "dataproc", ((4, "vCPU"), half_hour)),
         Line("training: Python packages through Cloud NAT", "nat_data", ((200_000_000, "bytes"),)),
+        Line("monitoring: vCPU", "e2_vcpu", (looks, (4, "vCPU"), third)),
+        Line("monitoring: memory", "e2_memory", (looks, (16, "GiB"), third)),
+        Line("monitoring: disk", "disk", (looks, (100, "GiB"), third)),
+        Line("monitoring: Dataproc's fee", "dataproc", (looks, (4, "vCPU"), third)),
+        Line("monitoring: Python packages through Cloud NAT", "nat_data", (looks, (200_000_000, "bytes"))),
     ]
 
 

@@ -1,6 +1,8 @@
-"""The whole way through, on one machine: publish → land → convert → train → serve, and what became of every message.
+"""The whole way through, on one machine: publish → land → convert → train → serve → monitor, and what became of every
+message.
 
     python -m local.demo                                   generated business documents
+    python -m local.demo --drift=language                  … that change after the training
     python -m local.demo --data=FILE --text=title+body     your own CSV, JSON lines or Parquet, or a folder of them
     python -m local.demo --pipeline=wine --data=FILE       rows of a table, as a pipeline's definition says
 
@@ -26,9 +28,11 @@ from brigade.pipelines.load import load
 from brigade.schedule.refusals import Refusal, asking
 from local import demo_result, emulators, plan, spark_jobs, workflow_templates
 from local.demo_arguments import parse_arguments
+from local.demo_drift import possible
 from local.demo_newest import hold_out_newest, predict_newest
 from local.demo_progress import Clock, Failed, driver_output, publish, wait_for
 from local.demo_serving import Known, serve
+from local.demo_watched import watch
 from local.services import CODE_BUCKET, INPUT_BUCKET, PROJECT, REGION, ROOT, SUBSCRIPTION, TEMPLATE, Services
 
 log = logging.getLogger("demo")
@@ -195,6 +199,8 @@ def workflow_values(services: Services, arguments: argparse.Namespace, definitio
 
 def run(arguments: argparse.Namespace, folder: Path) -> dict:
     clock, definition = Clock(), definition_of(arguments)
+    if arguments.drift and arguments.drift not in (faults := possible(definition)):
+        raise Failed(f"DRIFT: expected {' or '.join(faults) or 'none'} with this pipeline, found {arguments.drift}")
     source = [f"--generate={arguments.generate}", f"--seed={arguments.seed}"]
     pipeline = [f"--pipeline={arguments.pipeline}"] if definition else []
     if arguments.data:
@@ -226,6 +232,9 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
                 result |= predict_newest(clock, services, unseen, client, known, values["PIPELINE"])
         with clock.stage("serve"):
             result |= serve(clock, services, unseen, arguments.rate, arguments.sample, pipeline, definition)
+        if not looks_back:  # a few events at the end of many have no features of their own
+            with clock.stage("monitor"):
+                result |= watch(clock, services, unseen, client, definition, values.get("PIPELINE"), arguments.drift)
         result |= {name: summaries[name] for name in ("convert", "train")}
         clock.seconds["all"] = round(time.monotonic() - clock.started, 1)
         result["seconds"] = clock.seconds | {name: summaries[name]["seconds"] for name in summaries}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from brigade.cli import positive
 from brigade.publishing.arguments import delimiter, text_encoding
+from local.demo_drift import FAULTS
 from local.services import ROOT
 
 
@@ -29,6 +30,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--hold_out", type=float, default=0.1, help="share that training never sees (default: %(default)s)")
     add("--rate", type=positive(float), default=50, help="unseen documents sent a second (default: %(default)s)")
     add("--sample", type=positive(int), default=1000, help="unseen documents that are sent (default: %(default)s)")
+    add("--drift", choices=FAULTS, help="what happens to the unseen documents or rows before they are looked at")
     add("--state", type=Path, default=ROOT / ".local", help="where all files go (default: .local)")
     arguments = parser.parse_args(argv)
     for name in ("data", "pipeline"):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from local.demo_watched import MOST_FINDINGS, headline
 from local.services import INPUT_BUCKET, OUTPUT_BUCKET
 
 
@@ -41,6 +42,8 @@ def public(result: dict) -> dict:
     found |= {name: result["convert"][name] for name in ("converted", "duplicates", "quarantined")}
     found |= {name: result["train"][name] for name in ("trained_on", "unlabelled")}
     found |= {"seconds": result["seconds"]}
+    if "watched" in result:
+        found |= {"verdict": result["watched"]["verdict"], "findings": result["watched"]["found"]}
     return found | {"model": result["train"]["model"], "runId": result["train"]["runId"]}
 
 
@@ -57,6 +60,7 @@ def table(result: dict, folder: Path) -> str:
         f"{f'publication to {done} message':<35}p50 {result['p50_ms']} ms, p99 {result['p99_ms']} ms",
         f"in all                             {seconds['all']} s",
         "",
+        *findings(result),
     ]
     return "\n".join(lines + places(result, folder))
 
@@ -88,7 +92,17 @@ def rows_of(result: dict) -> list[tuple]:
         ),
         ("serve", f"{result['unseen']:,} unseen", f"{result['classified']:,} {done_with(result)}", seconds["serve"]),
         ("", "", f"{held_back:,} more held out, not sent", ""),
+        *watched_rows(result),
     ]
+
+
+def watched_rows(result: dict) -> list[tuple]:
+    """What MONITOR has seen of the unseen part, if it has looked at it."""
+    if "watched" not in result:
+        return []
+    watched = result["watched"]
+    said = headline(watched["verdict"], watched["found"])
+    return [("monitor", f"{watched['events']:,} unseen", said, result["seconds"]["monitor"])]
 
 
 def headlines(result: dict) -> list[str]:
@@ -111,6 +125,13 @@ def headlines(result: dict) -> list[str]:
     return lines
 
 
+def findings(result: dict) -> list[str]:
+    """What MONITOR has found, a line each, and an empty one after them."""
+    found = result.get("watched", {}).get("found", [])
+    more = [f"… and {len(found) - MOST_FINDINGS} more"] if len(found) > MOST_FINDINGS else []
+    return [*found[:MOST_FINDINGS], *more, ""] if found else []
+
+
 def places(result: dict, folder: Path) -> list[str]:
     """Where the files of the run lie."""
     train, buckets = result["train"], folder / ".cloudstorage"
@@ -121,5 +142,6 @@ def places(result: dict, folder: Path) -> list[str]:
         f"parquet        {buckets / INPUT_BUCKET / 'parquet'}",
         f"model          {model}",
         f"report         {model / 'runs' / train['runId'] / 'report.html'}",
+        *([f"findings       {buckets / OUTPUT_BUCKET / result['watched']['path']}"] if "watched" in result else []),
         f"these figures  {folder.parent / 'demo.json'}",
     ]

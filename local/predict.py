@@ -10,35 +10,17 @@ printed on standard output, the program's own words on standard error.
 import json
 import os
 import sys
-import time
 
-from local.dataproc import STANDING_CLUSTER
-from local.demo_progress import driver_output
-from local.services import CODE_BUCKET, INPUT_BUCKET, OUTPUT_BUCKET, PROJECT, REGION, ROOT, running
+from local.services import INPUT_BUCKET, OUTPUT_BUCKET, ROOT, running
 from local.spark_jobs import last_words
+from local.standing_job import run_job
 
 PATHS = [f"gs://{INPUT_BUCKET}/input/", f"gs://{OUTPUT_BUCKET}/predictions/", f"--models=gs://{OUTPUT_BUCKET}/output/"]
 
 
 def predict(flags: list[str]) -> dict:
     """Submits the job and waits for its end; returns its summary, or {"output": what it said}."""
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud import dataproc, storage
-
-    options = {"api_endpoint": os.environ["DATAPROC_API_ENDPOINT"]}
-    jobs = dataproc.JobControllerClient(transport="rest", credentials=AnonymousCredentials(), client_options=options)
-    program = {
-        "main_python_file_uri": f"gs://{CODE_BUCKET}/predict.py",
-        "python_file_uris": [f"gs://{CODE_BUCKET}/brigade.zip"],
-        "args": [*PATHS, *flags],
-    }
-    job = {"placement": {"cluster_name": STANDING_CLUSTER}, "pyspark_job": program}
-    job = jobs.submit_job(project_id=PROJECT, region=REGION, job=job)
-    while not job.done:
-        time.sleep(0.5)
-        job = jobs.get_job(project_id=PROJECT, region=REGION, job_id=job.reference.job_id)
-    client = storage.Client(project=PROJECT, credentials=AnonymousCredentials())
-    return driver_output(client, job.driver_output_resource_uri)
+    return run_job("predict.py", [*PATHS, *flags])
 
 
 def main(argv: list[str] | None = None) -> int:

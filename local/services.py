@@ -40,7 +40,7 @@ TEMPLATE = f"projects/{PROJECT}/regions/{REGION}/workflowTemplates/brigade-retra
 INPUT_BUCKET, OUTPUT_BUCKET, CODE_BUCKET = "ml_input", "ml_output", "ml_code"
 FUNCTIONS = {"predict": "cloud_function", "classify": "cloud_function", "trigger": "scheduler"}  # entry point → folder
 OWN_BUCKETS = (CODE_BUCKET, "dataproc-staging", "vertex-artifacts")  # what is in the others is the user's
-PROGRAMS = ("spark_sql.py", "train_ml_model.py", "predict.py")  # of the workflow's jobs
+PROGRAMS = ("spark_sql.py", "train_ml_model.py", "predict.py", "monitor.py")  # of the workflow's jobs
 SCHEDULE_ANCHOR = "2026-01-05"
 STATE = "services.json"
 

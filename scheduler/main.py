@@ -6,6 +6,10 @@ model. While the period has none, promoted or not, and no workflow of the templa
 failed is tried again the week after, and a missed week is caught up. The model is dated by the day of the decision, so
 it belongs to the period for which it was started.
 
+In a week without a training the call starts the monitoring, if MONITOR_TEMPLATE names its workflow. What that has found
+lies in FINDINGS_URI. EARLY_TRAINING and WITHDRAWAL (off, dry or on) say what may follow from it: a training ahead of
+time, and the former model back in place of one that is clearly worse.
+
 On this machine, after `make up` and the lines that it prints:
     gcloud dataproc workflow-templates import brigade-retrain --source=workflow_template.yaml --region=us-central1
     SCHEDULE_ANCHOR=2026-01-05 python scheduler/main.py --dry_run
@@ -35,7 +39,8 @@ from brigade.schedule.trigger_arguments import parse_arguments
 def trigger(request: flask.Request) -> flask.typing.ResponseReturnValue:
     """Cloud Scheduler's call → 200 and what `run` returns.
 
-    `?dry_run=1` starts nothing and may come as GET; `?force=1` starts a workflow even if the period has a model.
+    `?dry_run=1` starts nothing and may come as GET; `?force=1` starts a workflow even if the period has a model;
+    `?look=1` only acts on the newest findings, an hour or more after the call that started the monitoring.
     Statuses: 400 for any other query, 405 for any other method than POST, 500 for a wrong setting, 503 if storage or
     Dataproc fails, so that Cloud Scheduler calls again.
     """
@@ -51,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.next:
             summary = preview(get_env(preview=True), now, arguments.next)
         else:
-            summary = run(get_env(), now, arguments.dry_run, arguments.force)
+            summary = run(get_env(), now, arguments.dry_run, arguments.force, arguments.look)
     except WrongInput as error:
         log.error(failure(error))
         return error.status

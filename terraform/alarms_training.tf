@@ -6,7 +6,7 @@ locals {
 }
 
 resource "google_monitoring_alert_policy" "workflow_failed" {
-  display_name          = "${local.title}: conversion or training failed"
+  display_name          = "${local.title}: conversion, training or monitoring failed"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = local.alert_channels
@@ -47,7 +47,7 @@ resource "google_monitoring_alert_policy" "workflow_failed" {
   }
 
   documentation {
-    subject   = "${local.title}: the retraining workflow failed"
+    subject   = "${local.title}: the retraining or the monitoring workflow failed"
     mime_type = "text/markdown"
     content   = <<-EOT
       What failed, and with which words?
@@ -83,7 +83,7 @@ resource "google_monitoring_alert_policy" "trigger_failed" {
 
     condition_matched_log {
       filter = join(" OR ", [
-        "(resource.type=\"cloud_scheduler_job\" AND resource.labels.job_id=\"${google_cloud_scheduler_job.retrain.name}\" AND severity>=ERROR)",
+        "(resource.type=\"cloud_scheduler_job\" AND resource.labels.job_id=(\"${google_cloud_scheduler_job.retrain.name}\" OR \"${google_cloud_scheduler_job.look.name}\") AND severity>=ERROR)",
         "(resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${google_cloudfunctions2_function.trigger.name}\" AND jsonPayload.logger=\"scheduler\" AND severity>=ERROR)",
       ])
 
@@ -110,7 +110,7 @@ resource "google_monitoring_alert_policy" "trigger_failed" {
           gcloud logging read 'resource.type="cloud_run_revision" AND jsonPayload.logger="scheduler"' --freshness=1d --format="value(timestamp, severity, jsonPayload.message)" --project=${var.project_id}
 
       - Nothing at all: the call did not reach it. `gcloud scheduler jobs describe ${google_cloud_scheduler_job.retrain.name} --location=${var.region} --project=${var.project_id}` shows the last attempt's status; 403 is a missing right of `${google_service_account.scheduler.email}`.
-      - `SCHEDULE_ANCHOR`, `MODELS_URI`, `WORKFLOW_TEMPLATE`: a setting is wrong; `make gcp-plan ${local.settings}` shows what differs.
+      - `SCHEDULE_ANCHOR`, `MODELS_URI`, `WORKFLOW_TEMPLATE`, `MONITOR_TEMPLATE`: a setting is wrong; `make gcp-plan ${local.settings}` shows what differs.
       - `PermissionDenied`, `Forbidden`: a right of `${google_service_account.trigger.email}` is missing.
     EOT
 

@@ -171,7 +171,7 @@ resource "google_cloudfunctions2_function" "predict" {
 resource "google_cloudfunctions2_function" "trigger" {
   name        = "${local.prefix}retrain-trigger"
   location    = var.region
-  description = "Starts the training if the four-week period has no model yet and none is under way."
+  description = "Starts the training if the four-week period has no model yet and none is under way, else the monitoring."
 
   build_config {
     runtime           = local.python_runtime
@@ -193,7 +193,7 @@ resource "google_cloudfunctions2_function" "trigger" {
     available_memory      = "512Mi"
     min_instance_count    = 0
     max_instance_count    = 1
-    timeout_seconds       = 180 # four calls of at most half a minute each, and a cold start
+    timeout_seconds       = 180 # some calls of seconds, half a minute each at most, and a cold start
 
     environment_variables = {
       GOOGLE_CLOUD_PROJECT = var.project_id
@@ -201,6 +201,10 @@ resource "google_cloudfunctions2_function" "trigger" {
       MODELS_URI           = local.models_uri
       MODEL_PREFIX         = local.model_prefix
       SCHEDULE_ANCHOR      = var.schedule_anchor
+      MONITOR_TEMPLATE     = local.monitor_template
+      FINDINGS_URI         = local.findings_uri
+      EARLY_TRAINING       = var.early_training
+      WITHDRAWAL           = var.withdrawal
     }
   }
 

@@ -12,7 +12,7 @@ resource "google_logging_project_sink" "logs" {
     "(resource.type=\"dataflow_step\" AND resource.labels.job_name=\"${local.landing_job}\")",
     "(resource.type=\"cloud_dataproc_cluster\" AND resource.labels.cluster_name=~\"^${local.cluster_name}\")",
     "resource.type=\"cloud_dataproc_job\"",
-    "(resource.type=\"cloud_scheduler_job\" AND resource.labels.job_id=\"${google_cloud_scheduler_job.retrain.name}\")",
+    "(resource.type=\"cloud_scheduler_job\" AND resource.labels.job_id=(\"${google_cloud_scheduler_job.retrain.name}\" OR \"${google_cloud_scheduler_job.look.name}\"))",
     "resource.type=\"build\"",
   ])
 }

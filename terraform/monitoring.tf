@@ -123,6 +123,41 @@ resource "google_logging_metric" "dead_letters" {
   }
 }
 
+resource "google_logging_metric" "findings" {
+  name        = "${local.underscore}brigade_findings"
+  description = "What the monitoring found about the model that serves, by kind, field and how grave it is."
+
+  filter = join(" AND ", [
+    "resource.type=\"cloud_run_revision\"",
+    "resource.labels.service_name=\"${google_cloudfunctions2_function.trigger.name}\"",
+    "jsonPayload.logger=\"monitoring\"",
+  ])
+
+  label_extractors = {
+    kind     = "EXTRACT(jsonPayload.kind)"
+    field    = "EXTRACT(jsonPayload.field)"
+    severity = "EXTRACT(jsonPayload.findingSeverity)"
+  }
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+
+    labels {
+      key         = "kind"
+      description = "drift, volume or decay."
+    }
+    labels {
+      key         = "field"
+      description = "The event's field, or what of the model."
+    }
+    labels {
+      key         = "severity"
+      description = "error or warning."
+    }
+  }
+}
+
 # The file leaves out what is 0: Google answers without it, and each plan would put it back. Its names are those without a
 # prefix, which is put before each.
 locals {

@@ -28,6 +28,10 @@ locals {
   template_name = "${local.prefix}brigade-retrain"
   template      = "projects/${var.project_id}/regions/${var.region}/workflowTemplates/${local.template_name}"
 
+  monitor_name     = "${local.prefix}brigade-monitor"
+  monitor_template = "projects/${var.project_id}/regions/${var.region}/workflowTemplates/${local.monitor_name}"
+  findings_uri     = "gs://${local.output_bucket}/monitor/" # into which monitor.py writes
+
   pubsub_agent       = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
   notification_agent = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-monitoring-notification.iam.gserviceaccount.com"
 }

@@ -95,6 +95,11 @@ output "scheduler_job" {
   value       = google_cloud_scheduler_job.retrain.name
 }
 
+output "monitor_template" {
+  description = "The full name of the monitoring's workflow template."
+  value       = local.monitor_template
+}
+
 output "workflow_template" {
   description = "The full name of the workflow template."
   value       = local.template

@@ -86,7 +86,7 @@ resource "google_storage_bucket_iam_member" "spark_code" {
 resource "google_project_iam_custom_role" "retrain" {
   role_id     = "${local.underscore}brigadeRetrain"
   title       = "${local.title}: start the training"
-  description = "Read the workflow template, see whether one of its workflows runs, start one; no more."
+  description = "Read the workflow templates, see whether one of their workflows runs, start one; no more."
   permissions = [
     "dataproc.operations.list",
     "dataproc.workflowTemplates.get",
@@ -109,8 +109,39 @@ resource "google_service_account_iam_member" "trigger_acts_as_spark" {
 
 resource "google_storage_bucket_iam_member" "trigger_models" {
   bucket = google_storage_bucket.output.name
-  role   = "roles/storage.objectViewer" # has the period a model?
+  role   = "roles/storage.objectViewer" # has the period a model, and what has the monitoring found?
   member = google_service_account.trigger.member
+}
+
+# What the trigger may write, it may only where it shall act by itself, and only where that is written.
+resource "google_storage_bucket_iam_member" "trigger_notes" {
+  count = var.early_training == "on" ? 1 : 0
+
+  bucket = google_storage_bucket.output.name
+  role   = "roles/storage.objectCreator" # a training ahead of time is an entry of the history; none is ever changed
+  member = google_service_account.trigger.member
+
+  condition {
+    title      = "the history"
+    expression = "resource.name.startsWith(\"projects/_/buckets/${local.output_bucket}/objects/output/history/\")"
+  }
+}
+
+resource "google_storage_bucket_iam_member" "trigger_withdraws" {
+  count = var.withdrawal == "on" ? 1 : 0
+
+  bucket = google_storage_bucket.output.name
+  role   = "roles/storage.objectUser" # replaces a manifest and changed.json
+  member = google_service_account.trigger.member
+
+  condition {
+    title = "manifests, marker and history"
+    expression = join(" || ", [
+      "resource.name == \"projects/_/buckets/${local.output_bucket}/objects/output/changed.json\"",
+      "resource.name.startsWith(\"projects/_/buckets/${local.output_bucket}/objects/output/history/\")",
+      "resource.name.startsWith(\"projects/_/buckets/${local.output_bucket}/objects/output/\") && resource.name.endsWith(\"/manifest.json\")",
+    ])
+  }
 }
 
 resource "google_cloud_run_v2_service_iam_member" "scheduler_calls_trigger" {

@@ -180,6 +180,7 @@ resource "google_storage_bucket_object" "programs" {
     "spark_sql.py"      = "../spark_sql.py"
     "train_ml_model.py" = "../train_ml_model.py"
     "predict.py"        = "../predict.py" # runs if the template's third step is asked for
+    "monitor.py"        = "../monitor.py" # of monitor_template.yaml
     "brigade.zip"       = "../build/brigade.zip"
   }
 

@@ -58,6 +58,28 @@ variable "schedule_anchor" {
   }
 }
 
+variable "early_training" {
+  type        = string
+  default     = "dry"
+  description = "Whether decay, or strong drift with labels, starts a training ahead of time, once a period at most: off, dry (only says so) or on."
+
+  validation {
+    condition     = contains(["off", "dry", "on"], var.early_training)
+    error_message = "Expected off, dry or on."
+  }
+}
+
+variable "withdrawal" {
+  type        = string
+  default     = "dry"
+  description = "Whether a model is withdrawn that is clearly worse on fresh labelled events than the one before it: off, dry (only says so) or on."
+
+  validation {
+    condition     = contains(["off", "dry", "on"], var.withdrawal)
+    error_message = "Expected off, dry or on."
+  }
+}
+
 variable "classify_min_instances" {
   type        = number
   default     = 1

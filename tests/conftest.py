@@ -24,7 +24,7 @@ SERVING_SETTINGS = (
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # a make that a test runs is no part of the one that runs the tests
     os.environ.pop(name, None)
 
-SPARK = ("conversion", "prediction", "training")  # the folders of tests that need a Spark session
+SPARK = ("conversion", "prediction", "profiles", "training")  # the folders of tests that need a Spark session
 MARKERS = {"gcloud": "gcloud", "providers": "terraform"}  # of the tests that have these fixtures
 MARKERS |= dict.fromkeys(("runs", "second", "again", "house_runs"), "long")  # four trainings each
 LONG = ("test_demo", "test_gcp", "test_tutorial")

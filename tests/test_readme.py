@@ -114,6 +114,7 @@ def test_the_documents_show_commands_of_every_stage():
         "spark_sql.py",
         "train_ml_model.py",
         "predict.py",
+        "monitor.py",
         "scheduler/main.py",
         "scheduler/create_job.py",
         "brigade/models/__main__.py",
@@ -260,6 +261,7 @@ def rows(text: str) -> Iterator[list[str]]:
         ("docs/conversion.md", "Flags", "spark_sql.py"),
         ("docs/training.md", "Flags", "train_ml_model.py"),
         ("docs/prediction.md", "Flags", "predict.py"),
+        ("docs/monitoring.md", "Flags", "monitor.py"),
         ("docs/experiments.md", "The steps' flags", "pipeline.py"),
         ("docs/scheduling.md", "The trigger's flags", "scheduler/main.py"),
         ("docs/scheduling.md", "The job's flags", "scheduler/create_job.py"),
@@ -288,7 +290,7 @@ def test_the_settings_of_the_functions_are_those_that_they_read():
         path.read_text("utf-8") for path in [ROOT / "scheduler/main.py", *ROOT.glob("brigade/schedule/*.py")]
     )
     trigger = names_in(section("docs/scheduling.md", "The trigger's settings"))
-    assert len(trigger) == 5 and trigger <= set(re.findall(r'"([A-Z_]+)"', code))
+    assert len(trigger) == 9 and trigger <= set(re.findall(r'"([A-Z_]+)"', code))
 
 
 def test_the_alarms_are_terraform_s():

@@ -1,38 +1,23 @@
 """What an operator does with models: list, show, promote, withdraw, pin. `python -m brigade.models --help` has all
-commands.
+commands."""
 
-Two operators cannot harm each other. A manifest is replaced only if it is still the one that was read, and
-`changed.json` is claimed first, so that nobody decides on what somebody else is about to change.
-"""
-
-import json
-from datetime import UTC, datetime
-
-from brigade.errors import CannotGoOn, one_line
+from brigade.errors import one_line
+from brigade.models import decisions
+from brigade.models.decisions import Refused
 from brigade.models.figures import FIGURES, headline_figures, tested_classes
-from brigade.models.history import OPERATOR, read_history, record
+from brigade.models.history import LOOP, OPERATOR, read_history, record, recorded
 from brigade.models.manifest import (
-    CHANGED_FILE,
-    MANIFEST_FILE,
-    MAX_MARKER_BYTES,
     Manifest,
     PassedOver,
-    change_marker,
+    complete_files,
     find_manifest,
     is_future,
-    read_manifest,
     split_name,
 )
 from brigade.models.store import ModelStore, ServedModel
-from brigade.models.verification import complete_files, load_verified
-from brigade.storage import ABSENT, Folder
+from brigade.models.verification import load_verified
 
-CLAIM_SECONDS = 60  # after which an unfinished change counts as given up
-COLUMNS = ("model", "runId", "state", "trainedAt", *FIGURES, "reason")
-
-
-class Refused(CannotGoOn):
-    """A command that is not carried out. The message is one line: why, and what to do."""
+COLUMNS = ("model", "runId", "state", "trainedAt", *FIGURES, "loop", "reason")
 
 
 def list_runs(store: ModelStore) -> list[dict]:
@@ -42,7 +27,7 @@ def list_runs(store: ModelStore) -> list[dict]:
     "(future)" if the date is later than today, UTC.
     """
     serving = store.latest(store.candidates())
-    rows = []
+    rows: list[dict] = []
     for name in store.candidates():
         others = sorted(store.models.folders(f"{name}/runs"), reverse=True)
         try:
@@ -56,7 +41,14 @@ def list_runs(store: ModelStore) -> list[dict]:
         others = sorted({split_name(name)[0] for name in store.models.folders()} - {""})
         hint = f" of {store.prefix}; for others add --model_prefix={others[0]}" if others else ""
         raise Refused(f"expected models in {store.uri}, found none{hint}")
-    return rows
+    told = by_the_loop(store)
+    return [one | {"loop": told.get(one["model"])} for one in rows]
+
+
+def by_the_loop(store: ModelStore) -> dict[str, str]:
+    """What the schedule's loop last decided about a model: its name → what, when and why."""
+    entries = (one for one in recorded(store.models) if one["by"] == LOOP)
+    return {one["model"]: f"{one['what']} {one['at'][:10]}: {one['why']}" for one in entries}
 
 
 def run_row(store: ModelStore, serving: ServedModel | None, name: str, run_id: str, dated: bool) -> dict:
@@ -112,46 +104,13 @@ def show_run(store: ModelStore, name: str, run_id: str) -> dict:
 
 
 def decide(store: ModelStore, name: str, run_id: str, promoted: bool, reason: str, force: bool = False) -> dict:
-    """Promotes or withdraws a run: replaces its date's manifest unless somebody else has done so meanwhile, and adds
-    the decision to the history.
+    """Promotes or withdraws a run by an operator's word; see `decisions.decide`. What is promoted is loaded before."""
 
-    Raises Refused, PassedOver if the run cannot serve, and ChangedMeanwhile.
-    """
-    models = store.models
-    claim = free_marker(models)
-    state = models.files(name).get(MANIFEST_FILE)
-    manifest, dated = find_manifest(models, name, run_id), dated_manifest(models, name)
-    run_id = manifest.run_id
-    is_dated = dated is not None and dated.run_id == run_id
-    what, figures = "promoted" if promoted else "withdrawn", headline_figures(models, name, run_id)
-    if dated and is_dated and dated.promoted == promoted:
-        # An earlier attempt may have ended before it wrote its marker. Another's claim is not ours to end.
-        models.write(CHANGED_FILE, change_marker(what, name, run_id, done=True), claim)
-        about = [one for one in read_history(models, split_name(name)[0]) if one["model"] == name]
-        if about and about[-1]["by"] == OPERATOR and not about[-1]["recorded"]:  # … or before it added to the history
-            record(models, what, OPERATOR, name, run_id, dated.reason.removeprefix(f"{what}: "), figures)
-        serving = store.latest(store.candidates())
-        return outcome(name, dated, False, serving)
-    if promoted:
-        complete_files(models, name, manifest)
-        load_verified(models, name, manifest)
-    else:
-        if not is_dated:
-            raise Refused(f"{name}/{run_id} does not serve: its date's manifest is another run's or damaged")
-        serving = store.latest(other for other in store.candidates() if other != name)
-        if serving is None and not force:
-            raise Refused(f"{name} is the only model that may serve: promote another one before, or add --force")
-    document = manifest.document | {"promoted": promoted, "reason": f"{what}: {reason}"}
-    models.write(CHANGED_FILE, change_marker(what, name, run_id, done=False), claim)
-    try:
-        content = json.dumps(document, ensure_ascii=False, indent=1).encode()
-        models.write(f"{name}/{MANIFEST_FILE}", content, state.version if state else ABSENT)
-        record(models, what, OPERATOR, name, run_id, reason, figures)
-    finally:
-        models.write(CHANGED_FILE, change_marker(what, name, run_id, done=True))
-    if promoted:
-        serving = store.latest(store.candidates())
-    return outcome(name, read_manifest(content), True, serving)
+    def verify(name: str, manifest: Manifest) -> None:
+        complete_files(store.models, name, manifest)
+        load_verified(store.models, name, manifest)
+
+    return decisions.decide(store, name, run_id, promoted, reason, verify, force)
 
 
 def note_pin(store: ModelStore, name: str, run_id: str, reason: str) -> dict:
@@ -175,36 +134,3 @@ def note_pin(store: ModelStore, name: str, run_id: str, reason: str) -> dict:
     figures = headline_figures(models, name, run_id)
     record(models, "pinned" if pinned else "unpinned", OPERATOR, name, run_id, reason, figures)
     return {"model": name, "runId": run_id, "pinned": pinned}
-
-
-def dated_manifest(models: Folder, name: str) -> Manifest | None:
-    try:
-        return find_manifest(models, name)
-    except PassedOver:
-        return None
-
-
-def free_marker(models: Folder) -> str:
-    """The version of `changed.json`, for the write that claims the models. Raises Refused while somebody holds them.
-
-    Without the claim, two operators at once could each see the other's model still serving, and withdraw both.
-    """
-    try:
-        content, version = models.read(CHANGED_FILE, MAX_MARKER_BYTES)
-    except FileNotFoundError:
-        return ABSENT
-    try:
-        marker = json.loads(content)
-        age = (datetime.now(UTC) - datetime.fromisoformat(marker["changedAt"])).total_seconds()
-        held = not marker["done"] and abs(age) < CLAIM_SECONDS
-    except (ValueError, LookupError, TypeError):  # not a marker, so not a claim
-        held = False
-    if held:
-        raise Refused(f"somebody has been changing a model since {marker['changedAt']}: try again in a minute")
-    return version
-
-
-def outcome(name: str, manifest: Manifest, changed: bool, serving: ServedModel | None) -> dict:
-    """What a promotion or withdrawal did. serving: what instances without MODEL_PIN serve from now on, or None."""
-    about = {"model": name, "runId": manifest.run_id, "promoted": manifest.promoted, "reason": manifest.reason}
-    return about | {"changed": changed, "serving": serving and serving.about()}

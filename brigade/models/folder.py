@@ -20,11 +20,12 @@ from brigade.models.manifest import (
     Manifest,
     PassedOver,
     change_marker,
+    complete_files,
     find_manifest,
     model_date,
     run_folder,
 )
-from brigade.models.verification import complete_files, load_verified
+from brigade.models.verification import load_verified
 from brigade.storage import Folder, storage_errors
 
 log = logging.getLogger(__name__)

@@ -37,13 +37,20 @@ FOLDER = "history"
 ENTRY = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}\.json")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)?")
 MAX_ENTRY_BYTES = 64 << 10
-TRAINING, OPERATOR = "training", "operator"  # who decided: the gate of a training, or a person
+# Who decided: the gate of a training, a person, or the loop of the schedule.
+TRAINING, OPERATOR, LOOP = "training", "operator", "loop"
+EARLY = (
+    "trained early"  # what the loop has begun; the entry's model is the one that is to come of it, without a run yet
+)
 KEYS = ("at", "what", "model", "runId", "by", "who", "why")  # of every entry, as text
 
 
-def record(models: Folder, what: str, by: str, model: str, run_id: str, why: str, figures: dict) -> None:
-    """Adds an entry. what: promoted, rejected, withdrawn, pinned or unpinned. by: TRAINING or OPERATOR."""
-    now = datetime.now(UTC)
+def record(
+    models: Folder, what: str, by: str, model: str, run_id: str, why: str, figures: dict, at: datetime | None = None
+) -> None:
+    """Adds an entry. what: promoted, rejected, withdrawn, pinned, unpinned or EARLY. by: TRAINING, OPERATOR or LOOP.
+    at: the moment of the decision; None: now."""
+    now = (at or datetime.now(UTC)).astimezone(UTC)
     entry: dict = {"at": rfc3339(now), "what": what, "model": model, "runId": run_id, "by": by, "who": who(models)}
     entry |= {"why": one_line(why), "figures": figures}
     name = f"{FOLDER}/{now:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}.json"
@@ -103,8 +110,8 @@ def gate_of(models: Folder, name: str, run_id: str) -> dict | None:
 
 
 def as_it_is(models: Folder, name: str, entries: list[dict]) -> list[dict]:
-    """An entry for the operator's decision that a date's manifest shows and that is not among the entries about the
-    model. It has the time of the last of them: what is known is that it came after that."""
+    """An entry for the decision that a date's manifest shows and that is not among the entries about the model. If the
+    manifest does not say when, it has the time of the last of them: what is known is that it came after that."""
     try:
         manifest = find_manifest(models, name)
     except PassedOver:
@@ -113,7 +120,9 @@ def as_it_is(models: Folder, name: str, entries: list[dict]) -> list[dict]:
     if not entries or promoted == manifest.promoted:
         return []
     what = "promoted" if manifest.promoted else "withdrawn"
-    return [derived(models, name, manifest, entries[-1]["at"], what, OPERATOR)]
+    at, by = (manifest.document.get(key) for key in ("decidedAt", "decidedBy"))
+    at = at if asked_time(str(at)) else entries[-1]["at"]
+    return [derived(models, name, manifest, str(at), what, LOOP if by == LOOP else OPERATOR)]
 
 
 def derived(models: Folder, name: str, manifest: Manifest, at: str, what: str, by: str) -> dict:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import orjson
 
 from brigade.errors import one_line
-from brigade.models.commands import Refused
+from brigade.models.decisions import Refused
 from brigade.models.history import asked_time, decided, parse_time, read_history, rfc3339, time_of
 from brigade.models.manifest import (
     DATA_FILE,

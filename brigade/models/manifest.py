@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from brigade.errors import BrigadeError
-from brigade.storage import Folder, TooLarge
+from brigade.storage import FileState, Folder, TooLarge
 
 FORMAT_VERSION = 2
 DOCUMENTS_PREFIX = "doc-classification-model"  # of the documents' models, and of no others
@@ -203,6 +203,19 @@ def read_file_entry(entry: object) -> tuple[str, tuple[int, str]]:
     if not (isinstance(digest, str) and SHA256.fullmatch(digest.lower())):
         raise PassedOver(f"{MANIFEST_FILE}: {name}: sha256: expected 64 hexadecimal digits")
     return name, (size, digest.lower())
+
+
+def complete_files(models: Folder, name: str, manifest: Manifest) -> dict[str, FileState]:
+    """The files of a run. Raises PassedOver unless all files of the manifest are there with its sizes."""
+    states = models.files(run_folder(name, manifest.run_id))
+    for file, (size, _) in manifest.files.items():
+        limit = size_limit(file)
+        if size > limit:
+            raise PassedOver(f"too large: {file}: expected at most {limit} bytes, found {size}")
+        found = f"{states[file].size} bytes" if file in states else "no such file"
+        if file not in states or states[file].size != size:
+            raise PassedOver(f"half-written: {file}: expected {size} bytes, found {found}")
+    return states
 
 
 # ------------------------------------------------------------------------------------------------ change marker

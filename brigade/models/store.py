@@ -27,6 +27,7 @@ from brigade.models.manifest import (
     MAX_MARKER_BYTES,
     Manifest,
     PassedOver,
+    complete_files,
     find_manifest,
     is_future,
     model_and_run,
@@ -34,7 +35,7 @@ from brigade.models.manifest import (
     model_form,
     utc_now,
 )
-from brigade.models.verification import Model, complete_files, contract_of, load_verified
+from brigade.models.verification import Model, contract_of, load_verified
 from brigade.storage import FileState, Folder, TooLarge, folder_at
 
 log = logging.getLogger("model_store")

@@ -27,11 +27,10 @@ from brigade.models.manifest import (
     ModelFormatError,
     PassedOver,
     run_folder,
-    size_limit,
     split_name,
 )
 from brigade.models.table_model import TableModel
-from brigade.storage import FileState, Folder, TooLarge
+from brigade.storage import Folder, TooLarge
 
 Model = DocumentModel | TableModel
 KINDS: dict[str, tuple[type[DocumentModel] | type[TableModel], str]] = {  # a kind, and the file of its weights
@@ -41,19 +40,6 @@ KINDS: dict[str, tuple[type[DocumentModel] | type[TableModel], str]] = {  # a ki
 GOLDEN_TOLERANCE = 1e-6
 TREES_TOLERANCE = 1e-5  # trees add up float32, which hold seven digits
 MAX_DOCUMENT_BYTES = 64 << 20  # of a JSON file that is read as a whole; parsed, it takes many times its size
-
-
-def complete_files(models: Folder, name: str, manifest: Manifest) -> dict[str, FileState]:
-    """The files of a run. Raises PassedOver unless all files of the manifest are there with its sizes."""
-    states = models.files(run_folder(name, manifest.run_id))
-    for file, (size, _) in manifest.files.items():
-        limit = size_limit(file)
-        if size > limit:
-            raise PassedOver(f"too large: {file}: expected at most {limit} bytes, found {size}")
-        found = f"{states[file].size} bytes" if file in states else "no such file"
-        if file not in states or states[file].size != size:
-            raise PassedOver(f"half-written: {file}: expected {size} bytes, found {found}")
-    return states
 
 
 def load_verified(models: Folder, name: str, manifest: Manifest) -> Model:

@@ -3,13 +3,14 @@
 from brigade.models.arguments import PROGRAM
 from brigade.models.figures import FIGURES
 
+OPTIONAL = (*FIGURES, "loop")
 HISTORY = ("at", "what", "model", "runId", "by", "who", *FIGURES, "why")
 
 
 def table(rows: list[dict]) -> str:
-    """The rows of `list`, in columns under their names. A figure that no run has is left out."""
-    columns = [name for name in rows[0] if name not in FIGURES or any(row[name] is not None for row in rows)]
-    cells = [columns, *(["-" if row[name] is None else str(row[name]) for name in columns] for row in rows)]
+    """The rows of `list`, in columns under their names. What may be left out is, if no run has it."""
+    columns = [name for name in rows[0] if name not in OPTIONAL or any(row[name] is not None for row in rows)]
+    cells = [columns, *(["-" if row[name] in (None, "") else str(row[name]) for name in columns] for row in rows)]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
 

@@ -37,6 +37,7 @@ def cross_problems(document: dict) -> list[Problem]:
         *query_problems("query", document["query"], "events", ("eventId", "dt"), types),
         *model_query_problems(model),
         *yield_problems(document["query"], model),
+        *monitoring_problems(document["query"], model, document.get("monitoring") or {}),
     ]
     # One problem for each feature: of SORT beside sort it need not be said that the query yields no SORT.
     first = {one.path: one for one in reversed(problems)}
@@ -192,6 +193,25 @@ def yield_problems(query: str, model: dict) -> Iterator[Problem]:
             yield Problem(place, f"a column that {path} yields", found, hint_for(name, words))
     if model["split"] == "time" and "eventTimestamp" not in words:
         yield Problem("model.split", f"a {path} that yields eventTimestamp, by which time splits", "none of this name")
+
+
+def monitoring_problems(query: str, model: dict, monitoring: dict) -> Iterator[Problem]:
+    """The columns that are looked at are named in the last query, unless a star stands there, and each is told once."""
+    path = "model.query" if "query" in model else "query"
+    code, seen = code_of(model.get("query", query)), dict[str, str]()
+    words = words_in(code)
+    named = [("monitoring.source", monitoring["source"])] if monitoring.get("source") else []
+    for key in ("ignore", "categories"):
+        for number, name in enumerate(monitoring.get(key) or []):
+            place = f"monitoring.{key}[{number}]"
+            named.append((place, name))
+            if other := seen.get(name):
+                yield Problem(place, "each column once", f"{name}, as in {other}")
+            seen.setdefault(name, place)
+    for place, name in named:
+        if name not in words and not STAR.search(code):
+            found = f"{name}, which it does not name"
+            yield Problem(place, f"a column that {path} yields", found, hint_for(name, words))
 
 
 def words_in(code: str) -> set[str]:

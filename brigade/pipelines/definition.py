@@ -47,6 +47,53 @@ class ModelSection:
 
 
 @dataclass(frozen=True)
+class CheckSection:
+    """What training asks of its data before it learns them.
+
+    The shares that are None follow from the model's kind and the champion's data, see brigade.profiles.check. The last
+    three say what comes of a finding: error, warning or nothing.
+    """
+
+    least_events: int = 20
+    least_labelled: float = 0.01
+    most_duplicates: float | None = None
+    most_of_one_source: float | None = None
+    vanished_class: str = "error"
+    new_class: str = "warning"
+    drift: str = "warning"
+
+
+@dataclass(frozen=True)
+class MonitoringSection:
+    """What is looked at between two trainings, and from when on it is told; see brigade.profiles.thresholds.
+
+    The columns that it names are those of `model.query` if there is one, else of the definition's query. source: which
+    of them says where an event comes from; None: eventSource, if there is one. ignore: no profile looks at these.
+    categories: these are categories, though their values are many or numbers.
+    """
+
+    alpha: float = 0.001
+    distance: float = 0.05
+    psi: float = 0.25
+    source: str | None = None
+    ignore: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    check: CheckSection = CheckSection()
+
+    @classmethod
+    def of(cls, monitoring: dict | None) -> "MonitoringSection":
+        """The section `monitoring` of a checked document, with defaults for what it leaves out."""
+        given = {name: value for name, value in (monitoring or {}).items() if value is not None}
+        lists = {name: tuple(given[name]) for name in ("ignore", "categories") if name in given}
+        rules = {name: value for name, value in given.pop("check", {}).items() if value is not None}
+        return cls(**given | lists, check=CheckSection(**rules))
+
+    def about(self) -> dict:
+        """The section again, with every key."""
+        return asdict(self) | {"ignore": list(self.ignore), "categories": list(self.categories)}
+
+
+@dataclass(frozen=True)
 class Definition:
     """A pipeline. columns: the dotted path of each field → its column in files."""
 
@@ -57,6 +104,7 @@ class Definition:
     columns: dict[str, str]
     query: str
     model: ModelSection
+    monitoring: MonitoringSection = MonitoringSection()
 
     @classmethod
     def of(cls, document: dict) -> "Definition":
@@ -70,14 +118,19 @@ class Definition:
             columns={path: column_of(path, about) for path, about in fields.items()},
             query=document["query"].strip(),
             model=ModelSection.of(document["model"]),
+            monitoring=MonitoringSection.of(document.get("monitoring")),
         )
 
     def about(self) -> dict:
-        """The document again, as JSON holds it: long forms, and every key of the model. A model carries it."""
+        """The document again, as JSON holds it: long forms, and every key of the model. A model carries it.
+
+        It has the section `monitoring` only if that says something.
+        """
         event = self.contract.about()
         for path, about in event["fields"].items():
             if self.columns[path] != column_of(path, about):
                 about["column"] = self.columns[path]
+        monitoring = {} if self.monitoring == MonitoringSection() else {"monitoring": self.monitoring.about()}
         return {
             "name": self.name,
             "description": self.description,
@@ -85,7 +138,7 @@ class Definition:
             "event": event,
             "query": self.query,
             "model": self.model.about(),
-        }
+        } | monitoring
 
 
 def column_of(path: str, about: Any) -> str:

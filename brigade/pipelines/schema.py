@@ -29,6 +29,7 @@ PATTERNS = {  # what a pattern asks for, in words
 
 ColumnName = Annotated[str, Field(pattern=COLUMN)]
 Query = Annotated[str, Field(pattern=r"\S", max_length=1 << 20)]
+Outcome = Literal["error", "warning", "nothing"]
 FieldType = Literal["string", "text", "number", "integer", "boolean", "timestamp", "json", "list"]
 
 
@@ -91,6 +92,42 @@ class ModelForm(Form):
     horizon: int | None = Field(None, ge=1, le=100_000, description="a whole number that model.query sees as :horizon")
 
 
+class CheckForm(Form):
+    """What training asks of its data before it learns them."""
+
+    least_events: int = Field(20, ge=0, description="a whole number, with fewer events training stops")
+    least_labelled: float = Field(
+        0.01, ge=0, le=1, description="a number from 0 to 1, the share of labelled events that there must be"
+    )
+    most_duplicates: float | None = Field(
+        None, ge=0, le=1, description="a number from 0 to 1, the share of events that may repeat others"
+    )
+    most_of_one_source: float | None = Field(
+        None, ge=0, le=1, description="a number from 0 to 1, the share of events that may come from one source"
+    )
+    vanished_class: Outcome = Field("error", description="what comes of a class that is no more")
+    new_class: Outcome = Field("warning", description="what comes of a class that is new")
+    drift: Outcome = Field("warning", description="what comes of strong drift")
+
+
+class MonitoringForm(Form):
+    """What is looked at between two trainings, and from when on it is told."""
+
+    alpha: float = Field(
+        0.001, gt=0, le=0.5, description="a number above 0, at most 0.5, how often a look may find something by chance"
+    )
+    distance: float = Field(
+        0.05, ge=0, le=1, description="a number from 0 to 1, the Jensen-Shannon distance from which on drift is told"
+    )
+    psi: float = Field(
+        0.25, ge=0, le=10, description="a number from 0 to 10, the stability index from which on drift is an error"
+    )
+    source: ColumnName | None = Field(None, description="the column that says where an event comes from")
+    ignore: list[ColumnName] | None = Field(None, description="columns that nobody looks at")
+    categories: list[ColumnName] | None = Field(None, description="columns that are categories, whatever they hold")
+    check: CheckForm | None = Field(None, description="what training asks of its data")
+
+
 class PipelineForm(Form):
     """A pipeline definition."""
 
@@ -102,6 +139,7 @@ class PipelineForm(Form):
     event: EventForm = Field(description="what an event holds")
     query: Query = Field(description="one SELECT … FROM events that yields a row for each event")
     model: ModelForm = Field(description="what is learned")
+    monitoring: MonitoringForm | None = Field(None, description="what is looked at between two trainings")
 
 
 class Problem(NamedTuple):
@@ -178,6 +216,10 @@ def form_at(loc: tuple) -> type[Form]:
         return PipelineForm
     if loc[:2] == ("event", "fields"):
         return FieldForm
+    if loc[:2] == ("monitoring", "check"):
+        return CheckForm
+    if loc[0] == "monitoring":
+        return MonitoringForm
     return EventForm if loc[0] == "event" else ModelForm
 
 

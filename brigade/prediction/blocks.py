@@ -11,9 +11,9 @@ import numpy as np
 from pyspark.sql import DataFrame
 
 from brigade.models.document_model import DocumentModel
+from brigade.models.matrices import matrix_of
 from brigade.models.table_model import TableModel
 from brigade.prediction.model import Chosen, loaded
-from brigade.training.tables.matrices import matrix_of
 
 if TYPE_CHECKING:
     from pyarrow import Array, RecordBatch

@@ -43,9 +43,9 @@ def build_job(name: str, schedule: str, time_zone: str, retries: int, deadline_s
     }
 
 
-def trigger_target(url: str, service_account: str | None) -> dict:
-    """A POST to the trigger, with an OIDC token of the service account if there is one."""
-    target = post(url, {})
+def trigger_target(url: str, service_account: str | None, look: bool = False) -> dict:
+    """A POST to the trigger, with an OIDC token of the service account if there is one. look: for findings alone."""
+    target = post(f"{url.rstrip('/')}/?look=1" if look else url, {})
     if service_account:
         target["oidc_token"] = {"service_account_email": service_account, "audience": url}
     return target

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from brigade.schedule.workflow_client import TEMPLATE, TEMPLATE_FORM
 
 WEEKLY, MONTHLY = "0 2 * * 1", "0 2 1 * *"
+LATER = "0 6 * * 1"  # when the monitoring that the weekly call has started has its findings
+RETRAIN, LOOK = "brigade-retrain", "brigade-look"  # the jobs' names
 CRON_FIELD = r"[A-Za-z0-9*/,-]+"
 
 
@@ -21,7 +23,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--project", required=True, type=matching("[a-z][a-z0-9:.-]{4,}", "a project's id"))
     add("--region", required=True, type=matching("[a-z]+-[a-z]+[0-9]+", "a region, such as us-central1"))
-    add("--name", default="brigade-retrain", type=matching("[A-Za-z0-9_-]{1,500}", "letters, digits, - and _"))
+    add(
+        "--name",
+        type=matching("[A-Za-z0-9_-]{1,500}", "letters, digits, - and _"),
+        help=f"(default: {RETRAIN}, with --look {LOOK})",
+    )
+    add("--look", action="store_true", help="the job that calls the trigger for what the monitoring has found")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--trigger_url", type=web_address, help="the trigger's address; also the token's audience")
     what.add_argument(
@@ -38,7 +45,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--schedule",
         type=matching(rf"{CRON_FIELD}( +{CRON_FIELD}){{4}}", "five fields of unix-cron, such as '0 2 * * 1'"),
-        help=f"when to call (default: '{WEEKLY}', Mondays at two; with --direct '{MONTHLY}', the first of each month)",
+        help=f"when to call (default: '{WEEKLY}', Mondays at two; with --look '{LATER}'; "
+        f"with --direct '{MONTHLY}', the first of each month)",
     )
     add("--time_zone", default="Etc/UTC", help="of the schedule (default: %(default)s)")
     add(
@@ -60,6 +68,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="another Cloud Scheduler than Google's; at http:// one that asks for no credentials",
     )
     arguments = parser.parse_args(argv)
+    if arguments.look and arguments.direct:
+        parser.error("--look: expected it with the trigger, found --direct")
+    arguments.name = arguments.name or (LOOK if arguments.look else RETRAIN)
     if arguments.dry_run and not (arguments.trigger_url or arguments.direct):
         parser.error("--dry_run: expected with --trigger_url or --direct, found neither")
     if (arguments.direct or (arguments.trigger_url or "").startswith("https://")) and not arguments.service_account:

@@ -14,7 +14,7 @@ from brigade.schedule.job import (
     run_now,
     trigger_target,
 )
-from brigade.schedule.job_arguments import MONTHLY, WEEKLY
+from brigade.schedule.job_arguments import LATER, MONTHLY, WEEKLY
 from brigade.schedule.refusals import asking
 
 log = logging.getLogger("create_job")
@@ -41,8 +41,8 @@ def carry_out(name: str, arguments: argparse.Namespace) -> dict:
         _, parameters = workflow_client.get_template(dataproc, arguments.direct)
         target = direct_target(arguments.direct, parameters, arguments.service_account)
     else:
-        target = trigger_target(arguments.trigger_url, arguments.service_account)
-    schedule = arguments.schedule or (MONTHLY if arguments.direct else WEEKLY)
+        target = trigger_target(arguments.trigger_url, arguments.service_account, arguments.look)
+    schedule = arguments.schedule or (MONTHLY if arguments.direct else LATER if arguments.look else WEEKLY)
     job = build_job(name, schedule, arguments.time_zone, arguments.retries, arguments.deadline_seconds, target)
     location = name.partition("/jobs/")[0]
     with asking("Cloud Scheduler", location, f"see: gcloud scheduler locations list --project={arguments.project}"):

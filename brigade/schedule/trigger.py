@@ -22,7 +22,18 @@ def respond(request: flask.Request) -> flask.typing.ResponseReturnValue:
     message = answer.get("error") or f"{answer['decision']}: {answer['reason']}"
     line = {"severity": severity, "message": message, "logger": log.name, "status": status}
     print(json.dumps(line | answer), file=sys.stderr, flush=True)
+    for one in findings_of(answer):
+        print(json.dumps(one), file=sys.stderr, flush=True)
     return answer, status, {"Allow": "POST"} if status == 405 else {}
+
+
+def findings_of(answer: dict) -> list[dict]:
+    """A log line for each finding about the model that serves, for alarms and metrics."""
+    found = answer.get("findings") or {}
+    lines = found.get("found", ()) if found.get("isCurrent") else ()
+    severity = {"error": "WARNING"}  # the call itself went well: an ERROR is one of the trigger
+    about = {"logger": "monitoring", "model": found.get("model"), "findingsCreatedAt": found.get("findingsCreatedAt")}
+    return [{"severity": severity.get(one["findingSeverity"], "NOTICE")} | about | one for one in lines]
 
 
 def answer_to(request: flask.Request) -> tuple[dict, int]:
@@ -42,15 +53,17 @@ def answer_to(request: flask.Request) -> tuple[dict, int]:
 
 def flags_of(request: flask.Request) -> dict[str, bool]:
     """The query's flags. Raises ValueError, with one line, for anything else in the query."""
-    flags = {"dry_run": False, "force": False}
+    flags = {"dry_run": False, "force": False, "look": False}
     for name, values in request.args.lists():
         if name not in flags:
-            raise ValueError(f"query: expected dry_run or force, found {name[:50]!r}")
+            raise ValueError(f"query: expected dry_run, force or look, found {name[:50]!r}")
         if len(values) > 1:
             raise ValueError(f"{name}: expected it once, found it {len(values)} times")
         if values[0] not in ("0", "1"):
             raise ValueError(f"{name}: expected 0 or 1, found {values[0][:50]!r}")
         flags[name] = values[0] == "1"
+    if flags["force"] and flags["look"]:
+        raise ValueError("query: expected force or look, found both")
     return flags
 
 

@@ -14,7 +14,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The arguments of the trigger when it is run by hand. Exits with 2 if they are wrong."""
     parser = argparse.ArgumentParser(
         description="Starts the retraining workflow if the current four-week period has no model yet and no other "
-        "one runs. Reads WORKFLOW_TEMPLATE, MODELS_URI, MODEL_PREFIX, SCHEDULE_ANCHOR and DATAPROC_API_ENDPOINT.",
+        "one runs, else the monitoring, and acts on its findings. Reads WORKFLOW_TEMPLATE, MODELS_URI, MODEL_PREFIX, "
+        "SCHEDULE_ANCHOR, DATAPROC_API_ENDPOINT, MONITOR_TEMPLATE, FINDINGS_URI, EARLY_TRAINING and WITHDRAWAL.",
         epilog="Exit status: 0 done, 1 storage or Dataproc failed, 2 wrong arguments or settings.",
     )
     parser.add_argument("--dry_run", action="store_true", help="only print the decision; start nothing")
@@ -24,6 +25,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--force", action="store_true", help="whatever the period has, but never beside another one")
+    what.add_argument("--look", action="store_true", help="only act on the newest findings of the monitoring")
     what.add_argument(
         "--next", nargs="?", const=5, type=count_argument, metavar="N",
         help="only print the next N days on which a training is due (default: 5), and what today's call would do; "

@@ -15,6 +15,7 @@ CALL_SECONDS = 30  # for each of the trigger's three calls; Cloud Scheduler give
 RETRY = Retry(timeout=CALL_SECONDS)
 TEMPLATE = re.compile(r"projects/([^/\s]+)/regions/([a-z0-9-]+)/workflowTemplates/([A-Za-z0-9_-]+)")
 TEMPLATE_FORM = "projects/P/regions/R/workflowTemplates/T"
+RETRAINING, MONITORING = "workflow_template.yaml", "monitor_template.yaml"  # what templates are imported from
 FIELD_PATH_PART = re.compile(r"""\.?([^.\[\]]+)|\[['"]?([^\]'"]+)['"]?\]""")
 
 
@@ -45,7 +46,8 @@ def client_of(kind: type, region: str, endpoint: str = "") -> Any:
 def asking_for(template: str) -> AbstractContextManager[None]:
     """Raises Refusal for what Dataproc answers instead of what is asked of the template."""
     command = "gcloud dataproc workflow-templates import"
-    hint = rf"import it with: {command} \3 --source=workflow_template.yaml --region=\2 --project=\1"
+    source = MONITORING if template.endswith("monitor") else RETRAINING
+    hint = rf"import it with: {command} \3 --source={source} --region=\2 --project=\1"
     return asking("Dataproc", template, TEMPLATE.sub(hint, template))
 
 

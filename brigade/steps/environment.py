@@ -32,6 +32,7 @@ class Paths(Form):
     quarantine: Text = Field(description="where lines go that are no event")
     models: Text = Field(description="the folder of the dated models")
     predictions: Text = Field(description="where predictions in bulk go")
+    monitoring: Text | None = Field(None, description="where the folder monitor/ with the findings goes")
 
 
 class Dataproc(Form):
@@ -95,7 +96,7 @@ def checked(document: Any) -> Environment:
     except ValidationError as error:
         raise WrongInput(told(dict(error.errors(include_url=False)[0])).line("").removeprefix(": ")) from None
     if found.dataproc:
-        for name, path in found.paths.model_dump().items():
+        for name, path in found.paths.model_dump(exclude_none=True).items():
             if not path.startswith("gs://"):
                 raise WrongInput(f"paths.{name}: expected gs://bucket/prefix beside dataproc, found {path}")
         if is_file(found.pipeline) and not found.pipeline.startswith("gs://"):

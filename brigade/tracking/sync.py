@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from brigade.errors import one_line
-from brigade.models.commands import Refused, list_runs
+from brigade.models.commands import list_runs
+from brigade.models.decisions import Refused
 from brigade.models.manifest import DESCRIPTION_FILE, DOCUMENTS_PREFIX, PassedOver, find_manifest
 from brigade.models.store import ModelStore
 from brigade.models.verification import read_document

@@ -93,6 +93,10 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="REASON",
         help="promote whatever the figures say; kept as the reason",
     )
+    gate.add_argument(
+        "--accept_data", type=reason, metavar="REASON",
+        help="learn data that do not pass the check before training; kept with the reason in the manifest",
+    )  # fmt: skip
     fixed = parser.add_argument_group("instead of a choice by validation")
     fixed.add_argument("--ngrams", type=int, choices=[1, 2], help="1 for words, 2 for words and pairs")
     fixed.add_argument("--idf_power", type=float, metavar="X", help="how much rare words count for")
@@ -105,6 +109,13 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"that learn side by side (default: the cores; each has at least {DOCUMENTS_A_PARTITION} documents)",
     )  # fmt: skip
     return parser
+
+
+def reason(text: str) -> str:
+    """The argparse type of a reason, which is not empty."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a reason, found none")
+    return text.strip()
 
 
 def share_or_default(text: str) -> float | None:

@@ -1,7 +1,7 @@
 """What a run has found out, and how it is told: the figures, the files of the model's folder, the summary.
 
 The files are the model's own two, `metrics.json`, `data.json` (the data's version), `golden.jsonl` (texts with the
-probabilities that training computed for them) and `report.html`.
+probabilities that training computed for them), `profile.json` (what the data look like) and `report.html`.
 """
 
 import json
@@ -12,8 +12,10 @@ from functools import cached_property
 from pathlib import Path
 
 from brigade.models.manifest import FORMAT_VERSION
+from brigade.profiles.profile import PROFILE_FILE, Profile
 from brigade.training.cautions import cautions
 from brigade.training.comparison import Comparison
+from brigade.training.data_check import Checked
 from brigade.training.data_version import code_version
 from brigade.training.documents import Parts
 from brigade.training.evaluation import Evaluation, headlines, macro_f1, majority, metrics, over_classes
@@ -29,7 +31,7 @@ class Outcome:
 
     total: the documents of the input. options: as they were used. test: the new model, evaluated on all test documents.
     comparison: with the serving model; None if no model serves. golden: the texts of golden.jsonl. words: by class,
-    see `learned_words`.
+    see `learned_words`. profile: see `profiling`. checked: what the check of the data has found.
     """
 
     total: int
@@ -40,6 +42,8 @@ class Outcome:
     comparison: Comparison | None
     golden: list[str]
     words: dict[str, list[str]]
+    profile: Profile
+    checked: Checked
 
     @cached_property
     def figures(self) -> dict:
@@ -48,7 +52,11 @@ class Outcome:
         documents = {"total": self.total, "trained": self.parts.learned.total(), "unlabelled": 0, "repeated": 0}
         return {
             "test": self.tested,
-            "warnings": cautions(self.tested["classes"], self.parts.learned, self.tested["accuracyInterval"]),
+            "warnings": [
+                *cautions(self.tested["classes"], self.parts.learned, self.tested["accuracyInterval"]),
+                *self.checked.warnings,
+            ],
+            "dataCheck": self.checked.about(),
             "majority": headlines(majority(self.test, self.parts.learned)),
             "champion": self.comparison.champion if self.comparison else None,
             "comparison": self.comparison.about() if self.comparison else None,
@@ -103,6 +111,7 @@ class Outcome:
             "metrics.json": json.dumps(figures, ensure_ascii=False, indent=1),
             "data.json": json.dumps(data, ensure_ascii=False, indent=1),
             "golden.jsonl": "".join(lines),
+            PROFILE_FILE: self.profile.folded().text(),
             "report.html": report(name, run, figures, self.test, self.words, data),
         }.items():
             (folder / file).write_text(text, "utf-8")

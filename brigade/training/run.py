@@ -22,12 +22,14 @@ from brigade.models.document_model import DocumentModel
 from brigade.models.folder import write_run
 from brigade.models.manifest import DOCUMENTS_PREFIX, model_name
 from brigade.pipelines.definition import Definition
+from brigade.profiles.rules import rules_of
 from brigade.spark import plans_for, settings
 from brigade.storage import folder_at, storage_errors
 from brigade.tracking.client import is_asked_for
 from brigade.tracking.sync import sync_if_asked
 from brigade.training.champion import read_champion
 from brigade.training.comparison import compare
+from brigade.training.data_check import DataCheck, repeated_in
 from brigade.training.documents import MOST_SHOWN, Parts, check_enough, parted, some
 from brigade.training.errors import TrainingError
 from brigade.training.evaluation import evaluate
@@ -35,6 +37,7 @@ from brigade.training.gate import keeps_serving
 from brigade.training.mixing import partitions_for
 from brigade.training.options import Options
 from brigade.training.outcome import Outcome, describe_run
+from brigade.training.profiling import profile_of_documents, text_column, with_tested
 from brigade.training.selection import fit
 from brigade.training.sources import Sources, read_sources
 from brigade.training.tables.learning import learn_table
@@ -58,27 +61,30 @@ def train(
     parquet_path: str | None = None,
     tolerance: float | None = None,
     force: str | None = None,
+    accept_data: str | None = None,
     definition: Definition | None = None,
     **options: Any,
 ) -> dict:
     """Trains, tests, decides and writes a dated model; returns the run's summary.
 
-    definition: of the pipeline; None: documents. tolerance: of the gate; None: the definition's. options: fields of
-    Options. Raises a BrigadeError if no model can be trained.
+    definition: of the pipeline; None: documents. tolerance: of the gate; None: the definition's. accept_data: why data
+    are learned that do not pass the check. options: fields of Options. Raises a BrigadeError if no model can be
+    trained.
     """
     is_asked_for()  # before the long work, if MLflow is asked for and missing
     started = datetime.now(UTC)
     prefix = definition.model_prefix if definition else DOCUMENTS_PREFIX
     models, name = folder_at(output_path), model_name(prefix, day or started.date())
-    read_champion(models, output_path, prefix)  # before the long work: without it there is no gate
+    champion = read_champion(models, output_path, prefix)  # before the long work: without it there is no gate
     reading = reading_of(definition.query, definition.contract) if definition else OWN
     sources = read_sources(spark, input_path.rstrip("/"), output_path, test_path, parquet_path, reading)
-    outcome = learned(spark, sources, output_path, options, definition)
+    check = DataCheck(champion.profile if champion else None, accept_data)
+    outcome = learned(spark, sources, output_path, options, definition, check)
     if tolerance is None and definition:
         tolerance = definition.model.tolerance
     promoted, reason = decided(name, outcome, tolerance, force)
     data = sources.version(spark, outcome.options) | outcome.version()
-    run = describe_run(started, promoted, reason, outcome.options)
+    run = describe_run(started, promoted, reason, outcome.options) | outcome.checked.in_manifest()
     with tempfile.TemporaryDirectory() as scratch:
         files = Path(scratch)
         outcome.save(files, name, run, data)
@@ -94,27 +100,38 @@ def train(
 
 
 def learned(
-    spark: SparkSession, sources: Sources, output_path: str, given: dict[str, Any], definition: Definition | None
+    spark: SparkSession,
+    sources: Sources,
+    output_path: str,
+    given: dict[str, Any],
+    definition: Definition | None,
+    check: DataCheck,
 ) -> Outcome | TableOutcome:
-    """What a run with these sources finds out. given: the options of the command line, which count most."""
+    """What a run with these sources finds out. given: the options of the command line, which count most. check: that
+    the data must pass."""
     said = {} if definition is None else {"label_column": definition.model.label, "split": definition.model.split}
     options = Options(**said | sources.options | given)
     if definition and definition.model.kind == "table":
-        return learn_table(spark, sources, output_path, options, definition)
+        return learn_table(spark, sources, output_path, options, definition, check)
     if definition and definition.model.features != ("payload",):
         sources = sources.renamed({definition.model.features[0]: "payload"})
-    prefix = definition.model_prefix if definition else DOCUMENTS_PREFIX
-    return learn_and_test(spark, sources, output_path, options, prefix)
+    return learn_and_test(spark, sources, output_path, options, definition, check)
 
 
 def learn_and_test(
-    spark: SparkSession, sources: Sources, output_path: str, options: Options, prefix: str = DOCUMENTS_PREFIX
+    spark: SparkSession,
+    sources: Sources,
+    output_path: str,
+    options: Options,
+    definition: Definition | None,
+    check: DataCheck,
 ) -> Outcome:
     """Fits a model to the documents, tests it on documents that it has not learned, and compares it with the champion.
 
-    output_path: the folder of the dated models, in which the champion is looked for after the training. prefix: of its
-    name.
+    output_path: the folder of the dated models, in which the champion is looked for after the training. definition: of
+    the pipeline, whose texts are in the column payload.
     """
+    prefix = definition.model_prefix if definition else DOCUMENTS_PREFIX
     events, cores = sources.learned.events, spark.sparkContext.defaultParallelism
     held_out = sources.held_out.events if sources.held_out else None
     total = events.count()
@@ -127,11 +144,13 @@ def learn_and_test(
             raise TrainingError(f"the parts {parts.counts} do not add up to {total} documents")
         log.info("%d documents in %d classes: %s", total, len(parts.learned), parts.counts)
         warn_about_labels(parts)
+        profile = profile_of_documents(spark, events, total, options, definition)
+        checked = check.check(profile, rules_of(definition, options.label_column), repeated_in(parts.documents))
         partitions = partitions_for(parts.learned.total(), options.partitions or cores)
         own = parts.documents.where("part IN ('train', 'validation')")
         fitted = fit(own, sorted(parts.tally["train"]), partitions, options)
         test = parts.documents.where("part = 'test'").select("payload", "label", "place", "eventId")
-        tested = evaluate(test.repartition(cores, "place").rdd, fitted.model)
+        tested = evaluate(test.repartition(cores, "place").rdd, fitted.model, text_column(definition))
         champion = read_champion(folder_at(output_path), output_path, prefix)
         return Outcome(
             total=total,
@@ -142,6 +161,8 @@ def learn_and_test(
             comparison=compare(spark, champion, parts.documents, fitted.model, tested) if champion else None,
             golden=golden_texts(test),
             words=words_of_classes(own, fitted.model, parts, cores),
+            checked=checked,
+            profile=with_tested(profile, tested.profile),
         )
 
 
@@ -183,6 +204,7 @@ def decided(name: str, outcome: Outcome | TableOutcome, tolerance: float | None,
     for warning in outcome.figures["warnings"]:
         log.warning("%s", warning)
     promoted, reason = outcome.judged(tolerance, force)
+    reason += outcome.checked.remark
     champion = outcome.champion_name
     if promoted and keeps_serving(champion, name):
         reason += f"; but {champion} goes on serving, since its date is later: withdraw it to let this one serve"

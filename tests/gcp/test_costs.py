@@ -57,10 +57,10 @@ def test_a_line_is_its_price_times_how_much_less_what_is_free(line, plain, reduc
     assert line.cost() == pytest.approx(plain) and line.cost(line.free) == pytest.approx(reduced)
 
 
-def test_twice_the_documents_cost_twice_as_much_but_for_files_and_training():
+def test_twice_the_documents_cost_twice_as_much_but_for_files_training_and_looks():
     one, two = (costs.of_documents(count, 1500) for count in (1_000_000, 2_000_000))
     for once, twice in zip(one, two, strict=True):
-        grows = 1 if once.what.startswith("training") or "files" in once.what else 2
+        grows = 1 if once.what.startswith(("training", "monitoring")) or "files" in once.what else 2
         assert twice.cost() == pytest.approx(grows * once.cost()), once.what
 
 

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from brigade.models.__main__ import main
-from brigade.models.commands import Refused, decide
+from brigade.models.commands import decide
+from brigade.models.decisions import Refused
+from brigade.models.history import LOOP, parse_time, record, rfc3339
 from brigade.models.manifest import change_marker
 from brigade.models.store import ModelStore, NoModel
 from brigade.storage import ChangedMeanwhile, folder_at
@@ -114,6 +116,18 @@ def test_the_list_and_a_run_have_the_figures_of_their_task(figures, columns, pla
     assert run("show", "--json")[1].items() >= {name: figures[name] for name in columns}.items()
 
 
+def test_the_list_has_what_the_loop_has_decided_beside_the_model(models, run):
+    record(folder_at(models.uri), "trained early", LOOP, MIDDLE, "", "decay", {"now": 0.8})
+    record(folder_at(models.uri), "trained early", LOOP, LATER, "", "a training that failed", {})
+    _, text, _ = run("list")
+    head, *lines = text.splitlines()
+    assert head.split() == ["model", "runId", "state", "trainedAt", "loop", "reason"]
+    assert ["trained early 20" in line and ": decay" in line for line in lines] == [False, True, False]
+    rows = run("list", "--json")[1]["models"]
+    assert [row["loop"] and row["loop"].partition(": ")[2] for row in rows] == [None, "decay", None]
+    assert "trained early" in run("history")[1]
+
+
 def test_where_there_are_no_models_the_list_says_so(place, run):
     status, _, error = run("list")
     assert status == 1 and error == f"list: expected models in {place.uri}, found none\n"
@@ -156,6 +170,9 @@ def test_a_promoted_model_serves_and_says_why(models, run):
     manifest = manifest_of(models, NEW)
     assert (manifest["promoted"], manifest["reason"]) == (True, "promoted: looked at it")
     own = json.loads(models.read(f"{NEW}/runs/run-1/manifest.json"))
+    assert manifest.pop("decidedBy") == "operator"
+    at = manifest.pop("decidedAt")
+    assert rfc3339(parse_time(at)) == at
     assert own["promoted"] is False and own == manifest | {"promoted": False, "reason": own["reason"]}
 
 

@@ -11,10 +11,12 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from brigade.models import decisions
 from brigade.models.__main__ import main
-from brigade.models.commands import Refused, decide, note_pin
+from brigade.models.commands import decide, note_pin
+from brigade.models.decisions import Promoted, Refused
 from brigade.models.folder import write_run
-from brigade.models.history import read_history, rfc3339
+from brigade.models.history import LOOP, read_history, rfc3339
 from brigade.models.lineage import serving_at, who_answered
 from brigade.models.manifest import DOCUMENTS_PREFIX
 from brigade.models.store import ModelStore
@@ -133,7 +135,7 @@ def test_a_decision_whose_entry_was_lost_is_added_when_the_command_is_given_agai
     place.sync()
     store = ModelStore(place.uri)
     with monkeypatch.context() as patched:
-        patched.setattr("brigade.models.commands.record", lambda *_: (_ for _ in ()).throw(OSError("no answer")))
+        patched.setattr("brigade.models.decisions.record", lambda *_: (_ for _ in ()).throw(OSError("no answer")))
         with pytest.raises(OSError):
             decide(store, MIDDLE, "", False, "wrong labels")
     assert [one["recorded"] for one in read_history(store.models, DOCUMENTS_PREFIX)] == [False, False, False]
@@ -142,6 +144,36 @@ def test_a_decision_whose_entry_was_lost_is_added_when_the_command_is_given_agai
     assert (last["what"], last["why"], last["recorded"]) == ("withdrawn", "wrong labels", True)
     decide(store, MIDDLE, "", False, "again")
     assert len(store.models.files("history")) == 1
+
+
+def test_a_withdrawal_by_the_loop_whose_entry_was_lost_is_known_by_its_manifest(tmp_path, monkeypatch):
+    """Or the loop would do the next thing on the same day."""
+    write_model(tmp_path, OLD)
+    write_model(tmp_path, MIDDLE)
+    moment, store = datetime(2026, 2, 23, 6, tzinfo=UTC), Promoted(folder_at(str(tmp_path)), DOCUMENTS_PREFIX)
+
+    def withdraw(reason: str) -> dict:
+        return decisions.decide(store, MIDDLE, "", False, reason, print, by=LOOP, then=(OLD, "run-1"), at=moment)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("brigade.models.decisions.record", lambda *_: (_ for _ in ()).throw(OSError("no answer")))
+        with pytest.raises(OSError):
+            withdraw("worse")
+    last = read_history(store.models, DOCUMENTS_PREFIX)[-1]
+    assert (last["what"], last["by"], last["at"]) == ("withdrawn", "loop", rfc3339(moment))
+    assert withdraw("again")["changed"] is False
+    last = read_history(store.models, DOCUMENTS_PREFIX)[-1]
+    assert (last["what"], last["by"], last["why"], last["recorded"]) == ("withdrawn", "loop", "worse", True)
+
+
+def test_a_withdrawal_is_refused_unless_the_run_that_was_meant_serves_then(tmp_path):
+    for name in (OLD, MIDDLE, NEW):
+        write_model(tmp_path, name)
+    store = Promoted(folder_at(str(tmp_path)), DOCUMENTS_PREFIX)
+    for then in ((OLD, "run-1"), (MIDDLE, "run-2")):
+        with pytest.raises(Refused, match=f"expected {then[0]}/{then[1]} to serve after {NEW}, found another one"):
+            decisions.decide(store, NEW, "", False, "worse", print, by=LOOP, then=then)
+    assert ModelStore(str(tmp_path)).current().name == NEW and store.models.files("history") == {}
 
 
 def test_a_training_whose_entry_cannot_be_written_serves_all_the_same(tmp_path, tmp_path_factory, monkeypatch, caplog):

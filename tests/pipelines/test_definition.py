@@ -12,9 +12,10 @@ import yaml
 from brigade.conversion.schema import COLUMNS, QUERY
 from brigade.events.contract import DOCUMENTS, Contract
 from brigade.pipelines.check import cross_problems
-from brigade.pipelines.definition import Definition, ModelSection
+from brigade.pipelines.definition import CheckSection, Definition, ModelSection, MonitoringSection
 from brigade.pipelines.load import load, names
-from brigade.pipelines.schema import form_problems, json_schema
+from brigade.pipelines.schema import CheckForm, MonitoringForm, form_problems, json_schema
+from brigade.profiles.thresholds import Thresholds
 from local import package
 from tests.conftest import ROOT
 from tests.pipelines.test_wrong_definitions import RIGHT
@@ -67,6 +68,26 @@ def test_a_field_has_a_long_and_a_short_form():
     assert definition.columns["shape.area"] == "Area" and definition.columns["shape.round"] == "round"
     assert definition.about()["event"]["fields"]["shape.area"] == {"type": "number", "column": "Area"}
     assert definition.about()["event"]["fields"]["sort"] == {"type": "string"}
+
+
+def test_what_is_looked_at_between_trainings_has_defaults_and_is_carried_if_it_says_something():
+    text = yaml.safe_load(RIGHT)
+    assert Definition.of(text).monitoring == MonitoringSection() and "monitoring" not in Definition.of(text).about()
+    said = {"psi": 0.5, "ignore": ["sort"], "check": {"least_events": 7, "drift": "error"}}
+    definition = Definition.of(text | {"monitoring": said})
+    assert definition.monitoring == MonitoringSection(
+        psi=0.5, ignore=("sort",), check=CheckSection(least_events=7, drift="error")
+    )
+    carried = json.loads(json.dumps(definition.about()))
+    assert form_problems(carried) == [] == cross_problems(carried) and Definition.of(carried) == definition
+
+
+def test_the_defaults_of_the_form_are_those_of_the_section_and_of_the_thresholds():
+    section = MonitoringSection()
+    assert Thresholds() == Thresholds(section.alpha, section.distance, section.psi)
+    for form, own in ((MonitoringForm, section), (CheckForm, section.check)):
+        for name, field in form.model_fields.items():
+            assert field.default is None or field.default == getattr(own, name), name
 
 
 def test_the_published_schema_is_that_of_the_checks():

@@ -36,7 +36,7 @@ model:
   tolerance: 0.01
 """
 CASES = yaml.safe_load((ROOT / "tests" / "pipelines" / "wrong_definitions.yaml").read_text("utf-8"))
-A_MAPPING = "expected a mapping with the keys name, description, model_prefix, event, query, model, found"
+A_MAPPING = "expected a mapping with the keys name, description, model_prefix, event, query, model, monitoring, found"
 FILES = {
     "empty": (b"", "expected a definition, found an empty file"),
     "blank": (b" \n\n", "expected a definition, found an empty file"),

@@ -73,6 +73,14 @@ def test_the_job_is_created_with_an_oidc_token_for_the_trigger(run, client):
     assert (job.attempt_deadline.seconds, job.retry_config.retry_count) == (180, 3)
 
 
+def test_the_job_of_a_look_has_its_own_name_time_and_question_and_the_trigger_s_own_audience(run, client):
+    summary = run(f"--trigger_url={URL}/", f"--service_account={ACCOUNT}", "--look")
+    name = f"{PARENT}/jobs/brigade-look"
+    assert (summary["job"], summary["schedule"], summary["uri"]) == (name, "0 6 * * 1", f"{URL}/?look=1")
+    assert client.get_job(name=name).http_target.oidc_token.audience == f"{URL}/"
+    assert run("--look", "--pause")["job"] == name
+
+
 def test_a_second_run_finds_it_unchanged_and_a_third_changes_what_it_says(run, client):
     flags = [f"--trigger_url={URL}", f"--service_account={ACCOUNT}"]
     run(*flags)

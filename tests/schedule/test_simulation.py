@@ -65,13 +65,16 @@ class Dataproc:
         for workflow in self.workflows[-5:]:
             if workflow.succeeds and self.now < workflow.end <= moment:
                 self.models_of.add(period_of(workflow.day))
-                folder, kept = self.models / f"doc-classification-model-{workflow.day}", sorted(self.models.iterdir())
-                if len(kept) == 5:
-                    kept[0].rename(folder)
-                else:
-                    folder.mkdir()
-                    (folder / "manifest.json").write_text("{}")
+                self.leave_model(workflow.day)
         self.now = max(self.now, moment)
+
+    def leave_model(self, day: date) -> None:
+        folder, kept = self.models / f"doc-classification-model-{day}", sorted(self.models.iterdir())
+        if len(kept) == 5:
+            kept[0].rename(folder)
+        else:
+            folder.mkdir()
+            (folder / "manifest.json").write_text("{}")
 
     def running(self) -> list[Workflow]:
         return [workflow for workflow in self.workflows[-5:] if workflow.end > self.now]

@@ -45,11 +45,12 @@ def test_now_counts_but_not_before_the_call_was_meant(at, now, scheduled, period
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("?dryrun=1", "query: expected dry_run or force, found 'dryrun'"),
-        ("?force=1&%0Ax=1", "query: expected dry_run or force, found '\\nx'"),
+        ("?dryrun=1", "query: expected dry_run, force or look, found 'dryrun'"),
+        ("?force=1&%0Ax=1", "query: expected dry_run, force or look, found '\\nx'"),
         ("?force=1&force=1", "force: expected it once, found it 2 times"),
         ("?dry_run=0&dry_run=1", "dry_run: expected it once, found it 2 times"),
         ("?dry_run", "dry_run: expected 0 or 1, found ''"),
+        ("?look=1&force=1", "query: expected force or look, found both"),
         ("?force=" + "y" * 1000, f"force: expected 0 or 1, found '{'y' * 50}'"),
     ],
 )

@@ -25,13 +25,24 @@ PARSERS = {"spark_sql.py": spark_sql.parse_arguments, "train_ml_model.py": train
 def test_each_step_is_its_program_with_the_environment_s_paths_and_all_are_all():
     local = load("local")
     every = commands(ALL, local)
-    assert [one.step for one in every] == list(STEPS)
-    assert [commands(step, local) for step in STEPS] == [[one] for one in every]
+    assert [one.step for one in every] == [step for step in STEPS if step != "monitor"]
+    each = [commands(step, local) for step in STEPS]
+    assert each[:-1] == [[one] for one in every]
+    looked = ["parquet", "--models=models", "--output=watched", "--pipeline=documents"]
+    assert each[-1] == [("monitor", "monitor.py", looked)]
     assert {one.program: one.arguments for one in every} == {
         "spark_sql.py": ["landing/input", "parquet", "--quarantine_path=quarantine", "--pipeline=documents"],
         "train_ml_model.py": ["parquet", "models", "--pipeline=documents"],
         "predict.py": ["parquet", "predictions", "--models=models", "--pipeline=documents"],
     }
+
+
+def test_an_environment_without_a_place_for_findings_has_all_steps_but_that_one():
+    local = load("local")
+    elsewhere = local.model_copy(update={"paths": local.paths.model_copy(update={"monitoring": None})})
+    assert commands(ALL, elsewhere) == commands(ALL, local)
+    with pytest.raises(WrongInput, match="^paths.monitoring: expected where findings go, found nothing"):
+        commands("monitor", elsewhere)
 
 
 @pytest.mark.parametrize("environment", ["dev", "local", "prod"])

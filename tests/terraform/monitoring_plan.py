@@ -32,6 +32,9 @@ ALARMS = {
         ("dataproc.googleapis.com/cluster/operation/failed_count", 0, "1"),
     ],
     "trigger_failed": [("log", "severity>=ERROR", "")],
+    "decayed": [("log", "severity>=WARNING", "")],
+    "drifted": [("log", "severity>=WARNING", "")],
+    "acted": [("log", "severity>=INFO", "")],
 }
 
 

@@ -61,6 +61,8 @@ def of_example_project(terraform: Terraform, files: Mapping[str, str] = FILES) -
             given[name] = [f"var.{name}"]
         elif about.get("default") == "false":
             given[name] = True
+        elif about.get("default") == '"dry"':
+            given[name] = "on"
     return terraform.plan(files, **given)
 
 

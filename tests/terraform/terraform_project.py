@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from tests.conftest import ROOT
 
 PROJECT = "brigade-p"
+MONITOR_TEXT = (ROOT / "monitor_template.yaml").read_text("utf-8")
 TEMPLATE_TEXT = (ROOT / "workflow_template.yaml").read_text("utf-8")
 
 

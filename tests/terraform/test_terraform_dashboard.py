@@ -60,6 +60,7 @@ def test_the_dashboard_follows_the_data_from_publication_to_classification(value
         "4 · Classified",
         "5 · How well it serves",
         "6 · How right it is, and what is left over",
+        "7 · Is it still the same",
     ]
     assert all("https://" in text["text"]["content"] for text in texts)
     assert "PROJECT_ID" not in json.dumps(ordered)

@@ -81,8 +81,38 @@ def test_every_predefined_role_that_is_granted_is_known_by_its_permissions(grant
 
 def test_only_the_build_may_write_where_the_programs_lie_and_only_training_and_operators_where_the_models_lie(grants):
     assert writers(grants, "<project>-ml-code") == {"brigade-build"}  # below templates/, with var.images
-    assert writers(grants, "<project>-ml-output") == {"brigade-spark", "var.operators"}
+    by_itself = {"brigade-trigger"}  # with var.early_training and var.withdrawal
+    assert writers(grants, "<project>-ml-output") == {"brigade-spark", "var.operators"} | by_itself
     assert writers(grants, "<project>-ml-input") == {"brigade-landing", "brigade-spark"}
+
+
+def test_by_default_the_trigger_changes_nothing_where_the_models_lie(terraform):
+    for given in ({}, {"early_training": "dry", "withdrawal": "off"}):
+        rows = permissions.grants(terraform.plan(project_id=permissions.EXAMPLE, **given))
+        assert writers(rows, "<project>-ml-output") == {"brigade-spark"}
+
+
+@pytest.mark.parametrize(
+    ("switch", "role", "may", "may_not"),
+    [
+        (
+            "early_training", "roles/storage.objectCreator",
+            ["output/history/20261129T074108.123456Z-8c1f09ab.json"],
+            ["output/changed.json", "output/m-2026-01-05/manifest.json", "monitor/2026-01-05/findings.json"],
+        ),
+        (
+            "withdrawal", "roles/storage.objectUser",
+            ["output/history/a.json", "output/changed.json", "output/m-2026-01-05/manifest.json"],
+            ["output/m-2026-01-05/runs/a/weights.safetensors", "output/changed.json2", "monitor/a/manifest.json"],
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_trigger_may_write_once_it_shall_act_by_itself(terraform, switch, role, may, may_not):
+    rows = permissions.grants(terraform.plan(project_id=permissions.EXAMPLE, **{switch: "on"}))
+    assert writers(rows, "<project>-ml-output") == {"brigade-spark", "brigade-trigger"}
+    condition = conditions(rows)["brigade-trigger", role]
+    for name, wanted in [(one, True) for one in may] + [(one, False) for one in may_not]:
+        assert holds(condition, f"projects/_/buckets/<project>-ml-output/objects/{name}") is wanted, name
 
 
 @pytest.mark.parametrize("who", ["landing", "spark"])
@@ -107,7 +137,8 @@ def conditions(grants: list[Grant]) -> dict[tuple[str, str], str]:
 
 def holds(condition: str, name: str, service: str = "storage.googleapis.com") -> bool:
     """Whether a grant counts for a resource; of IAM's expressions, what the files use."""
-    python = condition.replace("resource.name.startsWith", "name.startswith").replace("resource.name", "name")
+    python = condition.replace("resource.name.startsWith", "name.startswith")
+    python = python.replace("resource.name.endsWith", "name.endswith").replace("resource.name", "name")
     python = python.replace("resource.service", "service").replace("&&", " and ").replace("||", " or ")
     return eval(re.sub(r"!(?!=)", " not ", python).strip(), {}, {"name": name, "service": service})
 

@@ -7,9 +7,8 @@ import pytest
 import yaml
 
 from brigade.pipelines.load import load, names
-from tests.conftest import ROOT
 from tests.terraform.terraform_files import changed
-from tests.terraform.terraform_project import PROJECT, here, only
+from tests.terraform.terraform_project import MONITOR_TEXT, PROJECT, TEMPLATE_TEXT, here, only
 from tests.terraform.terraform_run import FILES, Plan, Refused, Resource
 
 URI = "gs://brigade-p-tickets-ml-input/pipelines/tickets.yaml"
@@ -57,8 +56,11 @@ def own_names(plan: Plan) -> set[tuple[str, str]]:
 
 
 def template_args(plan: Plan) -> dict[str, list[str]]:
-    (template,) = plan.all_of("google_dataproc_workflow_template")
-    return {job["step_id"]: only(job, "pyspark_job")["args"] for job in template["jobs"]}
+    """The arguments of each step, by its template and its id."""
+    templates = plan.all_of("google_dataproc_workflow_template")
+    return {
+        f"{one.name} {job['step_id']}": only(job, "pyspark_job")["args"] for one in templates for job in one["jobs"]
+    }
 
 
 def environments(plan: Plan) -> list[dict]:
@@ -68,8 +70,10 @@ def environments(plan: Plan) -> list[dict]:
 
 def test_without_a_word_of_it_the_pipeline_is_that_of_documents(plan):
     assert (plan.outputs["pipeline"], plan.outputs["prefix"]) == ("documents", "")
-    said = yaml.safe_load(here((ROOT / "workflow_template.yaml").read_text("utf-8")))
-    assert template_args(plan) == {job["stepId"]: job["pysparkJob"]["args"] for job in said["jobs"]}
+    said = {"retrain": yaml.safe_load(here(TEMPLATE_TEXT)), "monitor": yaml.safe_load(here(MONITOR_TEXT))}
+    assert template_args(plan) == {
+        f"{name} {job['stepId']}": job["pysparkJob"]["args"] for name in said for job in said[name]["jobs"]
+    }
     assert {env["MODEL_PREFIX"] for env in environments(plan)} == {"doc-classification-model"}
 
 
@@ -84,7 +88,7 @@ def test_a_named_definition_says_what_is_trained_and_which_models_serve(terrafor
 
 def test_a_definition_of_one_s_own_is_a_uri_and_its_models_prefix(terraform):
     plan = terraform.plan(project_id=PROJECT, pipeline=URI, model_prefix="ticket-model")
-    assert [args[-2:] for args in template_args(plan).values()] == [["--pipeline", URI]] * 2
+    assert [args[-2:] for args in template_args(plan).values()] == [["--pipeline", URI]] * 4
     assert {env["MODEL_PREFIX"] for env in environments(plan)} == {"ticket-model"}
 
 
@@ -113,8 +117,8 @@ def test_a_prefix_leaves_every_name_within_what_google_takes(terraform):
     assert all(len(name) <= 30 for name in longest.named("google_service_account", "account_id"))
     assert all(len(name) <= 63 for name in longest.named("google_storage_bucket"))
     assert all(re.fullmatch(r"[a-z][a-z0-9-]{0,61}[a-z0-9]", name) for name in longest.named("google_compute_network"))
-    (template,) = longest.all_of("google_dataproc_workflow_template")
-    assert len(only(template, "placement", "managed_cluster")["cluster_name"]) <= 35
+    for template in longest.all_of("google_dataproc_workflow_template"):
+        assert len(only(template, "placement", "managed_cluster")["cluster_name"]) <= 35
     (role,) = longest.all_of("google_project_iam_custom_role")
     assert re.fullmatch(r"[a-zA-Z0-9_.]{3,64}", role["role_id"])
 

@@ -16,10 +16,10 @@ import yaml
 from google.auth import environment_vars
 
 from brigade.schedule.job import build_job
-from brigade.schedule.job_arguments import WEEKLY, parse_arguments
+from brigade.schedule.job_arguments import LATER, WEEKLY, parse_arguments
 from tests.conftest import ROOT
-from tests.deploy.test_workflow_template import LARGER
-from tests.terraform.terraform_project import PROJECT, TEMPLATE_TEXT, here, only
+from tests.deploy.test_workflow_template import LARGER, parser_of
+from tests.terraform.terraform_project import MONITOR_TEXT, PROJECT, TEMPLATE_TEXT, here, only
 from tests.terraform.terraform_run import FILES, TEMPLATE, Plan, Refused, Resource, Terraform
 from tests.terraform.test_terraform_names import words
 from tests.test_readme import BY_HAND, program
@@ -60,8 +60,7 @@ def function(request, plan) -> Resource:
 
 @pytest.fixture
 def job(plan) -> Resource:
-    (found,) = plan.all_of("google_cloud_scheduler_job")
-    return found
+    return plan.instances("google_cloud_scheduler_job.retrain")[None]
 
 
 def deployments() -> dict[str, dict[str, str]]:
@@ -89,7 +88,7 @@ def names_read(folder: Path) -> set[str]:
         if isinstance(node, ast.FunctionDef) and node.name == "get_env"
     ]
     texts = [node.value for function in functions for node in ast.walk(function) if isinstance(node, ast.Constant)]
-    return {text for text in texts if isinstance(text, str) and re.fullmatch(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+", text)}
+    return {text for text in texts if isinstance(text, str) and re.fullmatch(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)*", text)}
 
 
 def names_read_by_libraries() -> set[str]:
@@ -165,7 +164,10 @@ def test_classify_is_told_both_topics_and_the_trigger_its_template(functions, pl
     assert len(set(topics)) == 2
     trigger = environment_read(retrain, functions.source(retrain), monkeypatch)
     assert trigger.template == plan.outputs["workflow_template"]
-    assert trigger.template.endswith(f"/{plan.all_of('google_dataproc_workflow_template')[0]['name']}")
+    assert trigger.template.endswith(f"/{template_of(plan, 'retrain')['name']}")
+    assert trigger.monitor_template == plan.outputs["monitor_template"]
+    assert trigger.monitor_template.endswith(f"/{template_of(plan, 'monitor')['name']}")
+    assert (trigger.early_training, trigger.withdrawal) == ("dry", "dry")
     assert f"{trigger.anchor}" == plan.variables["schedule_anchor"]
 
 
@@ -300,9 +302,14 @@ def leaves(value: object, path: tuple = ()) -> Iterator[tuple[tuple, str]]:
         yield path, str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def template_of(plan: Plan, name: str) -> Resource:
+    """The workflow template of that label."""
+    return plan.instances(f"google_dataproc_workflow_template.{name}")[None]
+
+
 def template_made(terraform: Terraform, text: str) -> tuple[dict, dict]:
     """(what the text says, what Terraform makes of it), as path → value."""
-    (made,) = terraform.plan({**FILES, TEMPLATE: text}, project_id=PROJECT).all_of("google_dataproc_workflow_template")
+    made = template_of(terraform.plan({**FILES, TEMPLATE: text}, project_id=PROJECT), "retrain")
     return dict(leaves(yaml.safe_load(here(text)))), dict(leaves(made.given()))
 
 
@@ -322,13 +329,41 @@ def test_the_workflow_template_is_made_of_all_that_its_file_says(terraform, text
     assert "ml_" not in str({path: value for path, value in made.items() if "args" in path or "uri" in path[-1:]})
 
 
+def test_the_monitoring_s_template_is_made_of_all_that_its_file_says(plan):
+    text = MONITOR_TEXT
+    wanted, made = dict(leaves(yaml.safe_load(here(text)))), dict(leaves(template_of(plan, "monitor").given()))
+    del wanted["placement", "managed_cluster", "config", "worker_config", "num_instances"]  # 0, so no such block
+    assert {path: (value, made.get(path)) for path, value in wanted.items() if made.get(path) != value} == {}
+    assert "ml_" not in str({path: value for path, value in made.items() if "args" in path or "uri" in path[-1:]})
+
+
+def test_the_trigger_reads_findings_where_the_monitoring_writes_them(functions, plan, monkeypatch):
+    trigger = functions.all["retrain-trigger"]
+    read = environment_read(trigger, functions.source(trigger), monkeypatch)
+    (job,) = (one for one in template_of(plan, "monitor")["jobs"] if one["step_id"] == "monitor")
+    found = parser_of("monitor.py")(only(job, "pyspark_job")["args"])
+    assert read.findings_uri == f"{found.output_path.rstrip('/')}/monitor/"
+    assert read.models_uri == found.models and read.model_prefix == found.prefix
+
+
+def test_the_look_comes_after_the_monitoring_has_ended_and_asks_for_nothing_else(plan, job):
+    look = plan.instances("google_cloud_scheduler_job.look")[None]
+    (minute, hour, *rest), (at, first, *others) = look["schedule"].split(), job["schedule"].split()
+    seconds = int(template_of(plan, "monitor")["dag_timeout"].removesuffix("s"))
+    plain = parse_arguments([f"--project={PROJECT}", "--region=us-central1", "--trigger_url=http://x/", "--look"])
+    assert (look["name"], look["schedule"], plain.schedule) == (plain.name, LATER, None)
+    assert rest == others and (int(hour) - int(first)) * 3600 + (int(minute) - int(at)) * 60 > seconds
+    assert only(look, "http_target")["uri"] == f"{only(job, 'http_target')['uri']}/?look=1"
+    assert only(look, "http_target")["oidc_token"] == only(job, "http_target")["oidc_token"]
+
+
 def test_terraform_s_provider_takes_no_spot_machines_as_the_template_s_comment_says(terraform):
     with pytest.raises(Refused, match="PREEMPTIBLE; found SPOT"):
         template_made(terraform, OURS)
 
 
 def test_the_code_that_the_workflow_runs_is_uploaded_under_its_names(functions, plan):
-    text = here(TEMPLATE_TEXT)
+    text = here(TEMPLATE_TEXT + MONITOR_TEXT)
     code = plan.outputs["code_bucket"]
     run = set(re.findall(rf"gs://{code}/(\w+\.(?:py|zip))", text))
     objects = {body["name"]: body for body in plan.instances("google_storage_bucket_object.programs").values()}
@@ -339,8 +374,9 @@ def test_the_code_that_the_workflow_runs_is_uploaded_under_its_names(functions, 
         assert functions.uploaded(body["source"]).is_file()
 
 
-def test_the_machines_of_the_workflow_are_those_that_may_do_its_work(plan):
-    config = only(plan.all_of("google_dataproc_workflow_template")[0], "placement", "managed_cluster", "config")
+@pytest.mark.parametrize("name", ["retrain", "monitor"])
+def test_the_machines_of_the_workflow_are_those_that_may_do_its_work(plan, name):
+    config = only(template_of(plan, name), "placement", "managed_cluster", "config")
     machines = only(config, "gce_cluster_config")
     assert machines["service_account"] == plan.outputs["spark_service_account"]
     assert machines["subnetwork"] == plan.outputs["subnetwork"]

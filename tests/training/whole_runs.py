@@ -13,7 +13,8 @@ from brigade.models.document_model import DocumentModel
 from tests.conftest import ROOT
 
 MODEL = "doc-classification-model-2026-01-05"
-FILES = ["data.json", "golden.jsonl", "metrics.json", "model.json", "report.html", "weights.safetensors"]
+FILES = ["data.json", "golden.jsonl", "metrics.json", "model.json", "profile.json", "report.html"]
+FILES += ["weights.safetensors"]
 QUICK = ["--alpha=1e-4", "--ngrams=1", "--hash_bits=12", "--date=2026-01-05"]  # one candidate
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
+from brigade.models.matrices import named
 from brigade.models.table_model import Feature
 from brigade.training.errors import TrainingError
-from brigade.training.tables.matrices import named
 
 if TYPE_CHECKING:
     from xgboost import Booster

@@ -13,10 +13,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, NumericType, StringType
 
 from brigade.errors import one_line
+from brigade.models.matrices import named
 from brigade.models.table_model import Feature
 from brigade.pipelines.definition import ModelSection
 from brigade.training.errors import TrainingError
-from brigade.training.tables.matrices import named
 
 ID, TIME, PUBLISHED = "eventId", "eventTimestamp", "publishTime"
 MOST_CATEGORIES = 256  # of a feature

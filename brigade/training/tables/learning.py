@@ -10,11 +10,14 @@ from pyspark.sql import functions as F
 
 from brigade.models.table_model import TableModel
 from brigade.pipelines.definition import Definition
+from brigade.profiles.rules import rules_of
 from brigade.spark import plans_for, settings
 from brigade.storage import folder_at
 from brigade.training.champion import read_champion
+from brigade.training.data_check import DataCheck, repeated_in
 from brigade.training.errors import TrainingError
 from brigade.training.options import Options
+from brigade.training.profiling import profile_of_rows, with_tested
 from brigade.training.sources import Sources
 from brigade.training.tables.boosting import check_barrier, workers_for
 from brigade.training.tables.columns import Columns, columns_of, learned_features, queried
@@ -31,11 +34,17 @@ GOLDEN_ROWS = 20
 
 
 def learn_table(
-    spark: SparkSession, sources: Sources, output_path: str, options: Options, definition: Definition
+    spark: SparkSession,
+    sources: Sources,
+    output_path: str,
+    options: Options,
+    definition: Definition,
+    check: DataCheck,
 ) -> TableOutcome:
     """Fits a model to a table, tests it on rows that it has not learned, and compares it with the champion.
 
-    output_path: the folder of the dated models, in which the champion is looked for after the training.
+    output_path: the folder of the dated models, in which the champion is looked for after the training. check: that the
+    data must pass.
     """
     check_barrier(spark)
     if sources.held_out:
@@ -50,7 +59,7 @@ def learn_table(
         try:
             split = split_of(own, options.split, options.seed)
             parts = in_parts(all_columns, split)
-            return learned(spark, in_parts(own, split), parts, columns, split, output_path, options, definition)
+            return learned(spark, in_parts(own, split), parts, columns, split, output_path, options, definition, check)
         finally:
             own.unpersist()
 
@@ -64,11 +73,15 @@ def learned(
     output_path: str,
     options: Options,
     definition: Definition,
+    check: DataCheck,
 ) -> TableOutcome:
     """What the rows, laid out and cached, make a model learn. parts: the same rows with all of their columns."""
     counts = tally(laid, columns)
     check_enough(counts, columns)
     log.info("%d rows: %s", sum(map(Counter.total, counts.values())), {k: v.total() for k, v in counts.items()})
+    profile = profile_of_rows(spark, laid, sum(map(Counter.total, counts.values())), columns, options, definition)
+    rules = rules_of(definition, columns.label)
+    checked = check.check(profile, rules, repeated_rows(laid, columns) if rules.most_repeated < 1 else None)
     features = learned_features(laid, columns.unlearned)
     classes = sorted(counts["train"]) if columns.task == "classification" else []
     known = counts["train"].total() + counts["validation"].total()
@@ -89,6 +102,15 @@ def learned(
         frame=frame,
         comparison=compare(champion, parts, split, fitted.model, tested, frame) if champion else None,
         golden=golden_rows(test, fitted.model),
+        checked=checked,
+        profile=with_tested(profile, tested.profile),
+    )
+
+
+def repeated_rows(laid: DataFrame, columns: Columns) -> float | None:
+    """The share of rows that repeat another one's features and label, about."""
+    return repeated_in(
+        laid.select(F.xxhash64("label", *(f"f{n}" for n in range(len(columns.features)))).alias("words"))
     )
 
 

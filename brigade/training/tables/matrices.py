@@ -1,16 +1,12 @@
-"""Rows → matrices, batch by batch, in the columns of Arrow: as `TableModel.matrix` does it, for many rows at once."""
+"""Rows as matrices need them, in columns of Spark's; `brigade.models.matrices` reads them batch by batch."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from brigade.models.matrices import named
 from brigade.models.table_model import LARGEST, Feature
-
-if TYPE_CHECKING:
-    from pyarrow import Array, RecordBatch
 
 META = ("id", "place", "moment")  # of a row, beside label and features
 
@@ -30,30 +26,6 @@ def laid_out(rows: DataFrame, features: Sequence[Feature], baseline: str | None 
     return rows.select(*META, "label", known.cast("double").alias("baseline"), *found)
 
 
-def matrix_of(batch: "RecordBatch", features: Sequence[Feature]) -> np.ndarray:
-    """The features of a batch of such rows, float32 [n, features]; NaN is missing, see `TableModel.matrix`."""
-    found = np.empty((batch.num_rows, len(features)), np.float32)
-    for number, (name, feature) in enumerate(named(features)):
-        values = batch.column(name)
-        found[:, number] = numbers_of(values) if feature.type == "number" else codes_of(values, feature.categories)
-    return found
-
-
-def numbers_of(values: "Array") -> np.ndarray:
-    """Doubles as float64 [n], with NaN for null and for what float32 cannot hold."""
-    found = np.array(values.to_numpy(zero_copy_only=False), np.float64)
-    found[~(np.abs(found) <= LARGEST)] = np.nan
-    return found
-
-
-def codes_of(values: "Array", categories: Sequence[str]) -> np.ndarray:
-    """The numbers of strings among the categories, float64 [n]; NaN for null and for all others."""
-    import pyarrow.compute
-
-    found = pyarrow.compute.index_in(values.cast(pyarrow.string()), pyarrow.array(list(categories), pyarrow.string()))
-    return np.array(found.to_numpy(zero_copy_only=False), np.float64)
-
-
 def encoded(rows: DataFrame, features: Sequence[Feature], classes: Sequence[str]) -> DataFrame:
     """`laid_out` rows in parts, as XGBoost's estimators read them: all that `matrix_of` says, in columns of Spark's.
 
@@ -67,11 +39,6 @@ def encoded(rows: DataFrame, features: Sequence[Feature], classes: Sequence[str]
         label.cast("double").alias("label"),
         *(single(feature, F.col(name)).alias(name) for name, feature in named(features)),
     )
-
-
-def named(features: Sequence[Feature]) -> Iterator[tuple[str, Feature]]:
-    """The features, each with the name of its column in rows that are laid out."""
-    return ((f"f{number}", feature) for number, feature in enumerate(features))
 
 
 def single(feature: Feature, given: Column) -> Column:

@@ -10,7 +10,9 @@ import numpy as np
 
 from brigade.models.table_model import TableModel
 from brigade.pipelines.definition import Definition
+from brigade.profiles.profile import PROFILE_FILE, Profile
 from brigade.training.cautions import cautions
+from brigade.training.data_check import Checked
 from brigade.training.evaluation import Evaluation, headlines, macro_f1, majority, metrics, over_classes
 from brigade.training.gate import MACRO_F1, MAE, judge
 from brigade.training.options import Options
@@ -31,6 +33,7 @@ class TableOutcome:
 
     options: as they were used. counts: rows by part and label. test: the new model, evaluated on all test rows.
     comparison: with the serving model; None if no model serves. golden: the rows of golden.jsonl.
+    profile: see `brigade.training.profiling`. checked: what the check of the data has found.
     """
 
     definition: Definition
@@ -42,6 +45,8 @@ class TableOutcome:
     frame: Frame
     comparison: TableComparison | None
     golden: list[dict]
+    profile: Profile
+    checked: Checked
 
     @property
     def model(self) -> TableModel:
@@ -93,7 +98,8 @@ class TableOutcome:
         found = {
             "task": self.model.task,
             "test": self.tested,
-            "warnings": self.warnings(),
+            "warnings": [*self.warnings(), *self.checked.warnings],
+            "dataCheck": self.checked.about(),
             "champion": self.comparison.champion if self.comparison else None,
             "comparison": self.comparison.about() if self.comparison else None,
             "chosen": self.chosen,
@@ -151,6 +157,7 @@ class TableOutcome:
             "metrics.json": json.dumps(self.figures, ensure_ascii=False, indent=1),
             "data.json": json.dumps(data, ensure_ascii=False, indent=1),
             "golden.jsonl": "".join(lines),
+            PROFILE_FILE: self.profile.folded().text(),
             "report.html": report(name, run, self.figures, self.test, self.definition.name, data),
         }.items():
             (folder / file).write_text(text, "utf-8")

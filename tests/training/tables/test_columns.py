@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from brigade.models.matrices import matrix_of
 from brigade.models.table_model import UNCALIBRATED, Feature, TableModel
 from brigade.training.errors import TrainingError
 from brigade.training.tables.columns import columns_of, learned_features, queried
-from brigade.training.tables.matrices import encoded, laid_out, matrix_of
+from brigade.training.tables.matrices import encoded, laid_out
 from brigade.training.tables.parts import Split, in_parts, labelled
 from tests.training.tables.made_up_tables import SCHEMA, definition, houses
 

@@ -13,7 +13,8 @@ from brigade.training.run import train
 from tests.training.tables.made_up_tables import definition, houses, written
 from tests.training.whole_runs import contents
 
-FILES = ["data.json", "golden.jsonl", "manifest.json", "metrics.json", "model.json", "report.html", "weights.ubj"]
+FILES = ["data.json", "golden.jsonl", "manifest.json", "metrics.json", "model.json", "profile.json", "report.html"]
+FILES += ["weights.ubj"]
 
 
 def folder_of(summary: dict) -> Path:

@@ -1,0 +1,56 @@
+"""The demo's last stage: MONITOR looks at the unseen events, as a job, and says whether they have drifted."""
+
+import json
+from pathlib import Path
+
+from brigade.pipelines.definition import Definition
+from local.demo_drift import told, with_fault
+from local.demo_progress import Clock, Failed
+from local.services import INPUT_BUCKET, OUTPUT_BUCKET, Services
+from local.standing_job import run_job
+
+UNSEEN = "unseen"  # a folder of their own, beside what has landed
+MOST_FINDINGS = 5  # that the table shows
+
+
+def watch(
+    clock: Clock,
+    services: Services,
+    unseen: Path,
+    client,
+    definition: Definition | None,
+    pipeline: str | None,
+    drift: str | None,
+) -> dict:
+    """Lets MONITOR look at the unseen events, after a fault if there is to be one.
+
+    pipeline: a name or the definition's URI; None: documents. drift: one of FAULTS. Raises Failed if it does not end
+    well.
+    """
+    lines = unseen.read_text("utf-8").splitlines()
+    if drift:
+        lines = with_fault(lines, drift, definition)
+        clock.say(told(drift, definition))
+    client.bucket(INPUT_BUCKET).blob(f"{UNSEEN}/events.jsonl").upload_from_string("\n".join([*lines, ""]))
+    paths = [
+        f"gs://{INPUT_BUCKET}/{UNSEEN}/",
+        f"--models=gs://{OUTPUT_BUCKET}/output/",
+        f"--output=gs://{OUTPUT_BUCKET}/",
+    ]
+    flags = [f"--parquet_path=gs://{INPUT_BUCKET}/{UNSEEN}_parquet/", "--since=1970-01-01"]
+    done = run_job("monitor.py", [*paths, *flags, *([f"--pipeline={pipeline}"] if pipeline else [])])
+    if "output" in done:
+        raise Failed(f"monitor failed: {''.join(done['output'][-1:])}; see {services.folder}/jobs")
+    place = done["path"].removeprefix(f"gs://{OUTPUT_BUCKET}/").strip("/")
+    found = json.loads(client.bucket(OUTPUT_BUCKET).blob(f"{place}/findings.json").download_as_bytes())
+    messages = [f"{one['severity']}: {one['message']}" for one in found["findings"]]
+    clock.say(f"{found['events']:,} unseen: {headline(found['verdict'], messages)}")
+    return {"watched": {"events": found["events"], "verdict": found["verdict"], "found": messages, "path": place}}
+
+
+def headline(verdict: str, found: list[str]) -> str:
+    """What MONITOR says, in a few words."""
+    if not found:
+        return "no drift"
+    number = "1 finding" if len(found) == 1 else f"{len(found)} findings"
+    return f"{'no strong drift' if verdict == 'ok' else verdict}, {number}"
