@@ -28,7 +28,7 @@ from brigade.pipelines.load import load
 from brigade.schedule.refusals import Refusal, asking
 from local import demo_result, emulators, plan, spark_jobs, workflow_templates
 from local.demo_arguments import parse_arguments
-from local.demo_drift import possible
+from local.demo_drift import possible, spoil, told
 from local.demo_newest import hold_out_newest, predict_newest
 from local.demo_progress import Clock, Failed, driver_output, publish, wait_for
 from local.demo_serving import Known, serve
@@ -231,10 +231,13 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
                 known = Known(definition)
                 result |= predict_newest(clock, services, unseen, client, known, values["PIPELINE"])
         with clock.stage("serve"):
+            if arguments.drift:
+                spoil(unseen, arguments.drift, definition)
+                clock.say(told(arguments.drift, definition))
             result |= serve(clock, services, unseen, arguments.rate, arguments.sample, pipeline, definition)
         if not looks_back:  # a few events at the end of many have no features of their own
             with clock.stage("monitor"):
-                result |= watch(clock, services, unseen, client, definition, values.get("PIPELINE"), arguments.drift)
+                result |= watch(clock, services, unseen, client, values.get("PIPELINE"))
         result |= {name: summaries[name] for name in ("convert", "train")}
         clock.seconds["all"] = round(time.monotonic() - clock.started, 1)
         result["seconds"] = clock.seconds | {name: summaries[name]["seconds"] for name in summaries}

@@ -1,11 +1,12 @@
-"""What `make demo DRIFT=…` does to the unseen events before MONITOR looks at them, as if they had changed upstream."""
+"""What `make demo DRIFT=…` does to the unseen events before they are published, as if they had changed upstream."""
 
 import json
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from brigade.events.contract import Path
+from brigade.events import contract
 from brigade.models.event_fields import feature_fields
 from brigade.pipelines.definition import Definition
 
@@ -36,7 +37,7 @@ FAULTS = {
 }
 
 
-def field_of(fault: Fault, definition: Definition | None) -> Path | None:
+def field_of(fault: Fault, definition: Definition | None) -> contract.Path | None:
     """The path of the field that a fault changes; None if events have no such field. definition: None: documents."""
     if definition is None:
         return {"text": ("doc", "payload"), "label": ("doc", "metadata", "superTag01")}.get(fault.of)
@@ -56,6 +57,12 @@ def possible(definition: Definition | None) -> list[str]:
     return [name for name, fault in FAULTS.items() if field_of(fault, definition)]
 
 
+def spoil(file: Path, name: str, definition: Definition | None) -> None:
+    """Gives the events of a file a fault."""
+    lines = with_fault(file.read_text("utf-8").splitlines(), name, definition)
+    file.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
 def with_fault(lines: list[str], name: str, definition: Definition | None) -> list[str]:
     """The events, one JSON text each, with a fault in the share of them that it has; the same ones each time."""
     fault, choose = FAULTS[name], random.Random(name)
@@ -64,7 +71,7 @@ def with_fault(lines: list[str], name: str, definition: Definition | None) -> li
     return [changed(line, path, fault.change) if choose.random() < fault.share else line for line in lines]
 
 
-def changed(line: str, path: Path, change: Callable[[Any], Any]) -> str:
+def changed(line: str, path: contract.Path, change: Callable[[Any], Any]) -> str:
     event = json.loads(line)
     place = event
     for part in path[:-1]:

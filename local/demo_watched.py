@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-from brigade.pipelines.definition import Definition
-from local.demo_drift import told, with_fault
 from local.demo_progress import Clock, Failed
 from local.services import INPUT_BUCKET, OUTPUT_BUCKET, Services
 from local.standing_job import run_job
@@ -13,25 +11,12 @@ UNSEEN = "unseen"  # a folder of their own, beside what has landed
 MOST_FINDINGS = 5  # that the table shows
 
 
-def watch(
-    clock: Clock,
-    services: Services,
-    unseen: Path,
-    client,
-    definition: Definition | None,
-    pipeline: str | None,
-    drift: str | None,
-) -> dict:
-    """Lets MONITOR look at the unseen events, after a fault if there is to be one.
+def watch(clock: Clock, services: Services, unseen: Path, client, pipeline: str | None) -> dict:
+    """Lets MONITOR look at the unseen events.
 
-    pipeline: a name or the definition's URI; None: documents. drift: one of FAULTS. Raises Failed if it does not end
-    well.
+    pipeline: a name or the definition's URI; None: documents. Raises Failed if it does not end well.
     """
-    lines = unseen.read_text("utf-8").splitlines()
-    if drift:
-        lines = with_fault(lines, drift, definition)
-        clock.say(told(drift, definition))
-    client.bucket(INPUT_BUCKET).blob(f"{UNSEEN}/events.jsonl").upload_from_string("\n".join([*lines, ""]))
+    client.bucket(INPUT_BUCKET).blob(f"{UNSEEN}/events.jsonl").upload_from_filename(unseen)
     paths = [
         f"gs://{INPUT_BUCKET}/{UNSEEN}/",
         f"--models=gs://{OUTPUT_BUCKET}/output/",
