@@ -22,7 +22,7 @@ def numbers_in(column: "Array", null: float) -> np.ndarray:
     """Integers, doubles or booleans as an array of their own type, [n], with this number in place of null."""
     import pyarrow
 
-    data = column.buffers()[1]
+    data = column.buffers()[1] or b""  # without rows there may be no buffer
     if pyarrow.types.is_boolean(column.type):
         values = unpacked(data, column)
     else:
@@ -62,6 +62,6 @@ def strings(values: Sequence[str | None]) -> "Array":
 
     raw = [b"" if one is None else one.encode() for one in values]
     ends = np.cumsum([0, *map(len, raw)], dtype=np.int32)
-    bits = np.packbits([one is not None for one in values], bitorder="little")
+    bits = np.packbits(np.array([one is not None for one in values], bool), bitorder="little")
     buffers = [pyarrow.py_buffer(one) for one in (bits, ends, b"".join(raw))]
     return pyarrow.Array.from_buffers(pyarrow.string(), len(raw), buffers)
