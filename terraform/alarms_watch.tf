@@ -45,7 +45,7 @@ resource "google_monitoring_alert_policy" "decayed" {
     content   = <<-EOT
       On events that got their labels later, the model is wrong more often than on its test.
 
-      ${indent(6, local.look_at)}
+      ${local.look_at}
       - Its figures fell all at once: what changed on that day, in the labels or in the events?
       - The model before is better on the same events: withdraw this one, see `docs/operations.md`, or set `withdrawal = "on"`.
       - Neither is: train again. `gcloud scheduler jobs run ${google_cloud_scheduler_job.retrain.name} --location=${var.region} --project=${var.project_id}` does if the period has no model yet; `early_training = "on"` does ahead of time.
@@ -92,7 +92,7 @@ resource "google_monitoring_alert_policy" "drifted" {
     subject   = "${local.title}: the data has drifted"
     mime_type = "text/markdown"
     content   = <<-EOT
-      ${indent(6, local.look_at)}
+      ${local.look_at}
       - The report says what it does to the predictions. Drift that moves none seldom means harm.
       - Something broke upstream, such as empty or cut texts: mend it there. The check before the next training stops what would be learned from it.
       - The world has changed, and there are labels: train again.

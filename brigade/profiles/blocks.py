@@ -1,6 +1,5 @@
 """What is looked at of a block of events in Arrow's columns, see `measure.selected`, and how it is counted."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from brigade.models.verification import Model
 from brigade.profiles import predictions, texts
 from brigade.profiles.buckets import Found, coded, of_kinds, of_numbers, of_values
 from brigade.profiles.profile import EVENTS
+from brigade.profiles.tally import Tally
 from brigade.profiles.watched import NUMBER, TEXT, Watched
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PRESENCE = ["missing", "empty", "there"]
 HOURS = [*(f"{hour:02}" for hour in range(24)), "missing"]
+COUNTED = ("day", "field", "aspect", "bucket", "events", "name")
 TEXTS_AT_ONCE = 500  # whose characters are looked at together
 
 
@@ -35,27 +36,15 @@ class Look:
         """How many events of a partition are in each bucket: rows of measure.COUNTS, once, at the end."""
         import pyarrow
 
-        counts: Counter[tuple[str, str, str, str]] = Counter()
-        names: dict[tuple[str, str], str] = {}
+        tally = Tally()
         for batch in batches:
             days, different = coded(batch.column("day"))
             for found in self.found(batch, model):
-                pairs = days[found.events] * len(found.buckets) + found.codes
-                for pair, number in zip(*map(np.ndarray.tolist, np.unique(pairs, return_counts=True)), strict=True):
-                    day, code = divmod(pair, len(found.buckets))
-                    counts[different[day], found.field, found.aspect, found.buckets[code]] += number
-                for bucket, name in found.names.items():
-                    key = found.field, bucket
-                    names[key] = min(names.get(key, name), name)
-        keys = [*zip(*counts, strict=True)] or [()] * 4
-        named = [names.get((field, bucket)) for _, field, _, bucket in counts]
-        columns = [
-            *(pyarrow.array(key, pyarrow.string()) for key in keys),
-            pyarrow.array(counts.values(), pyarrow.int64()),
-        ]
+                tally.add(found, days, different)
+        columns = [*zip(*tally.rows(), strict=True)] or [()] * len(COUNTED)
+        kinds = [pyarrow.int64() if name == "events" else pyarrow.string() for name in COUNTED]
         yield pyarrow.RecordBatch.from_arrays(
-            [*columns, pyarrow.array(named, pyarrow.string())],
-            ["day", "field", "aspect", "bucket", "events", "name"],
+            [pyarrow.array(column, kind) for column, kind in zip(columns, kinds, strict=True)], [*COUNTED]
         )
 
     def rows(self, batches: Iterable["RecordBatch"], model: Model | None) -> Iterator["RecordBatch"]:
@@ -107,8 +96,8 @@ class Look:
             if isinstance(model, DocumentModel):
                 if not hashes or model.parameters.shortest != texts.WORDS.shortest:
                     hashes = [texts.word_hashes(text, model.parameters) for text in own]
-                unknown, likely = predictions.of_texts(model, name, events, own, hashes)
-                yield unknown
+                yield predictions.of_words(model, name, events, hashes)
+                likely = predictions.of_texts(model, own)
                 yield from predictions.of_classes(model.classes, events, likely, self.labels(batch, events))
 
     def of_close_rows(self, batch: "RecordBatch", close: np.ndarray, model: TableModel) -> Iterator[Found]:

@@ -5,10 +5,8 @@
 Spark reads, cuts down and adds; what needs Python's own code gets the rows in blocks of Arrow.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from types import UnionType
 from typing import TYPE_CHECKING
 
@@ -23,7 +21,8 @@ from brigade.models.table_model import TableModel
 from brigade.models.verification import Model
 from brigade.pipelines.definition import Definition
 from brigade.profiles.blocks import Look
-from brigade.profiles.profile import Profile, names_kept
+from brigade.profiles.profile import NO_DAY, Profile
+from brigade.profiles.tally import assembled
 from brigade.profiles.watched import NUMBER, TEXT, Watched, watched_in
 from brigade.spark import settings
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from pyarrow import RecordBatch
 
 LOOKED_AT = 50_000  # events, about, whose texts are read and which are predicted
-NO_DAY = "1970-01-01"  # of an event without any time
 COUNTS = "day STRING, field STRING, aspect STRING, bucket STRING, events LONG, name STRING"
 ROWS = "eventId STRING, day STRING, field STRING, aspect STRING, bucket STRING"
 BLOCKS = {"spark.sql.execution.arrow.maxRecordsPerBatch": "2000"}
@@ -61,9 +59,10 @@ def profile_of(
         def counted(batches: Iterable["RecordBatch"]) -> Iterator["RecordBatch"]:
             yield from look.counts(batches, own.value if own else None)
 
-        rows = selected(events, look.watched, model, sampled).mapInArrow(counted, COUNTS)
-        total = rows.groupBy("day", "field", "aspect", "bucket").agg(F.sum("events"), F.min("name")).collect()
-    return assembled(total, sampled)
+        counts = selected(events, look.watched, model, sampled).mapInArrow(counted, COUNTS)
+        if sampled > 1:  # the counts of a few partitions are added sooner than Spark can plan how
+            counts = counts.groupBy("day", "field", "aspect", "bucket").agg(F.sum("events"), F.min("name"))
+        return assembled(counts.collect(), sampled)
 
 
 def rows_of(
@@ -150,13 +149,3 @@ def one_of(schema: StructType, name: str, fits: type | UnionType | None = None) 
     types = {field.name: field.dataType for field in schema.fields}
     is_there = name in types and (fits is None or isinstance(types[name], fits))
     return F.col(quoted(name)) if is_there else F.lit(None)
-
-
-def assembled(rows: Iterable[tuple], sampled: int) -> Profile:
-    """The profile of the counts of all partitions: (day, field, aspect, bucket, events, name or None)."""
-    profile = Profile(sampled=sampled)
-    for day, field, aspect, bucket, events, name in rows:
-        profile.days.setdefault(day, {}).setdefault(field, {}).setdefault(aspect, Counter())[bucket] = events
-        if name is not None:
-            profile.names.setdefault(field, {})[bucket] = name
-    return replace(profile, names=names_kept(profile.days, profile.names))

@@ -24,21 +24,20 @@ COVERED = ["no", "yes"]
 Labels = Sequence[str | None]
 
 
-def of_texts(
-    model: DocumentModel, name: str, events: np.ndarray, texts: Sequence[str], hashes: Sequence[np.ndarray]
-) -> tuple[Found, np.ndarray]:
-    """The words of these texts that the model does not know, and its probabilities, float64 [k, C].
-
-    hashes: of each text's words, as the model reads them. There is at least one text.
-    """
-    places = np.concatenate(hashes).astype(np.int64) & (model.parameters.size - 1)
+def of_words(model: DocumentModel, name: str, events: np.ndarray, hashes: Sequence[np.ndarray]) -> Found:
+    """The words that the model does not know. hashes: of each text's words, as the model reads them, [k]."""
+    places = np.concatenate([*hashes, np.zeros(0, np.uint32)]).astype(np.int64) & (model.parameters.size - 1)
     _, known = model.known(places)
-    sizes = np.array([len(one) for one in hashes])
+    sizes = np.array([len(one) for one in hashes], np.int64)
     owners = np.repeat(np.arange(len(hashes)), sizes)
     unknown = np.bincount(owners, ~known, len(hashes))
     share = np.where(sizes > 0, np.ceil(1000 * unknown / np.maximum(sizes, 1)), np.nan)
-    likely = model.calibration.probabilities(model.block_scores(texts))
-    return of_numbers(name, "unknown", events, share), likely
+    return of_numbers(name, "unknown", events, share)
+
+
+def of_texts(model: DocumentModel, texts: Sequence[str]) -> np.ndarray:
+    """The probabilities, float64 [k, C], for at least one text."""
+    return model.calibration.probabilities(model.block_scores(texts))
 
 
 def of_rows(model: TableModel, batch: "RecordBatch") -> np.ndarray:

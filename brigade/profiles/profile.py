@@ -22,7 +22,8 @@ EVENTS = "events"  # the field that stands for the event as a whole
 PREDICTION = "prediction"  # … and the one for what the model makes of it
 ALL = "all"  # the bucket that every event of an aspect with several buckets an event is in
 MOST_NAMED = 512  # buckets of a field's categories; a field with more may hold anything, and has no names
-MOST_DAYS = 62  # that a file keeps apart
+NO_DAY = "1970-01-01"  # of an event without any time
+NEWEST_DAYS, MOST_DAYS = 31, 62  # that a file keeps apart, and that it has at the most
 GROWTH = 1.1  # a bucket's upper end divided by its lower end
 SMALLEST = 1e-9  # numbers nearer to 0 are 0
 
@@ -99,19 +100,24 @@ class Profile:
         days = {day: found for day, found in self.days.items() if first <= day <= last}
         return Profile(days, self.names, self.sampled)
 
-    def folded(self, most: int = MOST_DAYS) -> "Profile":
-        """The same counts under at most so many days: those of a month, else of a year, else all under its first."""
-        for end in ("", "-01", "-01-01"):
-            kept = len("YYYY-MM-DD") - len(end)
-            if len({day[:kept] for day in self.days}) <= most:
-                return self.moved({day: day[:kept] + end for day in self.days})
-        return self.moved(dict.fromkeys(self.days, min(self.days)))
+    def folded(self) -> "Profile":
+        """The same counts under at most MOST_DAYS days: of more, those before the newest are counted together by month,
+        or by year, or all of them under the first."""
+        days = sorted(self.days)
+        if len(days) <= MOST_DAYS:
+            return self
+        older = days[:-NEWEST_DAYS]
+        for kept, first in ((len("YYYY-MM"), "-01"), (len("YYYY"), "-01-01")):
+            moved = {day: day[:kept] + first for day in older}
+            if len({*moved.values()}) <= MOST_DAYS - NEWEST_DAYS:
+                return self.moved(moved)
+        return self.moved(dict.fromkeys(older, days[0]))
 
     def moved(self, days: dict[str, str]) -> "Profile":
-        """The same counts under other days."""
+        """The same counts, of these days under others."""
         found: dict[str, Day] = {}
         for day, fields in self.days.items():
-            add(found.setdefault(days[day], {}), fields)
+            add(found.setdefault(days.get(day, day), {}), fields)
         return Profile(found, self.names, self.sampled)
 
     @property

@@ -7,15 +7,21 @@ of the report come from it; a new metric goes into `metrics`.
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 from pyspark import RDD
 
 from brigade.models.document_model import DocumentModel
+from brigade.profiles.predictions import of_classes, of_words
+from brigade.profiles.profile import Profile
+from brigade.profiles.tally import Tally, assembled
+from brigade.profiles.texts import word_hashes
 from brigade.training.features import Matrix, scores_of
 
 BINS = 10  # of confidence
+ROWS_AT_ONCE = 500
 WORST_MISTAKES = 20
 SURELY = 1.96  # standard errors on both sides: 95 times in a hundred
 HEADLINES = ("accuracy", "macroF1", "logLoss", "expectedCalibrationError", "documents")
@@ -27,13 +33,14 @@ class Evaluation:
 
     pairs: how often each (label, predicted) occurs. log_loss: the sum of -ln p(label). bins: for each of BINS equal
     ranges of confidence, [documents, right ones, sum of confidences]. worst: the surest mistakes, (confidence, label,
-    predicted, text).
+    predicted, text). profile: what the model makes of them, if that was asked for.
     """
 
     pairs: Counter = field(default_factory=Counter)
     log_loss: float = 0.0
     bins: np.ndarray = field(default_factory=lambda: np.zeros((BINS, 3)))
     worst: list[tuple] = field(default_factory=list)
+    profile: Profile = Profile()
 
     def __add__(self, other: "Evaluation") -> "Evaluation":
         return Evaluation(
@@ -41,6 +48,7 @@ class Evaluation:
             self.log_loss + other.log_loss,
             self.bins + other.bins,
             heapq.nlargest(WORST_MISTAKES, self.worst + other.worst),
+            self.profile + other.profile,
         )
 
     def add(self, label: str, predicted: str, confidence: float, likely: float, text: str) -> None:
@@ -62,26 +70,43 @@ class Evaluation:
         return sum(count for (label, predicted), count in self.pairs.items() if label == predicted) / self.documents
 
 
-def evaluate(documents: RDD, model: DocumentModel) -> Evaluation:
-    """Evaluates a model on documents (rows of `payload`, `label`) with the code that serving uses."""
+def evaluate(documents: RDD, model: DocumentModel, text: str | None = None) -> Evaluation:
+    """Evaluates a model on documents (rows of `payload`, `label`) with the code that serving uses.
+
+    text: the name of the texts' field, for a profile, which has no days.
+    """
     if not documents.getNumPartitions():  # Spark has found out that there are none
         return Evaluation()
     shared = documents.context.broadcast(model)
-    found = documents.mapPartitions(lambda rows: evaluate_rows(rows, shared.value)).treeReduce(lambda a, b: a + b)
+    found = documents.mapPartitions(lambda rows: evaluate_rows(rows, shared.value, text)).treeReduce(lambda a, b: a + b)
     shared.destroy()
     return found
 
 
-def evaluate_rows(rows: Iterable, model: DocumentModel) -> Iterator[Evaluation]:
+def evaluate_rows(rows: Iterable, model: DocumentModel, text: str | None = None) -> Iterator[Evaluation]:
     """Evaluates a model on the rows of one partition."""
     index = {name: number for number, name in enumerate(model.classes)}
-    found = Evaluation()
-    for row in rows:
-        likely = model.probabilities(row.payload)
-        best = int(np.argmax(likely))
-        own = likely[index[row.label]] if row.label in index else 0.0
-        found.add(row.label, model.classes[best], float(likely[best]), float(own), row.payload)
-    yield found
+    found, tally, left = Evaluation(), Tally(), iter(rows)
+    while block := list(islice(left, ROWS_AT_ONCE)):
+        likely = model.calibration.probabilities(model.block_scores([row.payload for row in block]))
+        best = likely.argmax(axis=1)
+        for row, guess, chances in zip(block, best.tolist(), likely, strict=True):
+            own = chances[index[row.label]] if row.label in index else 0.0
+            found.add(row.label, model.classes[guess], float(chances[guess]), float(own), row.payload)
+        if text is not None:
+            tally_texts(tally, model, text, block, likely)
+    yield replace(found, profile=assembled(tally.rows()))
+
+
+def tally_texts(tally: Tally, model: DocumentModel, name: str, block: list, likely: np.ndarray) -> None:
+    """Counts what a model makes of documents that have a text. likely: the probabilities of all, [n, C]."""
+    there = np.flatnonzero([bool(row.payload.strip()) for row in block])
+    own, events = [block[at] for at in there], np.arange(len(there))
+    hashes = [word_hashes(row.payload, model.parameters) for row in own]
+    labels = [row.label for row in own]
+    tally.add_undated(of_words(model, name, events, hashes))
+    for found in of_classes(model.classes, events, likely[there], labels):
+        tally.add_undated(found)
 
 
 def evaluate_matrices(matrices: Iterable[Matrix], model: DocumentModel) -> Iterator[Evaluation]:

@@ -9,21 +9,15 @@ from dataclasses import replace
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from brigade.models.verification import Model
 from brigade.pipelines.definition import Definition
 from brigade.profiles.measure import profile_of, sampled_of
-from brigade.profiles.profile import Profile
+from brigade.profiles.profile import NO_DAY, Profile
 from brigade.profiles.watched import DOCUMENTS_TEXT, Watched, watched_in
 from brigade.training.options import Options
 from brigade.training.tables.columns import Columns
 from brigade.training.tables.parts import OLDEST
 
 LOOKED_AT = 10_000  # events, about, that are looked at closely: enough for a reference, and training goes on soon
-
-
-def watched_of(rows: DataFrame, options: Options, definition: Definition | None, model: Model | None = None) -> Watched:
-    """What is looked at of the rows of a run."""
-    return watched_in(rows.schema, definition, model, label=options.label_column)
 
 
 # ------------------------------------------------------------------------------------------------- documents
@@ -36,26 +30,6 @@ def profile_of_documents(
     rows = events.withColumnsRenamed({DOCUMENTS_TEXT: text_column(definition)})
     watched = watched_of(rows, options, definition)
     return profile_of(spark, rows, definition, watched=watched, sampled=sampled_of(total, LOOKED_AT))
-
-
-def with_documents_tested(
-    spark: SparkSession,
-    profile: Profile,
-    test: DataFrame,
-    tested: int,
-    options: Options,
-    definition: Definition | None,
-    model: Model,
-) -> Profile:
-    """The same with what a model makes of the test documents. tested: how many they are."""
-    rows = test.select(
-        "eventId",
-        F.col("time").alias("eventTimestamp"),
-        F.col("payload").alias(text_column(definition)),
-        F.col("label").alias(options.label_column),
-    )
-    watched = watched_of(rows, options, definition, model)
-    return profile + of_tested(spark, rows, tested, watched, model, profile.sampled)
 
 
 def text_column(definition: Definition | None) -> str:
@@ -75,22 +49,6 @@ def profile_of_rows(
     return profile_of(spark, rows, definition, watched=watched, sampled=sampled_of(total, LOOKED_AT))
 
 
-def with_rows_tested(
-    spark: SparkSession,
-    profile: Profile,
-    test: DataFrame,
-    tested: int,
-    columns: Columns,
-    options: Options,
-    definition: Definition,
-    model: Model,
-) -> Profile:
-    """The same with what a model makes of the test rows. tested: how many they are."""
-    rows = named(test, columns)
-    watched = watched_of(rows, options, definition, model)
-    return profile + of_tested(spark, rows, tested, watched, model, profile.sampled)
-
-
 def named(laid: DataFrame, columns: Columns) -> DataFrame:
     """Laid out rows with the names of their columns again."""
     moment = F.when(F.col("moment") > OLDEST, F.timestamp_micros("moment"))
@@ -103,9 +61,13 @@ def named(laid: DataFrame, columns: Columns) -> DataFrame:
 # ------------------------------------------------------------------------------------------------------- both
 
 
-def of_tested(
-    spark: SparkSession, rows: DataFrame, tested: int, watched: Watched, model: Model, sampled: int
-) -> Profile:
-    """What a model makes of the test's rows, of which more are looked at than of all. sampled: of those."""
-    own = sampled_of(tested, LOOKED_AT)
-    return replace(profile_of(spark, rows, None, model, watched=watched, sampled=own, of_data=False), sampled=sampled)
+def watched_of(rows: DataFrame, options: Options, definition: Definition | None) -> Watched:
+    """What is looked at of the rows of a run."""
+    return watched_in(rows.schema, definition, label=options.label_column)
+
+
+def with_tested(profile: Profile, tested: Profile) -> Profile:
+    """The profile with what the model makes of the test part, all of which is looked at. tested: without days; it is
+    counted under the newest one."""
+    dated = tested.moved(dict.fromkeys(tested.days, max(profile.days, default=NO_DAY)))
+    return profile + replace(dated, sampled=profile.sampled)

@@ -37,7 +37,7 @@ from brigade.training.gate import keeps_serving
 from brigade.training.mixing import partitions_for
 from brigade.training.options import Options
 from brigade.training.outcome import Outcome, describe_run
-from brigade.training.profiling import profile_of_documents, with_documents_tested
+from brigade.training.profiling import profile_of_documents, text_column, with_tested
 from brigade.training.selection import fit
 from brigade.training.sources import Sources, read_sources
 from brigade.training.tables.learning import learn_table
@@ -149,8 +149,8 @@ def learn_and_test(
         partitions = partitions_for(parts.learned.total(), options.partitions or cores)
         own = parts.documents.where("part IN ('train', 'validation')")
         fitted = fit(own, sorted(parts.tally["train"]), partitions, options)
-        test = parts.documents.where("part = 'test'").select("payload", "label", "place", "eventId", "time")
-        tested = evaluate(test.repartition(cores, "place").rdd, fitted.model)
+        test = parts.documents.where("part = 'test'").select("payload", "label", "place", "eventId")
+        tested = evaluate(test.repartition(cores, "place").rdd, fitted.model, text_column(definition))
         champion = read_champion(folder_at(output_path), output_path, prefix)
         return Outcome(
             total=total,
@@ -162,7 +162,7 @@ def learn_and_test(
             golden=golden_texts(test),
             words=words_of_classes(own, fitted.model, parts, cores),
             checked=checked,
-            profile=with_documents_tested(spark, profile, test, tested.documents, options, definition, fitted.model),
+            profile=with_tested(profile, tested.profile),
         )
 
 

@@ -24,7 +24,7 @@ def block(events: Sequence[dict]) -> pa.RecordBatch:
         "close": pa.array([True] * len(events), pa.bool_()),
         "c0": pa.array(texts, pa.string()),
         "c0_presence": pa.array([0 if one is None else 2 if one.strip() else 1 for one in texts], pa.int32()),
-        "c0_length": pa.array([one and len(one) for one in texts], pa.int32()),
+        "c0_length": pa.array([None if one is None else len(one) for one in texts], pa.int32()),
         "c1": pa.array([one.get("kind") for one in events], pa.string()),
         "c2": pa.array([one.get("size") for one in events], pa.float64()),
         "c3": pa.array([one.get("superTag01") for one in events], pa.string()),

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from brigade.profiles.profile import MOST_DAYS, Profile, ProfileError
+from brigade.profiles.profile import MOST_DAYS, NEWEST_DAYS, Profile, ProfileError
 
 FIRST = date(2025, 11, 3)
 
@@ -19,15 +19,15 @@ def daily(days: int, step: int = 1) -> Profile:
     ("days", "step", "kept", "first"),
     [
         (MOST_DAYS, 1, MOST_DAYS, "2025-11-03"),
-        (MOST_DAYS + 1, 1, 4, "2025-11-01"),
-        (MOST_DAYS + 1, 40, 8, "2025-01-01"),
-        (MOST_DAYS + 1, 400, 1, "2025-11-03"),
+        (MOST_DAYS + 1, 1, NEWEST_DAYS + 2, "2025-11-01"),
+        (MOST_DAYS + 1, 40, NEWEST_DAYS + 5, "2025-01-01"),
+        (MOST_DAYS + 1, 400, NEWEST_DAYS + 1, "2025-11-03"),
     ],
 )
 def test_a_file_keeps_a_bounded_number_of_days(days, step, kept, first):
     whole = daily(days, step)
     found = whole.folded()
-    assert (len(found.days), min(found.days)) == (kept, first)
+    assert (len(found.days), min(found.days), max(found.days)) == (kept, first, max(whole.days))
     assert (found.events, found.total(), found.names, found.sampled) == (2 * days, whole.total(), whole.names, 4)
 
 

@@ -8,11 +8,13 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ import pytest
 from local import emulators, guard
 from tests.conftest import ROOT
 from tests.models.written_models import OLD, tiny_model, write_model
+from tests.schedule.written_findings import BETTER, DECAYED, DRIFT, write_findings
 from tests.serving.pushed_messages import EVENT, envelope
 from tests.terraform import log_filter
 from tests.terraform.monitoring_rules import RESOURCES
@@ -86,12 +89,58 @@ def lines(pubsub, tmp_path_factory) -> dict[str, list[str]]:
     messages = [*(json.dumps(one).encode() for one in documents), TEXT.encode(), json.dumps({"eventId": TEXT}).encode()]
     pushes = [json.dumps(envelope(data, {})).encode() for data in messages]
     instances = [json.dumps({"instances": one}).encode() for one in (documents[:1], documents, [{"payload": 1}])]
+    watching = watched_shop(folder)
     wrong = {"WORKFLOW_TEMPLATE": "retrain", "MODELS_URI": "gs://models", "SCHEDULE_ANCHOR": "2026-01-05"}
     return {
         "classify": log_of("classify", "cloud_function", serving | topics, [*pushes, None], folder),
         "predict": log_of("predict", "cloud_function", serving, [*instances, None, b"{" + TEXT.encode()], folder),
-        "retrain-trigger": log_of("trigger", "scheduler", wrong, [b"", None], folder),
+        "retrain-trigger": [
+            *log_of("trigger", "scheduler", wrong, [b"", None], folder),
+            *log_of("trigger", "scheduler", watching, [b""], folder),
+        ],
     }
+
+
+def watched_shop(folder: Path) -> dict[str, str]:
+    """The trigger's settings where a model is withdrawn: two models, findings of each kind, and a Dataproc on which
+    nothing runs."""
+    now, models = datetime.now(UTC), folder / "watched"
+    day = now - timedelta(days=8)
+    former, serving = (f"doc-classification-model-{day - timedelta(days=one):%Y-%m-%d}" for one in (1, 0))
+    models.mkdir()
+    write_model(models, former, seed=1)
+    write_model(models, serving, seed=2)
+    weak = DRIFT | {"severity": "warning", "kind": "volume"}
+    found = [DRIFT | {"kind": "decay", "field": "prediction", "aspect": "agreement"}, DRIFT, weak]
+    about = {"model": {"name": serving, "runId": "run-1"}, "former": BETTER | {"name": former}, "findings": found}
+    write_findings(folder / "monitor", f"{now:%Y-%m-%d}", createdAt=now.isoformat(), **DECAYED | about)
+    monday = day.date() - timedelta(days=day.weekday())
+    return {
+        "WORKFLOW_TEMPLATE": "projects/p/regions/us-central1/workflowTemplates/brigade-retrain",
+        "DATAPROC_API_ENDPOINT": nothing_runs(),
+        "MODELS_URI": str(models),
+        "SCHEDULE_ANCHOR": f"{monday}",
+        "FINDINGS_URI": str(folder / "monitor"),
+        "WITHDRAWAL": "on",
+    }
+
+
+def nothing_runs() -> str:
+    """The address of a Dataproc that lists no operation, until the tests end."""
+
+    class Dataproc(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(b'{"operations": []}')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Dataproc)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +190,7 @@ def not_logged(values: Plan, entries: list[dict]) -> list[str]:
 
 
 def test_all_that_is_watched_in_logs_is_logged(values, entries):
-    assert len(list(watched(values))) == 5
+    assert len(list(watched(values))) == 9
     assert not_logged(values, entries) == []
 
 
@@ -164,6 +213,9 @@ def test_all_that_is_watched_in_logs_is_logged(values, entries):
         ("monitoring.tf", "EXTRACT(jsonPayload.reason)", "EXTRACT(reason)", "no line has a value for EXTRACT(reason)"),
         ("monitoring.tf", '\\"classified\\"', '\\"predicted\\"', "brigade_documents: no line matches"),
         ("alarms_serving.tf", '"jsonPayload.modelAgeDays>', '"jsonPayload.modelAgedays>', "old_model: no line matches"),
+        ("alarms_watch.tf", '=\\"decay\\"', '=\\"decays\\"', "decayed: no line matches"),
+        ("alarms_watch.tf", "jsonPayload.acted=(", "jsonPayload.act=(", "acted: no line matches"),
+        ("monitoring.tf", "EXTRACT(jsonPayload.findingSeverity)", "EXTRACT(jsonPayload.weight)", "no line has a value"),
         ("alarms_training.tf", '=\\"scheduler\\"', '=\\"trigger\\"', "trigger_failed: no line matches"),
         ("names.tf", '"${local.prefix}brigade-retrain"', '"retrain"', "trigger_failed: no line matches"),
     ],
@@ -230,12 +282,37 @@ def test_the_alarm_on_the_model_s_age_begins_with_35_days(values, entries):
 def test_a_call_that_was_refused_or_went_well_is_no_failure_of_the_trigger(values, entries):
     (alarm,) = (log_filter.parse(text) for name, text, _ in watched(values) if name == "trigger_failed")
     own = [entry for entry in entries if entry["resource"]["labels"].get("service_name") == "retrain-trigger"]
-    logged = [entry for entry in own if "jsonPayload" in entry]
-    assert [(entry["severity"], alarm.matches(entry)) for entry in logged] == [("ERROR", True), ("WARNING", False)]
+    logged = [entry for entry in own if entry.get("jsonPayload", {}).get("logger") == "scheduler"]
+    assert [(entry["severity"], alarm.matches(entry)) for entry in logged] == [
+        ("ERROR", True),
+        ("WARNING", False),
+        ("INFO", False),
+    ]
     assert logged[0]["jsonPayload"]["message"].startswith("WORKFLOW_TEMPLATE: expected projects/P")
     assert not alarm.matches(logged[0] | {"severity": "INFO"})
-    other = resource("cloud_scheduler_job", job_id="another")
+    look, other = (resource("cloud_scheduler_job", job_id=name) for name in ("brigade-look", "another"))
+    assert alarm.matches(entries[-1] | {"resource": look})
     assert alarm.matches(entries[-1]) and not alarm.matches(entries[-1] | {"resource": other})
+
+
+def test_findings_are_counted_by_kind_field_and_weight_and_the_grave_ones_call_somebody(values, entries):
+    assert counted(values, entries, "brigade_findings") == [
+        {"kind": "decay", "field": "prediction", "severity": "error"},
+        {"kind": "drift", "field": "payload", "severity": "error"},
+        {"kind": "volume", "field": "payload", "severity": "warning"},
+    ]
+    alarms = {name: log_filter.parse(text) for name, text, _ in watched(values)}
+    found = [entry for entry in entries if entry.get("jsonPayload", {}).get("logger") == "monitoring"]
+    assert [alarms["decayed"].matches(entry) for entry in found] == [True, False, False]
+    assert [alarms["drifted"].matches(entry) for entry in found] == [False, True, False]
+
+
+def test_somebody_is_told_when_a_model_was_withdrawn(values, entries):
+    (alarm,) = (log_filter.parse(text) for name, text, _ in watched(values) if name == "acted")
+    (entry,) = (one for one in entries if alarm.matches(one))
+    assert entry["jsonPayload"]["acted"] == "withdrawn" and entry["severity"] == "INFO"
+    for acted, fires in (("trained early", True), (None, False)):
+        assert alarm.matches(entry | {"jsonPayload": entry["jsonPayload"] | {"acted": acted}}) is fires
 
 
 def test_the_sink_keeps_what_the_pipeline_logs_and_nothing_else(values, entries):
@@ -287,5 +364,5 @@ def test_the_commands_in_the_alarms_texts_read_fields_that_are_logged(values, en
     for field in fields:
         assert any(log_filter.value_at(entry, field) is not None for entry in entries), field
     loggers = {one for text in texts for one in re.findall(r'jsonPayload\.logger="(\w+)"', text)}
-    assert loggers == {"cloud_function", "scheduler"}
+    assert loggers == {"cloud_function", "monitoring", "scheduler"}
     assert loggers <= {entry.get("jsonPayload", {}).get("logger") for entry in entries}

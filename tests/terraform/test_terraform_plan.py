@@ -43,7 +43,7 @@ def test_what_is_known_in_a_plan_is_what_all_other_tests_read(place, terraform):
 def test_a_plan_with_every_variable_set_is_one_too(place):
     people, words = ["user:somebody@example.com", "group:some@example.com"], {"region": "europe-west4"}
     words |= {"schedule_anchor": "2026-02-02", "predict_ingress": "ALLOW_ALL", "project_id": "another-project"}
-    words |= {"pipeline": "gs://some-data/pipelines/wine.yaml"}
+    words |= {"pipeline": "gs://some-data/pipelines/wine.yaml", "early_training": "on", "withdrawal": "on"}
     given = {}
     for name, default in place.plan(**GIVEN).variables.items():
         if isinstance(default, bool):

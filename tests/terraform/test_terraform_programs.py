@@ -88,7 +88,7 @@ def names_read(folder: Path) -> set[str]:
         if isinstance(node, ast.FunctionDef) and node.name == "get_env"
     ]
     texts = [node.value for function in functions for node in ast.walk(function) if isinstance(node, ast.Constant)]
-    return {text for text in texts if isinstance(text, str) and re.fullmatch(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+", text)}
+    return {text for text in texts if isinstance(text, str) and re.fullmatch(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)*", text)}
 
 
 def names_read_by_libraries() -> set[str]:

@@ -7,7 +7,7 @@ figures that documents have, see `brigade.training.evaluation`; regressions have
 import heapq
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,10 @@ from pyspark.sql import DataFrame
 
 from brigade.models.matrices import matrix_of
 from brigade.models.table_model import TableModel
+from brigade.profiles.buckets import Found
+from brigade.profiles.predictions import of_amounts, of_classes
+from brigade.profiles.profile import Profile
+from brigade.profiles.tally import Tally, assembled
 from brigade.training.evaluation import SURELY, WORST_MISTAKES, Evaluation
 
 if TYPE_CHECKING:
@@ -34,6 +38,7 @@ class Errors:
     for each span of time, [rows, sum of errors, sum of |errors|]. baseline: for the rows that have the baseline's
     column, [rows, sum of its |errors|, sum of the model's]; mean: sum of the |errors| of the mean that was learned.
     worst: (|error|, label, predicted, row as JSON). points: (place, label, predicted) of rows of the smallest places.
+    profile: what the model makes of them.
     """
 
     sums: np.ndarray = field(default_factory=lambda: np.zeros(8))
@@ -42,6 +47,7 @@ class Errors:
     mean: float = 0.0
     worst: list[tuple] = field(default_factory=list)
     points: list[tuple] = field(default_factory=list)
+    profile: Profile = Profile()
 
     def __add__(self, other: "Errors") -> "Errors":
         return Errors(
@@ -51,6 +57,7 @@ class Errors:
             self.mean + other.mean,
             heapq.nlargest(WORST_MISTAKES, self.worst + other.worst),
             heapq.nsmallest(POINTS, self.points + other.points),
+            self.profile + other.profile,
         )
 
     @property
@@ -93,7 +100,8 @@ def evaluate_classes(rows: DataFrame, model: TableModel) -> Evaluation:
             own = float(likely[at, index[label]]) if label in index else 0.0
             text = "" if model.classes[guess] == label else row_text(batch, at, model)
             found.add(label, model.classes[guess], float(likely[at, guess]), own, text)
-        return found
+        profile = profile_in(of_classes(model.classes, np.arange(len(labels)), likely, labels))
+        return replace(found, profile=profile)
 
     return added(rows, evaluated, Evaluation())
 
@@ -131,7 +139,16 @@ def errors_of(batch: "RecordBatch", predicted: np.ndarray, model: TableModel, fr
     places = batch.column("place").to_numpy()
     first = np.argsort(places, kind="stable")[:POINTS]
     found.points = [(int(places[at]), float(label[at]), float(predicted[at])) for at in first]
+    found.profile = profile_in(of_amounts(model, np.arange(len(label)), predicted, label))
     return found
+
+
+def profile_in(found: Iterable[Found]) -> Profile:
+    """The profile, without days, of what a model makes of a batch of rows."""
+    tally = Tally()
+    for one in found:
+        tally.add_undated(one)
+    return assembled(tally.rows())
 
 
 def added(rows: DataFrame, evaluated: Callable[["RecordBatch"], Any], nothing: Any) -> Any:

@@ -17,7 +17,7 @@ from brigade.training.champion import read_champion
 from brigade.training.data_check import DataCheck, repeated_in
 from brigade.training.errors import TrainingError
 from brigade.training.options import Options
-from brigade.training.profiling import profile_of_rows, with_rows_tested
+from brigade.training.profiling import profile_of_rows, with_tested
 from brigade.training.sources import Sources
 from brigade.training.tables.boosting import check_barrier, workers_for
 from brigade.training.tables.columns import Columns, columns_of, learned_features, queried
@@ -103,9 +103,7 @@ def learned(
         comparison=compare(champion, parts, split, fitted.model, tested, frame) if champion else None,
         golden=golden_rows(test, fitted.model),
         checked=checked,
-        profile=with_rows_tested(
-            spark, profile, test, counts["test"].total(), columns, options, definition, fitted.model
-        ),
+        profile=with_tested(profile, tested.profile),
     )
 
 
