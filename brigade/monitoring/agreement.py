@@ -96,16 +96,16 @@ def judged(
 ) -> list[Worse]:
     """What got worse, the surest first, and accuracy, whether it did or not. was [K, K]. now [days, K, K].
 
-    Half of alpha is for accuracy, the other half for all classes; each for all windows of days.
+    A fifth of alpha is for accuracy, the rest for all classes; each for all windows of days.
     """
     right, whole = np.einsum("dii->d", now), now.sum((1, 2))
     accuracy = Asked(
         "accuracy fell", was.sum() - np.trace(was), was.sum(), whole - right, whole, WRONG, LEAST_FALL, "accuracy"
     )
     classes = list(of_each_class(was, now, keys, names))
-    first = told(accuracy, days, 2)
+    first = told(accuracy, days, 5)
     number = sum(might(one) for one in classes)
-    found = [told(one, days, 2 * number) for one in classes if might(one)]
+    found = [told(one, days, 1.25 * number) for one in classes if might(one)]
     best: dict[str, Worse] = {}
     for asked, one in sorted(zip((one for one in classes if might(one)), found, strict=True), key=lambda two: two[1].p):
         if one.p <= alpha and one.now - one.before >= asked.least:
@@ -147,15 +147,19 @@ def name_of(key: str, names: Mapping[str, str]) -> str:
 
 
 def might(asked: Asked) -> bool:
-    """Whether there are enough events for a share to have gone up."""
-    return bool(counts.hopeful(asked.part_before, asked.whole_before, asked.part.sum(), asked.whole.sum()))
+    """Whether there are enough events for a share to have gone up, in one of the windows of days."""
+    part, whole = asked.part_before + asked.part.sum(), asked.whole_before + asked.whole.sum()
+    inside = np.array([asked.whole[at:].sum() for at in starts(len(asked.whole))])
+    return bool(counts.hopeful(part, whole - inside, 0, inside).any())
 
 
-def told(asked: Asked, days: list[str], tests: int) -> Worse:
-    """The surest of the windows of days, its p-value that of one of so many tests."""
+def told(asked: Asked, days: list[str], tests: float) -> Worse:
+    """The surest of the windows of days, its p-value that of one of so many tests. The days before it are told from it
+    as the test set is."""
     windows = starts(len(days))
     part, whole = (np.array([row[at:].sum() for at in windows]) for row in (asked.part, asked.whole))
-    p = counts.one_sided(asked.part_before, asked.whole_before, part, whole)
+    earlier = asked.part_before + asked.part.sum() - part, asked.whole_before + asked.whole.sum() - whole
+    p = counts.one_sided(*earlier, part, whole)
     best = int(p.argmin())
     before, now = asked.part_before / asked.whole_before, float(part[best] / max(whole[best], 1))
     rows = {day: np.array([[asked.part[at], asked.whole[at] - asked.part[at]]]) for at, day in enumerate(days)}

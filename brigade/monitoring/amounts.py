@@ -73,11 +73,11 @@ def covered(buckets: Buckets | None) -> Figure | None:
 
 
 def larger(was: np.ndarray, now: np.ndarray, values: np.ndarray, days: list[str], tests: int) -> Worse | None:
-    """Whether errors are larger than in the test set; the surest window of days."""
+    """Whether errors are larger than in the test set and on the days before; the surest window of days."""
     if not was.sum():
         return None
     windows = starts(len(days))
-    p, start = min((p_of_larger(was, now[at:].sum(0)), at) for at in windows)
+    p, start = min((p_of_larger(was + now[:at].sum(0), now[at:].sum(0)), at) for at in windows)
     before, after = of_mean(values, was), of_mean(values, now[start:].sum(0))
     p = min(1.0, p * len(windows) * tests) if after.value >= LEAST_RATIO * before.value else 1.0
     middle = np.searchsorted(was.cumsum(), 0.75 * was.sum())  # the largest quarter of the errors, and the others
@@ -108,7 +108,8 @@ def missed(own: Mapping[str, Buckets], days: Mapping[str, Day], tests: int) -> W
     rows = np.array([[one["no"], one["yes"]] for one in found.values()], float)
     windows, names = starts(len(rows)), list(found)
     sums = np.array([rows[at:].sum(0) for at in windows])
-    p = counts.one_sided(was["no"], was.total(), sums[:, 0], sums.sum(1))
+    earlier = np.array([was["no"], was["yes"]]) + rows.sum(0) - sums
+    p = counts.one_sided(earlier[:, 0], earlier.sum(1), sums[:, 0], sums.sum(1))
     best = int(p.argmin())
     before, now = was["no"] / was.total(), float(sums[best, 0] / sums[best].sum())
     if now - before < LEAST_MISSES:

@@ -61,12 +61,20 @@ def test_without_labels_there_is_no_performance():
 
 
 def test_a_trifle_is_not_told_however_many_events_there_are():
-    many = Buckets({pair: 1000 * count for pair, count in TEST.items()})
-    slightly = {pair: 100 * count for pair, count in USUAL[PREDICTION]["agreement"].items()}
-    slightly["a>a"] -= 60
-    slightly["a>b"] += 60
+    many = Buckets({pair: 10_000 * count for pair, count in TEST.items()})
+    slightly = {pair: 1000 * count for pair, count in USUAL[PREDICTION]["agreement"].items()}
+    slightly["a>a"] -= 1600  # of 300,000: by chance never, and half a percent
+    slightly["a>b"] += 1600
     found = performance(many, {DAYS[0]: {PREDICTION: {"agreement": Buckets(slightly)}}}, NAMES, ALPHA)
     assert found.worse == [] and not found.is_worse
+
+
+def test_a_week_is_set_beside_the_test_and_the_weeks_before():
+    few = Buckets({pair: count // 10 for pair, count in TEST.items()})
+    bad = agreement(a_a=84, b_b=90, c_c=90, a_b=11, a_c=5, b_a=5, b_c=5, c_a=5, c_b=5)
+    week, month = dict.fromkeys(DAYS[:7], bad), dict.fromkeys(DAYS[:14], USUAL) | dict.fromkeys(DAYS[14:21], bad)
+    assert not performance(few, week, NAMES, ALPHA).worse, "270 events of the test alone say too little"
+    assert performance(few, month, NAMES, ALPHA).worse
 
 
 def test_chance_alone_makes_hardly_any_model_worse():

@@ -2,14 +2,18 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from brigade.monitoring.amounts import performance
+from brigade.monitoring.amounts import p_of_larger, performance, row, sizes_of
 from brigade.profiles.profile import PREDICTION
 from tests.monitoring.made_up_days import DAYS, errors
 
 ALPHA = 0.001
 DRAW = np.random.default_rng(2)
 TEST = errors(DRAW.normal(0, 10, 4000), 0.9)
+
+
+SIZES = sizes_of(errors(np.geomspace(0.01, 1000, 2000))[PREDICTION]["error"])
 
 
 def days(scale: float, covered: float = 0.9, first: int = 0, last: int = 7) -> dict:
@@ -40,6 +44,19 @@ def test_an_interval_that_holds_fewer_labels_is_one():
     (worse,) = performance(TEST, days(10, 0.7), ALPHA).worse
     assert worse.aspect == "covered" and worse.is_grave and worse.grown == ("no",)
     assert (worse.before, worse.now) == (pytest.approx(0.1), pytest.approx(0.3))
+
+
+def test_ranks_are_those_of_mann_and_whitney():
+    was, now = np.array([50, 30, 15, 5]), np.array([20, 18, 14, 9])
+    values = [np.repeat(np.arange(4), row) for row in (now, was)]
+    expected = stats.mannwhitneyu(*values, alternative="greater", method="asymptotic", use_continuity=False).pvalue
+    assert p_of_larger(was, now) == pytest.approx(expected)
+
+
+def test_slightly_larger_errors_are_a_trifle_however_many_there_are():
+    many, slightly = errors(np.linspace(0.1, 30, 90_000)), errors(np.linspace(0.1, 31, 90_000))
+    assert p_of_larger(*(row(one[PREDICTION]["error"], SIZES) for one in (many, slightly))) < 1e-9
+    assert performance(many, {DAYS[0]: slightly}, ALPHA).worse == []
 
 
 def test_errors_up_and_down_are_errors():

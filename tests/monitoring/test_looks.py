@@ -59,7 +59,7 @@ def test_what_is_asked_for_counts_more(tmp_path):
 def test_earlier_days_of_the_same_model_are_seen_again_each_once(tmp_path):
     look(tmp_path, "2026-11-03", "2026-11-03", "2026-11-01", "2026-11-02", count=1)
     look(tmp_path, "2026-11-05", "2026-11-05", "2026-11-02", "2026-11-03", count=2)
-    look(tmp_path, "2026-11-06", "2026-11-06", "2026-11-04", run=("doc-classification-model-2026-10-01", "r0"))
+    look(tmp_path, "2026-11-06", "2026-11-06", "2026-10-31", run=("doc-classification-model-2026-10-01", "r0"))
     found = labelled_before(folder_at(str(tmp_path)), looks_in(tmp_path), RUN, "2026-11-03")
     counts = {day: fields[PREDICTION]["agreement"]["a>a"] for day, fields in found.items()}
     assert counts == {"2026-11-01": 1, "2026-11-02": 2}
