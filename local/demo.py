@@ -19,6 +19,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from brigade.errors import WrongInput
@@ -31,8 +32,8 @@ from local.demo_arguments import parse_arguments
 from local.demo_drift import possible, spoil, told
 from local.demo_newest import hold_out_newest, predict_newest
 from local.demo_progress import Clock, Failed, driver_output, publish, wait_for
-from local.demo_serving import Known, serve
-from local.demo_watched import watch
+from local.demo_serving import Known, serve, some_unseen
+from local.demo_watched import watch, watched_in_words
 from local.services import CODE_BUCKET, INPUT_BUCKET, PROJECT, REGION, ROOT, SUBSCRIPTION, TEMPLATE, Services
 
 log = logging.getLogger("demo")
@@ -230,14 +231,19 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
             with clock.stage("predict"):
                 known = Known(definition)
                 result |= predict_newest(clock, services, unseen, client, known, values["PIPELINE"])
-        with clock.stage("serve"):
-            if arguments.drift:
-                spoil(unseen, arguments.drift, definition)
-                clock.say(told(arguments.drift, definition))
-            result |= serve(clock, services, unseen, arguments.rate, arguments.sample, pipeline, definition)
-        if not looks_back:  # a few events at the end of many have no features of their own
-            with clock.stage("monitor"):
-                result |= watch(clock, services, unseen, client, values.get("PIPELINE"))
+        if arguments.drift:
+            spoil(unseen, arguments.drift, definition)
+            clock.say(told(arguments.drift, definition))
+        events = some_unseen(unseen, arguments.sample, Known(definition))
+        with ThreadPoolExecutor(1) as beside:
+            # A few events at the end of many have no features of their own, so there is nothing to look at.
+            look = None if looks_back else beside.submit(watch, services, unseen, client, values.get("PIPELINE"))
+            with clock.stage("serve"):
+                result |= serve(clock, services, events, unseen, arguments.rate, pipeline, definition)
+            if look:
+                with clock.stage("monitor"):
+                    result |= look.result()
+                    clock.say(watched_in_words(result))
         result |= {name: summaries[name] for name in ("convert", "train")}
         clock.seconds["all"] = round(time.monotonic() - clock.started, 1)
         result["seconds"] = clock.seconds | {name: summaries[name]["seconds"] for name in summaries}

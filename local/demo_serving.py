@@ -65,18 +65,17 @@ def some_unseen(file: Path, most: int, known: Known) -> list[dict]:
 def serve(
     clock: Clock,
     services: Services,
+    events: list[dict],
     unseen_file: Path,
     rate: float,
-    most: int,
     pipeline: list[str],
     definition: Definition | None,
 ) -> dict:
     """Publishes held-out events to the pushed function, and compares what comes back with what is known of them.
 
-    pipeline: the publisher's flags for events of the definition.
+    events: those of the file. pipeline: the publisher's flags for events of the definition.
     """
     known = Known(definition)
-    events = some_unseen(unseen_file, most, known)
     expected = {known.id_of(event): known.answer_of(event) for event in events}
     with emulators.subscriber_client() as subscriber:
         for name, topic in ((RESULTS, RESULT_TOPIC), (SENT, TOPIC), (POISON, DEAD_LETTER_TOPIC)):

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from local.demo_progress import Clock, Failed
+from local.demo_progress import Failed
 from local.services import INPUT_BUCKET, OUTPUT_BUCKET, Services
 from local.standing_job import run_job
 
@@ -11,8 +11,8 @@ UNSEEN = "unseen"  # a folder of their own, beside what has landed
 MOST_FINDINGS = 5  # that the table shows
 
 
-def watch(clock: Clock, services: Services, unseen: Path, client, pipeline: str | None) -> dict:
-    """Lets MONITOR look at the unseen events.
+def watch(services: Services, unseen: Path, client, pipeline: str | None) -> dict:
+    """Lets MONITOR look at the unseen events. It may run beside SERVE.
 
     pipeline: a name or the definition's URI; None: documents. Raises Failed if it does not end well.
     """
@@ -29,8 +29,13 @@ def watch(clock: Clock, services: Services, unseen: Path, client, pipeline: str 
     place = done["path"].removeprefix(f"gs://{OUTPUT_BUCKET}/").strip("/")
     found = json.loads(client.bucket(OUTPUT_BUCKET).blob(f"{place}/findings.json").download_as_bytes())
     messages = [f"{one['severity']}: {one['message']}" for one in found["findings"]]
-    clock.say(f"{found['events']:,} unseen: {headline(found['verdict'], messages)}")
     return {"watched": {"events": found["events"], "verdict": found["verdict"], "found": messages, "path": place}}
+
+
+def watched_in_words(result: dict) -> str:
+    """What MONITOR has found, in a line."""
+    watched = result["watched"]
+    return f"{watched['events']:,} unseen: {headline(watched['verdict'], watched['found'])}"
 
 
 def headline(verdict: str, found: list[str]) -> str:
