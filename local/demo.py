@@ -229,15 +229,17 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict:
             summaries = retrain(clock, services, values, client)
         if looks_back:
             with clock.stage("predict"):
-                known = Known(definition)
-                result |= predict_newest(clock, services, unseen, client, known, values["PIPELINE"])
+                result |= predict_newest(clock, services, unseen, client, Known(definition), values["PIPELINE"])
         if arguments.drift:
             spoil(unseen, arguments.drift, definition)
             clock.say(told(arguments.drift, definition))
-        events = some_unseen(unseen, arguments.sample, Known(definition))
+        known = Known(definition)
+        events = some_unseen(unseen, arguments.sample, known)
         with ThreadPoolExecutor(1) as beside:
-            # A few events at the end of many have no features of their own, so there is nothing to look at.
-            look = None if looks_back else beside.submit(watch, services, unseen, client, values.get("PIPELINE"))
+            look = None
+            if events and not looks_back:  # a few events at the end of many have no features of their own
+                first = min(map(known.day_of, events))
+                look = beside.submit(watch, services, unseen, client, values.get("PIPELINE"), first)
             with clock.stage("serve"):
                 result |= serve(clock, services, events, unseen, arguments.rate, pipeline, definition)
             if look:

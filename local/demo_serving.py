@@ -4,6 +4,7 @@ import json
 import math
 import statistics
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ class Known:
 
     def id_of(self, event: dict) -> str:
         return value_at(event, tuple(self.contract.id.split(".")))
+
+    def day_of(self, event: dict) -> date:
+        """The day that the event names, UTC."""
+        time = value_at(event, tuple(self.contract.time.split(".")))
+        return datetime.fromisoformat(time.upper()).astimezone(UTC).date()
 
     def answer_of(self, event: dict) -> str | float | None:
         """The label or the number that the event carries; None if it carries none."""

@@ -1,6 +1,7 @@
 """The demo's last stage: MONITOR looks at the unseen events, as a job, and says whether they have drifted."""
 
 import json
+from datetime import date
 from pathlib import Path
 
 from local.demo_progress import Failed
@@ -11,8 +12,8 @@ UNSEEN = "unseen"  # a folder of their own, beside what has landed
 MOST_FINDINGS = 5  # that the table shows
 
 
-def watch(services: Services, unseen: Path, client, pipeline: str | None) -> dict:
-    """Lets MONITOR look at the unseen events. It may run beside SERVE.
+def watch(services: Services, unseen: Path, client, pipeline: str | None, since: date) -> dict:
+    """Lets MONITOR look at the unseen events since a day. It may run beside SERVE.
 
     pipeline: a name or the definition's URI; None: documents. Raises Failed if it does not end well.
     """
@@ -22,7 +23,7 @@ def watch(services: Services, unseen: Path, client, pipeline: str | None) -> dic
         f"--models=gs://{OUTPUT_BUCKET}/output/",
         f"--output=gs://{OUTPUT_BUCKET}/",
     ]
-    flags = [f"--parquet_path=gs://{INPUT_BUCKET}/{UNSEEN}_parquet/", "--since=1970-01-01"]
+    flags = [f"--parquet_path=gs://{INPUT_BUCKET}/{UNSEEN}_parquet/", f"--since={since}"]
     done = run_job("monitor.py", [*paths, *flags, *([f"--pipeline={pipeline}"] if pipeline else [])])
     if "output" in done:
         raise Failed(f"monitor failed: {''.join(done['output'][-1:])}; see {services.folder}/jobs")

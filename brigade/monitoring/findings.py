@@ -38,6 +38,7 @@ LOOK_AT = {
     "covered": "the features that changed too, and whether the labels are in their unit",
     "hour": "whatever publishes the events, and whether all of its days have landed",
 }
+Key = tuple[str, str, tuple[str, ...]]  # field, aspect, the buckets of which there are more: what a finding is about
 UNITS = {"accents": " ‰", "markup": " ‰", "unknown": " ‰", "length": " characters", "words": " words"}
 
 
@@ -54,12 +55,12 @@ def findings_of(
     drifted: Sequence[Difference],
     performance: Performance | None,
     amount: Volume | None,
-    touched: Mapping[tuple[str, str], Touched],
+    touched: Mapping[Key, Touched],
 ) -> list[dict]:
     """All findings, ranked: decay first, errors before warnings, then what does most to the predictions."""
-    found = [of_drift(one, touched.get((one.field, one.aspect), Touched())) for one in drifted]
+    found = [of_drift(one, touched.get((one.field, one.aspect, one.grown), Touched())) for one in drifted]
     found += (
-        [of_decay(one, touched.get((PREDICTION, one.aspect), Touched())) for one in performance.worse]
+        [of_decay(one, touched.get((PREDICTION, one.aspect, one.grown), Touched())) for one in performance.worse]
         if performance
         else []
     )

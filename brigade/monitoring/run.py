@@ -25,6 +25,7 @@ from brigade.monitoring.findings import (
     FINDINGS_FILE,
     FORMAT_VERSION,
     WARNING,
+    Key,
     Touched,
     findings_of,
     verdict,
@@ -77,7 +78,7 @@ class Judged:
     drifted: list[Difference]
     decayed: Performance | None
     amount: Volume | None
-    touched: Mapping[tuple[str, str], Touched]
+    touched: Mapping[Key, Touched]
     former: Former | None
     validation: dict | None
 
@@ -227,13 +228,12 @@ def touch(
     reference: Profile | None,
     drifted: list[Difference],
     decayed: Performance | None,
-) -> dict[tuple[str, str], Touched]:
+) -> dict[Key, Touched]:
     """The events of each finding; nothing is read if there is none."""
     first = min(seen.profile.days, default="")
     wanted = [Marked(one.field, one.aspect, one.grown, one.since or first) for one in drifted]
     for one in decayed.worse if decayed else ():
-        if one.aspect not in [other.aspect for other in wanted if other.field == PREDICTION]:
-            wanted.append(Marked(PREDICTION, one.aspect, one.grown, max(one.since, first)))
+        wanted.append(Marked(PREDICTION, one.aspect, one.grown, max(one.since, first)))
     if not wanted or reference is None:
         return {}
     rows = rows_of(
@@ -245,7 +245,7 @@ def touch(
         sampled=seen.profile.sampled,
     )
     found = touched_by(rows, wanted[:MOST_WITH_EXAMPLES], reference)
-    whole = {(one.field, one.aspect): one.distance for one in drifted if one.field == PREDICTION}
+    whole = {(one.field, one.aspect, one.grown): one.distance for one in drifted if one.field == PREDICTION}
     return {key: replace(one, effect=whole.get(key, one.effect)) for key, one in found.items()}
 
 

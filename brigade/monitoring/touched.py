@@ -8,7 +8,7 @@ from math import sqrt
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from brigade.monitoring.findings import Touched
+from brigade.monitoring.findings import Key, Touched
 from brigade.profiles import counts
 from brigade.profiles.compare import Rows, merged, rows_of
 from brigade.profiles.profile import KINDS, PREDICTION, Buckets, Profile
@@ -29,8 +29,8 @@ class Marked:
     since: str
 
 
-def touched_by(rows: DataFrame, wanted: Sequence[Marked], reference: Profile) -> dict[tuple[str, str], Touched]:
-    """(field, aspect) → what is known of its events.
+def touched_by(rows: DataFrame, wanted: Sequence[Marked], reference: Profile) -> dict[Key, Touched]:
+    """(field, aspect, buckets) → what is known of these events.
 
     rows: see `measure.rows_of`, with the predictions. reference: of what the model predicted in its test.
     """
@@ -57,7 +57,7 @@ def touched_by(rows: DataFrame, wanted: Sequence[Marked], reference: Profile) ->
         if row.guess is not None:
             guesses.setdefault(row.number, Counter())[row.guess] += row.events
     return {
-        (one.field, one.aspect): Touched(
+        (one.field, one.aspect, one.buckets): Touched(
             tuple(sorted(examples[number])[:EXAMPLES]), effect_of(guesses.get(number, Counter()), reference)
         )
         for number, one in enumerate(wanted)

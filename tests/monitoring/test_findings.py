@@ -24,7 +24,7 @@ def performance(*worse: Worse) -> Performance:
 
 
 def test_a_finding_says_what_how_much_and_since_when():
-    (found,) = findings_of([SCRIPT], None, None, {("payload", "script"): Touched(("e1", "e2"), 0.3)})
+    (found,) = findings_of([SCRIPT], None, None, {("payload", "script", SCRIPT.grown): Touched(("e1", "e2"), 0.3)})
     assert found["message"] == "payload, script: cyrillic 0.0 % → 20.0 % of 1,000 events, since 2026-11-04"
     assert found["to"] == [["cyrillic", 0.0, 0.2]] and found["from"] == [["latin", 1.0, 0.8]]
     assert (found["effect"], found["examples"]) == (0.3, ["e1", "e2"])
@@ -36,11 +36,22 @@ def test_decay_comes_first_then_errors_then_what_does_most_to_predictions():
     other = Difference(
         "payload", "words", "warning", 0.1, 0.2, 1e-6, "2026-11-02", (("1 – 2", 0.1, 0.2),), ("7",), 1000
     )
-    touched = {("payload", "length"): Touched((), 0.5), ("payload", "words"): Touched((), 0.1)}
+    touched = {
+        ("payload", "length", LENGTH.grown): Touched((), 0.5),
+        ("payload", "words", other.grown): Touched((), 0.1),
+    }
     found = findings_of([other, LENGTH, SCRIPT], performance(FELL), Volume(1000, 10, 1e-6, "2026-11-02"), touched)
     assert [(one["kind"], one["aspect"]) for one in found] == [
         ("decay", "agreement"), ("drift", "script"), ("drift", "length"), ("drift", "words"), ("volume", "hour"),
     ]  # fmt: skip
+
+
+def test_each_decay_of_one_aspect_has_its_own_events():
+    two = [Worse("agreement", f"class {name} is found less often", 0.1, 0.3, 1e-9, "2026-11-05", (f"{name}>c",), True)
+           for name in "ab"]  # fmt: skip
+    touched = {("prediction", "agreement", one.grown): Touched((one.grown[0],)) for one in two}
+    found = findings_of([], performance(*two), None, touched)
+    assert sorted(one["examples"] for one in found) == [["a>c"], ["b>c"]]
 
 
 def test_a_decay_tells_shares_as_its_words_do():

@@ -24,7 +24,7 @@ def page(names: dict[str, str] = NAMES) -> str:
     usual = agreement(a_a=90, b_b=90, a_b=10, b_a=10)
     bad = dict.fromkeys(DAYS[:7], agreement(a_a=50, b_b=50, a_b=50, b_a=50))
     decayed = performance(usual["prediction"]["agreement"], bad, names, 0.001)
-    touched = {("eventSource", "value"): Touched((EVIL, "e2"), 0.25)}
+    touched = {("eventSource", "value", drifted[0].grown): Touched((EVIL, "e2"), 0.25)}
     findings = findings_of(drifted, decayed, None, touched)
     assert {one["kind"] for one in findings} == {"drift", "decay"}
     found = {
