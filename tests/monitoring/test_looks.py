@@ -49,6 +49,12 @@ def test_the_first_look_begins_behind_what_the_model_has_learned(tmp_path):
     assert window_of(None, None, [], None) == (date.min, date.max)
 
 
+def test_what_a_newer_model_has_learned_is_not_looked_at(tmp_path):
+    look(tmp_path, "2026-11-09", "2026-11-08")
+    for last, first in [("2026-11-11", date(2026, 11, 12)), ("2026-11-01", date(2026, 11, 8))]:
+        assert window_of(None, None, looks_in(tmp_path), Profile({last: {}})) == (first, date.max)
+
+
 def test_what_is_asked_for_counts_more(tmp_path):
     look(tmp_path, "2026-11-09", "2026-11-08")
     days = date(2026, 1, 1), date(2026, 1, 2)
