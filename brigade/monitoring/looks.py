@@ -52,18 +52,18 @@ def earlier_looks(output: Folder, pipeline: str) -> list[Look]:
     return found
 
 
-def window_of(asked: Days | None, since: date | None, looks: Sequence[Look], reference: Profile | None) -> Days:
+def window_of(asked: Days | None, since: date | None, looks: Sequence[Look], learned: date | None) -> Days:
     """The days to look at: those that are asked for; else from `since` on.
 
     Else from the last day that the newest look has seen, which was perhaps not whole yet, but from none that the model
     has learned: about these it is more right than about any to come. Without looks, from the first one after them.
+    learned: the last of them.
     """
     if asked:
         return asked
     if since:
         return since, date.max
-    learned = max(reference.days, default="") if reference else ""
-    first = [date.fromisoformat(learned) + timedelta(days=1)] if learned else []
+    first = [learned + timedelta(days=1)] if learned else []
     return max([*first, *(look.until for look in looks[:1])], default=date.min), date.max
 
 
