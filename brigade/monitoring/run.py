@@ -193,7 +193,7 @@ def judge(
     return Judged(
         drifted,
         decayed,
-        volume(reference, seen.profile, thresholds.alpha) if reference else None,
+        volume(reference, seen.profile, thresholds.alpha) if reference and seen.watched.text else None,
         touch(spark, seen, chosen, reference, drifted, decayed),
         former,
         validation_of(reference, seen, rules) if reference else None,
