@@ -74,9 +74,10 @@ class Looks:
         fresh = self.draw.permutation(own.shape[0])[: self.events]
         reference = self.profile({DAYS[0]: self.whole - np.asarray(own[fresh].sum(0)).ravel()})
         if doubled is not None:
-            is_it = self.pool.labels[fresh] == doubled
-            weights = np.where(is_it, 2.0, (1 - 2 * is_it.mean()) / (1 - is_it.mean()))
-            fresh = self.draw.choice(fresh, len(fresh), p=weights / weights.sum())
+            is_it = self.pool.labels == doubled
+            number = self.draw.binomial(len(fresh), 2 * is_it.mean())
+            of_it, others = fresh[is_it[fresh]], fresh[~is_it[fresh]]
+            fresh = np.concatenate([self.draw.choice(of_it, number), others[: len(fresh) - number]])
         happens = self.draw.random(len(fresh)) < share if version else np.zeros(len(fresh), bool)
         days = self.draw.integers(0, 7, len(fresh))
         counts = np.zeros((7, len(self.keys)))

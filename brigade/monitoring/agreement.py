@@ -147,8 +147,10 @@ def name_of(key: str, names: Mapping[str, str]) -> str:
 
 
 def might(asked: Asked) -> bool:
-    """Whether there are enough events for a share to have gone up."""
-    return bool(counts.hopeful(asked.part_before, asked.whole_before, asked.part.sum(), asked.whole.sum()))
+    """Whether there are enough events for a share to have gone up, in one of the windows of days."""
+    part, whole = asked.part_before + asked.part.sum(), asked.whole_before + asked.whole.sum()
+    inside = np.array([asked.whole[at:].sum() for at in starts(len(asked.whole))])
+    return bool(counts.hopeful(part, whole - inside, 0, inside).any())
 
 
 def told(asked: Asked, days: list[str], tests: float) -> Worse:

@@ -43,7 +43,7 @@ def check(profile: Profile, champion: Profile | None, rules: Rules, repeated: fl
     champion: the profile of what the champion has learned; None if there is none. repeated: the share of events that
     repeat another one; None if that is not known. Raises ProfileError if the two profiles cannot be compared.
     """
-    now, before = profile.total(), champion.total() if champion and champion.events else None
+    now, before = profile.total(), champion.total() if champion else None
     found = [*alone(profile, now, rules, repeated), *source_problems(profile, now, before, rules)]
     if champion and before:
         columns = [*column_problems(now, before, rules)]

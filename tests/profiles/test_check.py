@@ -117,6 +117,11 @@ def test_a_rare_class_may_come_and_go_by_chance():
     before = profile(superTag01=labels(_1=600, _2=391, _3=9))
     assert not [one for one in check(profile(), before, RULES) if "class" in one.rule]
     assert not [one for one in check(before, profile(), RULES) if "class" in one.rule]
+    assert not [
+        one
+        for one in check(profile(), profile(100, superTag01=labels(_1=60, _2=35, _3=5)), RULES)
+        if "class" in one.rule
+    ]  # five are too few, however many more there are now
     less = profile(100, superTag01=labels(_1=50, _2=50))  # of 40 in 1,000 there would be four
     assert not [
         one for one in check(less, profile(superTag01=labels(_1=500, _2=460, _3=40)), RULES) if "class" in one.rule
@@ -131,8 +136,8 @@ def test_a_regression_has_no_classes():
 
 def test_a_feature_without_values_stops_and_another_column_is_told():
     empty = {"presence": {"missing": 1000}, "value": {"missing": 1000}}
-    found = [one for one in check(profile(eventSource=empty), profile(), RULES) if one.rule == "columns"]
-    assert told(found) == [("warning", "columns")]
+    found = check(profile(eventSource=empty), profile(), RULES)
+    assert told(found) == [("warning", "columns")]  # and not once more as drift
     assert found[0].message == "eventSource: expected values, as 100 % of the champion's events have, found none"
     rules = replace(RULES, features=("eventSource",))
     assert told(check(profile(eventSource=empty), profile(), rules))[0] == ("error", "columns")
@@ -160,6 +165,9 @@ def test_a_feature_that_is_empty_more_often_stops_and_drift_is_told():
     assert told(found)[0] == ("error", "drift") and found[0].field == "payload"
     assert "0 % missing or empty before and 45 % now" in found[0].message
     assert {one.severity for one in found[1:]} <= {"warning"}
+    assert check(profile(payload=empty), profile(), with_rules(drift="nothing")) == []
+    source = {"presence": {"there": 550, "missing": 450}, "value": {"7": 275, "8": 275}}
+    assert told(check(profile(eventSource=source), profile(), RULES)) == [("warning", "drift")]  # nothing learns of it
     filled = check(profile(), profile(payload=empty), RULES)  # the same the other way round is a repair
     assert filled and not errors(filled)
     shifted = profile(superTag01=labels(_1=900, _2=100))
@@ -177,6 +185,8 @@ def test_what_a_model_makes_of_the_data_is_not_compared():
 
 def test_errors_come_first_and_say_so_themselves():
     now = profile(15, superTag01=labels(_1=15))
+    gone = check(profile(eventSource=None, superTag01=labels(_1=500, _3=500)), profile(), RULES)
+    assert told(gone)[:2] == [("error", "vanished_class"), ("warning", "columns")] and len(errors(gone)) == 1
     found = check(now, profile(superTag01=labels(_1=500, _2=500)), with_rules(least_events=20))
     assert [one.severity for one in found] == sorted(one.severity for one in found)
     assert errors(found) == [one for one in found if one.severity == "error"]
