@@ -126,12 +126,21 @@ class Decays:
         self.names = pool.names
         self.wrong = ""  # the class of the last look
 
-    def findings(self, flipped: float, each: int, first: int, last: int) -> list[dict]:
-        """What a look on the last day finds. flipped: the share of a class's labels that are another one's from the
-        first of these days on; each: events a day."""
+    def of_share(self, least: float, most: float) -> list[str]:
+        """The classes that have such a share of the events."""
+        share = {one: (self.pairs[:, 0] == one).mean() for one in self.classes}
+        return [one for one in self.classes if least <= share[one] < most]
+
+    def findings(self, flipped: float, each: int, first: int, last: int, least: float, most: float = 1) -> list[dict]:
+        """What a look on the last day finds.
+
+        flipped: the share of a class's labels that are another one's from the first of these days on. each: events a
+        day. least, most: the share of all events that the class has.
+        """
         order = self.draw.permutation(len(self.pairs))
         test, pool = self.pairs[order[: len(order) // 2]], self.pairs[order[len(order) // 2 :]]
-        self.wrong, taken_for = self.draw.choice(self.classes, 2, replace=False)
+        self.wrong = self.draw.choice(self.of_share(least, most))
+        taken_for = self.draw.choice([one for one in self.classes if one != self.wrong])
         days = {}
         for day in range(last):
             fresh = pool[self.draw.integers(0, len(pool), each)].copy()
