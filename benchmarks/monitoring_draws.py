@@ -10,6 +10,7 @@ from brigade.monitoring.agreement import ASPECT
 from brigade.monitoring.agreement import performance as of_classes
 from brigade.monitoring.amounts import performance as of_amounts
 from brigade.monitoring.findings import findings_of
+from brigade.monitoring.performance import SHARE
 from brigade.profiles.compare import differences
 from brigade.profiles.profile import PREDICTION, Profile
 from brigade.profiles.thresholds import Thresholds
@@ -102,9 +103,9 @@ def judged(reference: Profile, current: Profile, is_class: bool, thresholds: Thr
     own = reference.total()
     if is_class:
         names = current.names.get(PREDICTION, {})
-        performance = of_classes(own.get(PREDICTION, {}).get(ASPECT), current.days, names, thresholds.alpha)
+        performance = of_classes(own.get(PREDICTION, {}).get(ASPECT), current.days, names, SHARE * thresholds.alpha)
     else:
-        performance = of_amounts(own, current.days, thresholds.alpha)
+        performance = of_amounts(own, current.days, SHARE * thresholds.alpha)
     return findings_of(differences(reference, current, thresholds), performance, None, {})
 
 
