@@ -68,7 +68,7 @@ unexport PYTHONPATH SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTH
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup need-gcloud need-tools demo test test-all test-apart test-spark35 test-airflow test-mlflow test-bare lint lint-terraform format \
-	package up down predict experiments tutorial reconcile bench bench-pubsub bench-landing bench-convert bench-train bench-predict bench-monitor bench-watch bench-serve preflight \
+	package up down predict experiments tutorial reconcile bench bench-pubsub bench-landing bench-convert bench-train bench-predict bench-monitor bench-watch bench-loop bench-serve preflight \
 	gcp-plan gcp-up gcp-landing gcp-demo gcp-vertex gcp-down lock clean
 
 help: ## prints this list
@@ -157,7 +157,7 @@ reconcile: setup ## compares what a folder holds with what was published: INPUT=
 	@$(PY) -m local.reconcile --output_path='$(INPUT)' $(if $(DEAD_LETTERS),--dead_letter_path='$(DEAD_LETTERS)') \
 		$(if $(PUBLISHED),--published='$(PUBLISHED)') $(if $(WAIT),--wait='$(WAIT)')
 
-bench: bench-pubsub bench-landing bench-convert bench-train bench-predict bench-monitor bench-serve ## measures all that is claimed about speed
+bench: bench-pubsub bench-landing bench-convert bench-train bench-predict bench-monitor bench-loop bench-serve ## measures all that is claimed about speed
 
 bench-pubsub: setup ## the Pub/Sub server next to the official emulator, which comes with the Google Cloud CLI
 	@$(PY) -m benchmarks.pubsub
@@ -189,6 +189,10 @@ bench-monitor: setup ## monitoring: a profile next to a plain count of words by 
 
 bench-watch: setup ## monitoring by simulation: faults that are found, false alarms, decay; DATA=FOLDER
 	@$(PY) -m benchmarks.monitoring_power --data='$(SETS)'
+
+bench-loop: setup ## the schedule by simulation: ten centuries of calls, 6,000 histories of models that get worse
+	@$(PY) -m benchmarks.loop centuries
+	@$(PY) -m benchmarks.loop histories
 
 bench-serve: setup ## serving: next to a plain scikit-learn function, and under swaps, broken messages, a kill; DATA=FOLDER
 	@$(PY) -m benchmarks.serving cold --data='$(SETS)' --models='$(MODELS)'

@@ -142,6 +142,6 @@ def places(result: dict, folder: Path) -> list[str]:
         f"parquet        {buckets / INPUT_BUCKET / 'parquet'}",
         f"model          {model}",
         f"report         {model / 'runs' / train['runId'] / 'report.html'}",
-        *([f"findings       {buckets / OUTPUT_BUCKET / result['watched']['path']}"] if "watched" in result else []),
+        *([f"findings       {buckets / OUTPUT_BUCKET / result['watched']['path'] / 'report.html'}"] if "watched" in result else []),
         f"these figures  {folder.parent / 'demo.json'}",
     ]

@@ -9,6 +9,9 @@ from brigade.models import __main__ as operator
 from brigade.models.history import read_history
 from brigade.models.manifest import DOCUMENTS_PREFIX
 from brigade.models.store import ModelStore
+from brigade.schedule import watching
+from brigade.schedule.loop import Models
+from brigade.schedule.settings import Environment
 from brigade.storage import folder_at
 from scheduler.main import main
 from tests.models.written_models import write_model
@@ -179,6 +182,7 @@ def test_a_worse_model_is_withdrawn_and_the_former_one_serves(at, dataproc, foun
     store.look()
     assert store.current().name == FORMER
     assert history(models) == [("withdrawn", SERVING)] and started(dataproc) == []
+    assert read_history(folder_at(str(models)), DOCUMENTS_PREFIX)[-1]["at"] == "2026-02-23T06:00:00.000000Z"
     assert json.loads((models / "changed.json").read_text())["done"] is True
     capsys.readouterr()
     assert operator.main(["list", str(models)]) == 0
@@ -215,6 +219,31 @@ def test_somebody_who_is_changing_a_model_is_not_disturbed(at, dataproc, found, 
     answer = at(LATER, "?look=1").json
     assert answer["acted"] is None and "somebody has been changing a model" in answer["withdrawal"]["reason"]
     assert history(models) == []
+
+
+def test_a_former_model_that_a_person_withdraws_meanwhile_keeps_the_serving_one(at, found, models, monkeypatch):
+    """Else an older one would serve, of which nobody knows how right it is on these events."""
+    write_model(models, "doc-classification-model-2025-12-08", seed=3)
+    write_findings(found, **BAD)
+    known = watching.known_models
+
+    def and_then(environment: Environment) -> Models:
+        seen = known(environment)
+        assert operator.main(["withdraw", str(models), FORMER]) == 0
+        return seen
+
+    monkeypatch.setattr(watching, "known_models", and_then)
+    monkeypatch.setenv("EARLY_TRAINING", "off")
+    answer = at(LATER, "?look=1").json
+    assert answer["acted"] is None and f"expected {FORMER}/run-1 to serve after" in answer["withdrawal"]["reason"]
+    assert ModelStore(str(models)).current().name == SERVING
+
+
+def test_before_the_first_period_nothing_follows_from_findings(at, dataproc, found, models, monkeypatch):
+    monkeypatch.setenv("SCHEDULE_ANCHOR", "2026-03-02")
+    write_findings(found, **BAD)
+    assert at(LATER).json["acted"] is None and history(models) == []
+    assert ModelStore(str(models)).current().name == SERVING
 
 
 def test_a_regular_training_comes_first(at, dataproc, found, models):

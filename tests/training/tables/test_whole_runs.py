@@ -71,7 +71,7 @@ def test_the_newest_rows_test_and_the_next_ones_validate(house_runs):
 
 def test_the_same_rows_give_the_same_bits(house_runs):
     first, second = folder_of(house_runs["price"]), folder_of(house_runs["price again"])
-    for name in ("weights.ubj", "model.json", "golden.jsonl"):
+    for name in ("weights.ubj", "model.json", "golden.jsonl", "profile.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
@@ -87,7 +87,7 @@ def test_two_workers_give_the_same_bits_however_the_rows_lie(spark, tmp_path, qu
         run = train(spark, path, f"{tmp_path}/models/{name}", definition=definition(), partitions=2)
         assert run["workers"] == 2
         found.append(folder_of(run))
-    for name in ("weights.ubj", "model.json", "golden.jsonl"):
+    for name in ("weights.ubj", "model.json", "golden.jsonl", "profile.json"):
         assert (found[0] / name).read_bytes() == (found[1] / name).read_bytes()
 
 
