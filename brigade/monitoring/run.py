@@ -32,7 +32,7 @@ from brigade.monitoring.findings import (
 )
 from brigade.monitoring.former import Former, former_of
 from brigade.monitoring.looks import FOLDER, Days, earlier_looks, labelled_before, window_of
-from brigade.monitoring.performance import Performance
+from brigade.monitoring.performance import SHARE, Performance
 from brigade.monitoring.report import REPORT_FILE, report
 from brigade.monitoring.touched import Marked, touched_by
 from brigade.monitoring.volume import Volume, volume
@@ -186,7 +186,7 @@ def judge(
     thresholds = rules.thresholds
     drifted = differences(reference, seen.profile, thresholds) if reference else []
     drifted = [replace(one, severity=WARNING) if is_late(one, seen.watched) else one for one in drifted]
-    decayed = performance(chosen, reference, seen, thresholds.alpha)
+    decayed = performance(chosen, reference, seen, SHARE * thresholds.alpha)
     former = None
     if decayed:
         sampled = seen.profile.sampled

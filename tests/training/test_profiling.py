@@ -1,19 +1,12 @@
-"""A run keeps the profile of its data: of all of them, and of the test part what the new model makes of it."""
-
-from pathlib import Path
+"""A run keeps the profile of its documents: of all of them, and of the test part what the new model makes of it."""
 
 import pytest
 
 from brigade.profiles.buckets import bucket_of_class
 from brigade.profiles.measure import profile_of
-from brigade.profiles.profile import Profile
 from brigade.training.sources import load_events
 from tests.training.made_up_documents import LABELS, WORDS
-from tests.training.whole_runs import contents
-
-
-def profile_in(folder: Path) -> Profile:
-    return Profile.of((folder / "profile.json").read_bytes())
+from tests.training.whole_runs import contents, profile_in
 
 
 def test_all_documents_are_in_a_run_s_profile_and_of_predictions_the_test_part(spark, runs, second):
@@ -35,15 +28,3 @@ def test_no_word_of_a_document_is_in_a_run_s_profile(second):
     assert not [
         word for words in WORDS.values() for word in (*words, "zebra", "said") if word in text.replace("label", "")
     ]
-
-
-@pytest.mark.parametrize(("name", "aspect"), [("price", "error"), ("sold", "agreement")])
-def test_all_rows_are_in_the_profile_of_a_table_s_run_and_of_errors_the_test_part(house_runs, name, aspect):
-    summary = house_runs[name]
-    found = profile_in(Path(summary["path"]) / "runs" / summary["runId"])
-    total = found.total()
-    assert (found.events, total["prediction"][aspect].total()) == (summary["rows"], summary["tested_on"])
-    assert total["size"]["number"].total() == total["size"]["presence"]["there"]
-    if name == "price":
-        covered = total["prediction"]["covered"]
-        assert covered["yes"] / summary["tested_on"] == pytest.approx(summary["coverage"], abs=1e-4)
