@@ -49,7 +49,8 @@ def profiling(spark, warm_up: str, path: str, models: str, runs: int) -> dict:
     """Counts words and measures profiles, in turn; then the profiles of two halves."""
     from brigade.models.manifest import DOCUMENTS_PREFIX
     from brigade.prediction.model import choose
-    from brigade.profiles.measure import profile_of, sampled_of
+    from brigade.profiles.measure import profile_of
+    from brigade.profiles.profile import Profile
 
     model = choose(spark, models, DOCUMENTS_PREFIX, None).served.model
 
@@ -60,14 +61,15 @@ def profiling(spark, warm_up: str, path: str, models: str, runs: int) -> dict:
         events(folder).createOrReplaceTempView("texts")
         return len(spark.sql(WORDS).collect())
 
-    def profile(folder: str) -> dict:
-        whole = profile_of(spark, events(folder), model=model)
-        return {"events": whole.events, "bytes": len(whole.folded().text()), "sampled": whole.sampled}
+    def profile(folder: str) -> Profile:
+        return profile_of(spark, events(folder), model=model)
 
-    def timed(side, folder: str) -> tuple[float, float, dict | int]:
+    def timed(side, folder: str) -> tuple[float, float, Profile | int]:
         started, worked = time.perf_counter(), cpu_seconds()
         found = side(folder)
-        return time.perf_counter() - started, cpu_seconds() - worked, found
+        seconds, worked = time.perf_counter() - started, cpu_seconds() - worked
+        say(f"{side.__name__}: {seconds:.1f} s, {worked:.1f} CPU s")
+        return seconds, worked, found
 
     for side in (plain, profile):
         side(warm_up)
@@ -75,14 +77,14 @@ def profiling(spark, warm_up: str, path: str, models: str, runs: int) -> dict:
     for _ in range(runs):
         for name, side in (("plain", plain), ("profile", profile)):
             measured[name].append(timed(side, path))
-    found = dict(measured["profile"][0][2])
+    whole = measured["profile"][0][2]
+    found = {"events": whole.events, "bytes": len(whole.folded().text()), "sampled": whole.sampled}
     for name, several in measured.items():
         found[name] = round(statistics.median(seconds for seconds, _, _ in several), 1)
         found[f"{name}_cpu"] = round(statistics.median(cpu for _, cpu, _ in several), 1)
         found[f"{name}_runs"] = [round(seconds, 1) for seconds, _, _ in several]
-    sampled, whole = sampled_of(found["events"]), profile_of(spark, events(path), model=model)
     halves = [events(path).where(f"dt {side} '2026-10-13'") for side in ("<", ">=")]
-    parts = [profile_of(spark, half, model=model, sampled=sampled) for half in halves]
+    parts = [profile_of(spark, half, model=model, sampled=whole.sampled) for half in halves]
     found["halves_add_up"] = (parts[0] + parts[1]).text() == whole.text()
     return found | {"java_peak_mib": peak_mib(spark.sparkContext._gateway.proc.pid)}
 

@@ -10,6 +10,7 @@ from brigade.monitoring.agreement import ASPECT
 from brigade.monitoring.agreement import performance as of_classes
 from brigade.monitoring.amounts import performance as of_amounts
 from brigade.monitoring.findings import findings_of
+from brigade.monitoring.performance import SHARE
 from brigade.profiles.compare import differences
 from brigade.profiles.profile import PREDICTION, Profile
 from brigade.profiles.thresholds import Thresholds
@@ -102,16 +103,17 @@ def judged(reference: Profile, current: Profile, is_class: bool, thresholds: Thr
     own = reference.total()
     if is_class:
         names = current.names.get(PREDICTION, {})
-        performance = of_classes(own.get(PREDICTION, {}).get(ASPECT), current.days, names, thresholds.alpha)
+        performance = of_classes(own.get(PREDICTION, {}).get(ASPECT), current.days, names, SHARE * thresholds.alpha)
     else:
-        performance = of_amounts(own, current.days, thresholds.alpha)
+        performance = of_amounts(own, current.days, SHARE * thresholds.alpha)
     return findings_of(differences(reference, current, thresholds), performance, None, {})
 
 
 class Decays:
     """Days of labelled events whose labels, of one class, go wrong from some day on.
 
-    Half of the events are the reference's test set, and the days' events are drawn from the other half.
+    The test set of the reference, a third as many events as were measured, and the days' events are all drawn from the
+    measured ones: each from the same distribution, and each event may come again.
     """
 
     def __init__(self, pool: Pool, seed: int = 0):
@@ -126,15 +128,27 @@ class Decays:
         self.names = pool.names
         self.wrong = ""  # the class of the last look
 
-    def findings(self, flipped: float, each: int, first: int, last: int) -> list[dict]:
-        """What a look on the last day finds. flipped: the share of a class's labels that are another one's from the
-        first of these days on; each: events a day."""
-        order = self.draw.permutation(len(self.pairs))
-        test, pool = self.pairs[order[: len(order) // 2]], self.pairs[order[len(order) // 2 :]]
-        self.wrong, taken_for = self.draw.choice(self.classes, 2, replace=False)
+    def drawn(self, events: int) -> np.ndarray:
+        """The label and the prediction of so many events, [events, 2]."""
+        return self.pairs[self.draw.integers(0, len(self.pairs), events)]
+
+    def of_share(self, least: float, most: float) -> list[str]:
+        """The classes that have such a share of the events."""
+        share = {one: (self.pairs[:, 0] == one).mean() for one in self.classes}
+        return [one for one in self.classes if least <= share[one] < most]
+
+    def findings(self, flipped: float, each: int, first: int, last: int, least: float, most: float = 1) -> list[dict]:
+        """What a look on the last day finds.
+
+        flipped: the share of a class's labels that are another one's from the first of these days on. each: events a
+        day. least, most: the share of all events that the class has.
+        """
+        test = self.drawn(len(self.pairs) // 3)
+        self.wrong = self.draw.choice(self.of_share(least, most))
+        taken_for = self.draw.choice([one for one in self.classes if one != self.wrong])
         days = {}
         for day in range(last):
-            fresh = pool[self.draw.integers(0, len(pool), each)].copy()
+            fresh = self.drawn(each)
             if day + 1 >= first:
                 turned = (fresh[:, 0] == self.wrong) & (self.draw.random(each) < flipped)
                 fresh[turned, 0] = taken_for

@@ -142,6 +142,13 @@ def places(result: dict, folder: Path) -> list[str]:
         f"parquet        {buckets / INPUT_BUCKET / 'parquet'}",
         f"model          {model}",
         f"report         {model / 'runs' / train['runId'] / 'report.html'}",
-        *([f"findings       {buckets / OUTPUT_BUCKET / result['watched']['path']}"] if "watched" in result else []),
+        *watched_places(result, buckets),
         f"these figures  {folder.parent / 'demo.json'}",
     ]
+
+
+def watched_places(result: dict, buckets: Path) -> list[str]:
+    """Where MONITOR's report lies, if it has looked at the unseen part."""
+    if "watched" not in result:
+        return []
+    return [f"findings       {buckets / OUTPUT_BUCKET / result['watched']['path'] / 'report.html'}"]

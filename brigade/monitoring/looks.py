@@ -52,18 +52,19 @@ def earlier_looks(output: Folder, pipeline: str) -> list[Look]:
     return found
 
 
-def window_of(asked: Days | None, since: date | None, looks: Sequence[Look], reference: Profile | None) -> Days:
-    """The days to look at: those that are asked for; else from `since`, else from the last day that the newest look has
-    seen, which was perhaps not whole yet; else from the day after those that the model has learned, if it knows them.
+def window_of(asked: Days | None, since: date | None, looks: Sequence[Look], learned: date | None) -> Days:
+    """The days to look at: those that are asked for; else from `since` on.
+
+    Else from the last day that the newest look has seen, which was perhaps not whole yet, but from none that the model
+    has learned: about these it is more right than about any to come. Without looks, from the first one after them.
+    learned: the last of them.
     """
     if asked:
         return asked
     if since:
         return since, date.max
-    if looks:
-        return looks[0].until, date.max
-    learned = max(reference.days, default="") if reference else ""
-    return (date.fromisoformat(learned) + timedelta(days=1) if learned else date.min), date.max
+    first = [learned + timedelta(days=1)] if learned else []
+    return max([*first, *(look.until for look in looks[:1])], default=date.min), date.max
 
 
 def labelled_before(output: Folder, looks: Sequence[Look], run: tuple[str, str], first: str) -> dict[str, Day]:

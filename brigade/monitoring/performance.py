@@ -11,6 +11,7 @@ import numpy as np
 
 from brigade.profiles.profile import PREDICTION, Buckets, Day
 
+SHARE = 0.5  # of a look's alpha, within which chance alone may make a model worse; drift has a whole one
 WINDOW = 7  # the last days with labels, which are judged by themselves beside all of them
 SURE = 1.96  # standard errors: 95 of 100 intervals hold the true value
 

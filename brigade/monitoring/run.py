@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from brigade.conversion.folder import place_of
 from brigade.conversion.input_files import holds_files
 from brigade.errors import one_line
-from brigade.models.manifest import DOCUMENTS_PREFIX, PassedOver, utc_now
+from brigade.models.manifest import DOCUMENTS_PREFIX, PassedOver, split_name, utc_now
 from brigade.models.table_model import TableModel
 from brigade.models.verification import read_checked
 from brigade.monitoring import agreement, amounts
@@ -31,7 +31,7 @@ from brigade.monitoring.findings import (
 )
 from brigade.monitoring.former import Former, former_of
 from brigade.monitoring.looks import FOLDER, Days, earlier_looks, labelled_before, window_of
-from brigade.monitoring.performance import Performance
+from brigade.monitoring.performance import SHARE, Performance
 from brigade.monitoring.report import REPORT_FILE, report
 from brigade.monitoring.touched import Marked, touched_by
 from brigade.monitoring.volume import Volume, volume
@@ -112,7 +112,7 @@ def monitor(
         source = open_input(session, places["input"], places.get("parquet"), chosen.definition)
         reference = reference_of(models, chosen)
         looks = earlier_looks(output, prefix)
-        window = window_of(days, since, looks, reference)
+        window = window_of(days, since, looks, learned_until(chosen, reference))
         events = events_of(source, chosen, window)
         seen = see(session, events, chosen, lambda first: labelled_before(output, looks, run_of(chosen), first))
         judged = judge(session, seen, chosen, reference, models, prefix, definition or chosen.definition)
@@ -140,6 +140,17 @@ def reference_of(models: Folder, chosen: Chosen) -> Profile | None:
     except (PassedOver, ProfileError) as problem:
         log.warning("nothing to compare with, %s: %s", served.name, one_line(problem))
         return None
+
+
+def learned_until(chosen: Chosen, reference: Profile | None) -> date | None:
+    """The last day of what the model has learned; None if that is not known.
+
+    Training counts the documents by the day on which they landed, and the rows of a table by their own time. So of a
+    table it is the day of the training.
+    """
+    if isinstance(chosen.served.model, TableModel):
+        return split_name(chosen.served.name)[1]
+    return date.fromisoformat(max(reference.days)) if reference and reference.days else None
 
 
 def events_of(source: Input, chosen: Chosen, window: Days) -> DataFrame:
@@ -174,7 +185,7 @@ def judge(
     thresholds = rules.thresholds
     drifted = differences(reference, seen.profile, thresholds) if reference else []
     drifted = [replace(one, severity=WARNING) if is_late(one, seen.watched) else one for one in drifted]
-    decayed = performance(chosen, reference, seen, thresholds.alpha)
+    decayed = performance(chosen, reference, seen, SHARE * thresholds.alpha)
     former = None
     if decayed:
         sampled = seen.profile.sampled
@@ -182,7 +193,7 @@ def judge(
     return Judged(
         drifted,
         decayed,
-        volume(reference, seen.profile, thresholds.alpha) if reference else None,
+        volume(reference, seen.profile, thresholds.alpha) if reference and seen.watched.text else None,
         touch(spark, seen, chosen, reference, drifted, decayed),
         former,
         validation_of(reference, seen, rules) if reference else None,

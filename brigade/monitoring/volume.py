@@ -5,7 +5,7 @@ from statistics import median
 
 from scipy import stats
 
-from brigade.profiles.profile import EVENTS, Buckets, Profile
+from brigade.profiles.profile import EVENTS, NEWEST_DAYS, Buckets, Profile
 
 FEWEST_DAYS = 5  # of both, below which nothing is said: days differ, and those of a week in their own way
 LEAST_FACTOR = 2.0  # fewer or more, which is worth a word
@@ -37,5 +37,6 @@ def volume(reference: Profile, current: Profile, alpha: float) -> Volume | None:
 
 
 def whole_days(profile: Profile) -> dict[str, int]:
-    days = sorted(profile.days)[1:-1]
+    """Day → events. The older days of a file may be counted together."""
+    days = sorted(profile.days)[-NEWEST_DAYS:][1:-1]
     return {day: profile.days[day].get(EVENTS, {}).get("hour", Buckets()).total() for day in days}

@@ -11,13 +11,14 @@ from brigade.models.document_model import DocumentModel
 from brigade.models.table_model import TableModel
 from brigade.models.verification import Model
 from brigade.profiles import predictions, texts
-from brigade.profiles.buckets import Found, coded, of_kinds, of_numbers, of_values
+from brigade.profiles.arrow import coded, integers, numbers_in, strings, taken
+from brigade.profiles.buckets import Found, of_kinds, of_numbers, of_values
 from brigade.profiles.profile import EVENTS
 from brigade.profiles.tally import Tally
 from brigade.profiles.watched import NUMBER, TEXT, Watched
 
 if TYPE_CHECKING:
-    from pyarrow import Array, RecordBatch
+    from pyarrow import RecordBatch
 
 PRESENCE = ["missing", "empty", "there"]
 HOURS = [*(f"{hour:02}" for hour in range(24)), "missing"]
@@ -42,10 +43,10 @@ class Look:
             for found in self.found(batch, model):
                 tally.add(found, days, different)
         columns = [*zip(*tally.rows(), strict=True)] or [()] * len(COUNTED)
-        kinds = [pyarrow.int64() if name == "events" else pyarrow.string() for name in COUNTED]
-        yield pyarrow.RecordBatch.from_arrays(
-            [pyarrow.array(column, kind) for column, kind in zip(columns, kinds, strict=True)], [*COUNTED]
-        )
+        made = [
+            (integers if name == "events" else strings)(column) for name, column in zip(COUNTED, columns, strict=True)
+        ]
+        yield pyarrow.RecordBatch.from_arrays(made, [*COUNTED])
 
     def rows(self, batches: Iterable["RecordBatch"], model: Model | None) -> Iterator["RecordBatch"]:
         """The bucket of each event in each aspect: rows of measure.ROWS."""
@@ -53,10 +54,9 @@ class Look:
 
         for batch in batches:
             for found in self.found(batch, model):
-                at, number = pyarrow.array(found.events), len(found.events)
-                buckets = pyarrow.array(found.buckets, pyarrow.string()).take(pyarrow.array(found.codes))
-                columns = [batch.column(name).take(at) for name in ("eventId", "day")]
-                columns += [pyarrow.array([one] * number, pyarrow.string()) for one in (found.field, found.aspect)]
+                buckets = taken(strings(found.buckets), found.codes)
+                columns = [taken(batch.column(name), found.events) for name in ("eventId", "day")]
+                columns += [strings([one] * len(buckets)) for one in (found.field, found.aspect)]
                 yield pyarrow.RecordBatch.from_arrays(
                     [*columns, buckets], ["eventId", "day", "field", "aspect", "bucket"]
                 )
@@ -65,7 +65,7 @@ class Look:
         """All that is looked at of the events of a block."""
         if self.of_data:
             every = np.arange(batch.num_rows)
-            hours = batch.column("hour").fill_null(24).to_numpy(zero_copy_only=False)
+            hours = numbers_in(batch.column("hour"), 24)
             yield of_kinds(EVENTS, "hour", every, hours, HOURS)
             for column, name, kind in self.watched.numbered:
                 if kind == TEXT:
@@ -74,7 +74,7 @@ class Look:
                     yield from of_number(batch, column, name)
                 else:
                     yield from of_category(batch, column, name, name == self.watched.label)
-        close = np.flatnonzero(batch.column("close").to_numpy(zero_copy_only=False))
+        close = np.flatnonzero(numbers_in(batch.column("close"), 0))
         if self.watched.text:
             yield from self.of_close_texts(batch, close, self.watched.text, model)
         elif isinstance(model, TableModel) and len(close):
@@ -85,10 +85,10 @@ class Look:
     ) -> Iterator[Found]:
         """What is seen of texts that are looked at closely. An empty text is counted by its presence alone."""
         column = self.watched.column(name)
-        there = batch.column(f"{column}_presence").to_numpy(zero_copy_only=False)[close] == 2
+        there = numbers_in(batch.column(f"{column}_presence"), 0)[close] == 2
         for begin in range(0, int(there.sum()), TEXTS_AT_ONCE):
             events = close[there][begin : begin + TEXTS_AT_ONCE]
-            own = batch.column(column).take(as_indices(events)).to_pylist()
+            own = taken(batch.column(column), events).to_pylist()
             hashes = [texts.word_hashes(text, texts.WORDS) for text in own] if self.of_data else []
             if self.of_data:
                 yield from texts.shapes(name, events, own)
@@ -102,33 +102,27 @@ class Look:
 
     def of_close_rows(self, batch: "RecordBatch", close: np.ndarray, model: TableModel) -> Iterator[Found]:
         """What the model makes of the rows of a table that are looked at closely."""
-        rows = batch.take(as_indices(close))
+        rows = batch.take(integers(close))
         found = predictions.of_rows(model, rows)
         if model.task == "classification":
             yield from predictions.of_classes(model.classes, close, found, self.labels(batch, close))
         else:
             column = self.watched.column(self.watched.label)
-            labels = rows.column(column).to_numpy(zero_copy_only=False).astype(np.float64)
+            labels = numbers_in(rows.column(column), np.nan)
             yield from predictions.of_amounts(model, close, found, labels)
 
     def labels(self, batch: "RecordBatch", events: np.ndarray) -> list[str | None]:
         """The labels of these events; None is none."""
         column = self.watched.column(self.watched.label)
-        codes, different = coded(batch.column(column).take(as_indices(events)))
+        codes, different = coded(taken(batch.column(column), events))
         cleaned = [*map(clean_label, different), None]  # of the code -1
         return [cleaned[code] for code in codes.tolist()]
 
 
-def as_indices(events: np.ndarray) -> "Array":
-    import pyarrow
-
-    return pyarrow.array(events, pyarrow.int64())
-
-
 def of_text(batch: "RecordBatch", column: str, name: str) -> Iterator[Found]:
     """Whether a text is there, and how long one that is there is."""
-    presence = batch.column(f"{column}_presence").to_numpy(zero_copy_only=False)
-    lengths = batch.column(f"{column}_length").fill_null(0).to_numpy(zero_copy_only=False)
+    presence = numbers_in(batch.column(f"{column}_presence"), 0)
+    lengths = numbers_in(batch.column(f"{column}_length"), 0)
     yield of_kinds(name, "presence", np.arange(len(presence)), presence, PRESENCE)
     there = np.flatnonzero(presence == 2)
     yield of_numbers(name, "length", there, lengths[there])
@@ -136,7 +130,7 @@ def of_text(batch: "RecordBatch", column: str, name: str) -> Iterator[Found]:
 
 def of_number(batch: "RecordBatch", column: str, name: str) -> Iterator[Found]:
     """Whether a number is there, and how large it is."""
-    values = batch.column(column).to_numpy(zero_copy_only=False).astype(np.float64)
+    values = numbers_in(batch.column(column), np.nan)
     every, there = np.arange(len(values)), np.isfinite(values)
     yield of_kinds(name, "presence", every, 2 * there, PRESENCE)
     yield of_numbers(name, "number", every[there], values[there])

@@ -3,15 +3,11 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import mmh3
 import numpy as np
 
 from brigade.profiles.profile import GROWTH, SMALLEST
-
-if TYPE_CHECKING:
-    from pyarrow import Array
 
 VALUE_BUCKETS = 4096  # of a field's categories: two of twenty share one in 1 of 20 fields
 LONGEST_NAME = 64  # characters of a category's name
@@ -74,12 +70,3 @@ def hash_of(value: str) -> int:
 def of_kinds(name: str, aspect: str, events: np.ndarray, kinds: Iterable[int], buckets: Sequence[str]) -> Found:
     """The buckets of events of a few kinds, each a position in `buckets`."""
     return Found(name, aspect, events, np.asarray(kinds, np.int64), buckets)
-
-
-def coded(column: "Array") -> tuple[np.ndarray, list[str]]:
-    """Strings of Arrow as codes, int [n], and the different strings that these stand for; null is -1."""
-    import pyarrow
-
-    found = column.cast(pyarrow.string()).dictionary_encode()
-    codes = found.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes, found.dictionary.to_pylist()

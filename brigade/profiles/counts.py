@@ -10,6 +10,7 @@ from scipy import stats
 
 FEWEST_EXPECTED = 10  # in each cell of a table whose statistic is compared with chi-square's distribution
 SMALLEST_HOPE = 1e-6  # a bucket that could not have a p-value as small as this is not counted among the tests
+ALONE = 0.75  # of the chance of an error, for values that are asked one by one; the rest for all together
 Array = np.ndarray
 Counts = np.ndarray | float  # numbers stand for arrays, as numpy takes them
 
@@ -67,8 +68,8 @@ def hopeful(before: Counts, of_before: Counts, now: Counts, of_now: Counts) -> A
 def p_of_values(before: Array, now: Array) -> float:
     """How likely it is by chance alone that two rows of counts [K] of values differ so much.
 
-    Half of it asks all values together, those with few events as one; the other half each value alone, so that a value
-    that was never there does not drown. Of two values it is enough to ask one.
+    Each value is asked alone, so that one that was never there does not drown, and all together, those with few events
+    as one. Of two values it is enough to ask one.
     """
     before, now = np.asarray(before, float), np.asarray(now, float)
     of_before, of_now = before.sum(), now.sum()
@@ -79,7 +80,7 @@ def p_of_values(before: Array, now: Array) -> float:
     if np.count_nonzero(before + now) == 2:
         return float(alone[before + now > 0].min())
     single = np.count_nonzero(may) * alone[may].min() if may.any() else 1.0
-    return float(min(1.0, 2 * single, 2 * p_together(before, now)))
+    return float(min(1.0, single / ALONE, p_together(before, now) / (1 - ALONE)))
 
 
 def p_together(before: Array, now: Array) -> float:

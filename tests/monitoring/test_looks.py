@@ -43,10 +43,16 @@ def test_damaged_findings_are_passed_over_with_a_warning(tmp_path, caplog):
 
 
 def test_the_first_look_begins_behind_what_the_model_has_learned(tmp_path):
-    learned = Profile({"2026-10-30": {}, "2026-10-31": {}})
+    learned = date(2026, 10, 31)
     assert looks_in(tmp_path) == []
     assert window_of(None, None, [], learned) == (date(2026, 11, 1), date.max)
     assert window_of(None, None, [], None) == (date.min, date.max)
+
+
+def test_what_a_newer_model_has_learned_is_not_looked_at(tmp_path):
+    look(tmp_path, "2026-11-09", "2026-11-08")
+    for last, first in [(11, 12), (1, 8)]:
+        assert window_of(None, None, looks_in(tmp_path), date(2026, 11, last)) == (date(2026, 11, first), date.max)
 
 
 def test_what_is_asked_for_counts_more(tmp_path):

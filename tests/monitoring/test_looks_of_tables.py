@@ -1,5 +1,7 @@
 """Whole looks at tables: houses whose size is told in another unit, and prices that have risen."""
 
+from datetime import date
+
 import pytest
 
 from brigade.monitoring.run import monitor as look
@@ -19,7 +21,7 @@ def models(spark, tmp_path_factory):
     with quick_training(tmp_path_factory.mktemp("runs") / "scratch"):
         data = written(spark, folder / "learned", houses(1200))
         for task in ("regression", "classification"):
-            train(spark, data, f"{folder}/models", definition=definition(task))
+            train(spark, data, f"{folder}/models", day=date(2026, 11, 1), definition=definition(task))
     return f"{folder}/models"
 
 
@@ -37,6 +39,7 @@ def test_houses_like_those_that_were_learned_raise_nothing(watched, task):
     found = watched(changed(houses(600, 3), **LATER), task)
     assert (found["verdict"], found["findings"], found["events"]) == ("ok", [], 600)
     assert found["performance"]["metric"] == {"regression": "mae", "classification": "accuracy"}[task]
+    assert found["window"] == {"since": "2026-11-02", "until": "2026-11-02"}
     assert found["labelled"] == 588 == found["performance"]["now"]["events"]
 
 

@@ -52,9 +52,9 @@ def test_a_class_that_is_doubled_is_found(measured):
 
 def test_labels_that_go_wrong_are_a_decay_by_the_next_week(measured):
     decays = Decays(measured[0])
-    found = [decays.findings(0.1, 300, 10, 17) for _ in range(DRAWS)]
+    found = [decays.findings(0.1, 300, 10, 17, 0.0) for _ in range(DRAWS)]
     assert sum(any(one["kind"] == "decay" for one in findings) for findings in found) >= 0.95 * DRAWS
-    assert not any(decays.findings(0.0, 300, 10, 17) for _ in range(DRAWS))
+    assert not any(decays.findings(0.0, 300, 10, 17, 0.0) for _ in range(DRAWS))
 
 
 def test_two_years_of_weekly_looks_without_a_change_raise_no_alarm(measured):

@@ -31,3 +31,10 @@ def test_few_days_say_nothing():
 def test_the_first_and_the_last_day_may_be_cut():
     cut = days(WEEK[:1], 1) + days(WEEK[1:-1], 1000) + days(WEEK[-1:], 1)
     assert volume(days(MONTH, 1000), cut, 0.001) is None
+
+
+def test_months_that_a_file_counts_as_one_day_are_no_days():
+    months = [f"{2024 + at // 12}-{at % 12 + 1:02}-01" for at in range(31)]
+    learned = days(months, 20) + days([*MONTH, "2026-10-29", "2026-10-30", "2026-10-31"], 1000)
+    found = volume(learned, days(WEEK, 100), 0.001)
+    assert found and found.before > 900

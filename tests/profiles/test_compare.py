@@ -59,6 +59,16 @@ def test_the_more_aspects_the_surer_each_must_be():
     assert differences(profile(many), profile(same | {("field7", "value"): now}), Thresholds(distance=0)) == []
 
 
+def test_a_class_needs_less_to_be_told_than_an_aspect_of_texts():
+    before, now = {"latin": 5000, "cyrillic": 5000}, {"latin": 565, "cyrillic": 435}
+    others = {(f"field{number}", "script"): before for number in range(10)}
+    same = {key: {"latin": 500, "cyrillic": 500} for key in others}
+    for aspect, number in (("value", 1), ("script", 0)):
+        reference = profile(others | {("superTag01", aspect): before})
+        current = profile(same | {("superTag01", aspect): now})
+        assert len(differences(reference, current, Thresholds(distance=0))) == number
+
+
 def test_another_unit_moves_numbers_out_of_all_bins():
     draw = np.random.default_rng(1)
     celsius = draw.normal(20, 5, 5000)

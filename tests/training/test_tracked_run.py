@@ -36,6 +36,7 @@ def test_mlflow_has_the_run_s_parameters_figures_files_and_model(again):
     (data,) = run.inputs.dataset_inputs
     assert json.loads(data.dataset.source)["uri"] == contents(folder, "data.json")["parquet"]
     files = {one.path for one in client.list_artifacts(run.info.run_id)}
-    assert files == {"data.json", "metrics.json", "model", "report.html"} and files - {"model"} < set(FILES)
+    assert files == {"data.json", "metrics.json", "model", "profile.json", "report.html"}
+    assert files - {"model"} < set(FILES)
     version = client.get_model_version_by_alias("documents", "champion")
     assert version.run_id == run.info.run_id and version.tags["data_version"] == digest

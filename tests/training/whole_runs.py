@@ -10,6 +10,7 @@ import pytest
 
 from brigade.conversion.schema import COLUMNS
 from brigade.models.document_model import DocumentModel
+from brigade.profiles.profile import Profile
 from tests.conftest import ROOT
 
 MODEL = "doc-classification-model-2026-01-05"
@@ -51,6 +52,10 @@ def zipped_package(target: Path) -> Path:
 
 def contents(folder: Path, name: str) -> dict:
     return json.loads((folder / name).read_text("utf-8"))
+
+
+def profile_in(folder: Path) -> Profile:
+    return Profile.of((folder / "profile.json").read_bytes())
 
 
 def model_of(folder: Path) -> DocumentModel:

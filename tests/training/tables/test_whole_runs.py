@@ -11,7 +11,7 @@ from brigade.models.table_model import TableModel
 from brigade.storage import folder_at
 from brigade.training.run import train
 from tests.training.tables.made_up_tables import definition, houses, written
-from tests.training.whole_runs import contents
+from tests.training.whole_runs import contents, profile_in
 
 FILES = ["data.json", "golden.jsonl", "manifest.json", "metrics.json", "model.json", "profile.json", "report.html"]
 FILES += ["weights.ubj"]
@@ -28,6 +28,18 @@ def model_of(summary: dict) -> TableModel:
 @pytest.mark.parametrize("name", ["price", "sold"])
 def test_a_run_writes_the_files_of_a_model(house_runs, name):
     assert sorted(path.name for path in folder_of(house_runs[name]).iterdir()) == FILES
+
+
+@pytest.mark.parametrize(("name", "aspect"), [("price", "error"), ("sold", "agreement")])
+def test_all_rows_are_in_the_profile_of_a_table_s_run_and_of_errors_the_test_part(house_runs, name, aspect):
+    summary = house_runs[name]
+    found = profile_in(folder_of(summary))
+    total = found.total()
+    assert (found.events, total["prediction"][aspect].total()) == (summary["rows"], summary["tested_on"])
+    assert total["size"]["number"].total() == total["size"]["presence"]["there"]
+    if name == "price":
+        covered = total["prediction"]["covered"]
+        assert covered["yes"] / summary["tested_on"] == pytest.approx(summary["coverage"], abs=1e-4)
 
 
 def test_a_regression_learns_what_makes_the_price(house_runs):
@@ -71,7 +83,7 @@ def test_the_newest_rows_test_and_the_next_ones_validate(house_runs):
 
 def test_the_same_rows_give_the_same_bits(house_runs):
     first, second = folder_of(house_runs["price"]), folder_of(house_runs["price again"])
-    for name in ("weights.ubj", "model.json", "golden.jsonl"):
+    for name in ("weights.ubj", "model.json", "golden.jsonl", "profile.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
@@ -87,7 +99,7 @@ def test_two_workers_give_the_same_bits_however_the_rows_lie(spark, tmp_path, qu
         run = train(spark, path, f"{tmp_path}/models/{name}", definition=definition(), partitions=2)
         assert run["workers"] == 2
         found.append(folder_of(run))
-    for name in ("weights.ubj", "model.json", "golden.jsonl"):
+    for name in ("weights.ubj", "model.json", "golden.jsonl", "profile.json"):
         assert (found[0] / name).read_bytes() == (found[1] / name).read_bytes()
 
 
