@@ -10,7 +10,7 @@ from scipy import stats
 
 FEWEST_EXPECTED = 10  # in each cell of a table whose statistic is compared with chi-square's distribution
 SMALLEST_HOPE = 1e-6  # a bucket that could not have a p-value as small as this is not counted among the tests
-ALONE = 0.75  # of the chance of an error, for values that are asked one by one; the rest for all together
+ALONE = 0.9  # of the chance of an error, for values that are asked one by one; the rest for all together
 Array = np.ndarray
 Counts = np.ndarray | float  # numbers stand for arrays, as numpy takes them
 
