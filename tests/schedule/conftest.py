@@ -9,7 +9,10 @@ from functions_framework import create_app
 
 from brigade.schedule import trigger
 from tests.conftest import ROOT
+from tests.models.written_models import write_model
 from tests.schedule.dataproc_server import CONTENT, REGION, TEMPLATE, Dataproc
+from tests.schedule.watched_shop import MONITOR
+from tests.schedule.written_findings import FORMER, SERVING
 
 
 @pytest.fixture
@@ -56,3 +59,23 @@ def at(app, monkeypatch):
         )
 
     return call
+
+
+@pytest.fixture
+def found(models, dataproc, monkeypatch) -> Path:
+    """The folder of findings, with two promoted models, the monitoring's template, and both actions on."""
+    write_model(models, FORMER, seed=1)
+    write_model(models, SERVING, seed=2)
+    content = CONTENT | {"id": "brigade-monitor", "jobs": [CONTENT["jobs"][0] | {"step_id": "monitor"}]}
+    content |= {"parameters": [{"name": "INPUT", "fields": ["jobs['monitor'].pysparkJob.args[0]"]}]}
+    dataproc.client.create_workflow_template(parent=REGION, template=content)
+    dataproc.requests.clear()
+    folder = models.parent / f"{models.name}-monitor"
+    for name, value in {
+        "MONITOR_TEMPLATE": MONITOR,
+        "FINDINGS_URI": str(folder),
+        "EARLY_TRAINING": "on",
+        "WITHDRAWAL": "on",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return folder

@@ -1,7 +1,6 @@
 """The trigger sees to the monitoring and acts on findings: against the Dataproc stand-in and a folder of models."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -13,45 +12,9 @@ from brigade.schedule import watching
 from brigade.schedule.loop import Models
 from brigade.schedule.settings import Environment
 from brigade.storage import folder_at
-from scheduler.main import main
 from tests.models.written_models import write_model
-from tests.schedule.dataproc_server import CONTENT, REGION
-from tests.schedule.written_findings import BETTER, DECAYED, DRIFT, DRIFTED, FORMER, SERVING, write_findings
-
-MONITOR = f"{REGION}/workflowTemplates/brigade-monitor"
-MONDAY, LATER = "2026-02-23T02:00:00Z", "2026-02-23T06:00:00Z"
-BAD = DECAYED | {"former": BETTER}
-
-
-@pytest.fixture
-def found(models, dataproc, monkeypatch) -> Path:
-    """The folder of findings, with two promoted models, the monitoring's template, and both actions on."""
-    write_model(models, FORMER, seed=1)
-    write_model(models, SERVING, seed=2)
-    content = CONTENT | {"id": "brigade-monitor", "jobs": [CONTENT["jobs"][0] | {"step_id": "monitor"}]}
-    content |= {"parameters": [{"name": "INPUT", "fields": ["jobs['monitor'].pysparkJob.args[0]"]}]}
-    dataproc.client.create_workflow_template(parent=REGION, template=content)
-    dataproc.requests.clear()
-    folder = models.parent / f"{models.name}-monitor"
-    for name, value in {
-        "MONITOR_TEMPLATE": MONITOR,
-        "FINDINGS_URI": str(folder),
-        "EARLY_TRAINING": "on",
-        "WITHDRAWAL": "on",
-    }.items():
-        monkeypatch.setenv(name, value)
-    return folder
-
-
-def started(dataproc) -> list[str]:
-    """The templates of which workflows were started."""
-    return [path.rpartition("/")[2].partition(":")[0] for _, path, _ in dataproc.requests if ":instantiate" in path]
-
-
-def history(models) -> list[tuple]:
-    entries = read_history(folder_at(str(models)), DOCUMENTS_PREFIX)
-    return [(one["what"], one["model"]) for one in entries if one["by"] == "loop"]
-
+from tests.schedule.watched_shop import BAD, LATER, MONDAY, MONITOR, history, started
+from tests.schedule.written_findings import DECAYED, FORMER, SERVING, write_findings
 
 # --------------------------------------------------------------------------------------------------- the monitoring
 
@@ -254,57 +217,3 @@ def test_a_regular_training_comes_first(at, dataproc, found, models):
     dataproc.end()
     assert at("2026-03-02T02:00:00Z", "?look=1").json["decision"] == "skip"  # a look starts no regular training
     assert started(dataproc) == ["retrain"] and history(models) == []
-
-
-# ----------------------------------------------------------------------------------------------------- what is told
-
-
-def test_each_finding_about_the_serving_model_is_a_log_line(at, found, monkeypatch, capsys):
-    monkeypatch.setenv("EARLY_TRAINING", "dry")
-    write_findings(found, **DRIFTED | {"findings": [DRIFT, DRIFT | {"severity": "warning", "kind": "volume"}]})
-    at(LATER, "?look=1")
-    call, *lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert (call["logger"], call["severity"], call["findings"]["verdict"]) == ("scheduler", "INFO", "drift")
-    assert [(one["logger"], one["severity"], one["kind"], one["findingSeverity"]) for one in lines] == [
-        ("monitoring", "WARNING", "drift", "error"),
-        ("monitoring", "NOTICE", "volume", "warning"),
-    ]
-    assert lines[0]["message"] == DRIFT["message"] and lines[0]["field"] == "payload"
-
-
-def test_findings_about_a_model_that_serves_no_longer_are_not_told_again(at, found, capsys):
-    write_findings(found, **DRIFTED | {"model": {"name": FORMER, "runId": "run-1"}})
-    answer = at(LATER, "?look=1").json
-    assert "which does not serve" in answer["findings"]["problem"]
-    assert len(capsys.readouterr().err.splitlines()) == 1
-
-
-def test_findings_that_cannot_be_read_hold_back_no_regular_training(at, dataproc, found):
-    write_findings(found, "2026-03-01", verdict="fine")
-    answer = at("2026-03-02T02:00:00Z").json
-    assert answer["decision"] == "start" and started(dataproc) == ["retrain"]
-    assert "verdict: expected one of ok, drift, decay" in answer["findings"]["problem"]
-    assert answer["acted"] is None
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("MONITOR_TEMPLATE", "monitor", "MONITOR_TEMPLATE: expected projects/P/regions/R/workflowTemplates/T"),
-        ("FINDINGS_URI", "s3://findings", "FINDINGS_URI: expected gs://bucket/prefix"),
-        ("FINDINGS_URI", "", "EARLY_TRAINING: expected FINDINGS_URI beside on, found none"),
-        ("EARLY_TRAINING", "yes", "EARLY_TRAINING: expected off, dry or on, found 'yes'"),
-        ("WITHDRAWAL", "ON", "WITHDRAWAL: expected off, dry or on, found 'ON'"),
-    ],
-)
-def test_a_wrong_setting_is_said(at, dataproc, found, monkeypatch, name, value, message):
-    monkeypatch.setenv(name, value)
-    answer = at(MONDAY)
-    assert answer.status_code == 500 and answer.json["error"].startswith(message) and dataproc.requests == []
-
-
-def test_by_hand_a_look_does_the_same(found, models, capsys):
-    write_findings(found, **BAD)
-    assert main(["--look", "--dry_run", f"--now={LATER}"]) == 0
-    assert json.loads(capsys.readouterr().out)["withdrawal"]["would"] is True
-    assert history(models) == []
