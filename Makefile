@@ -159,7 +159,7 @@ reconcile: setup ## compares what a folder holds with what was published: INPUT=
 	@$(PY) -m local.reconcile --output_path='$(INPUT)' $(if $(DEAD_LETTERS),--dead_letter_path='$(DEAD_LETTERS)') \
 		$(if $(PUBLISHED),--published='$(PUBLISHED)') $(if $(WAIT),--wait='$(WAIT)')
 
-bench: bench-pubsub bench-landing bench-convert bench-train bench-predict bench-monitor bench-loop bench-serve ## measures all that is claimed about speed
+bench: bench-pubsub bench-landing bench-convert bench-train bench-predict bench-monitor bench-watch bench-loop bench-serve ## measures all that is claimed about speed
 
 bench-pubsub: setup ## the Pub/Sub server next to the official emulator, which comes with the Google Cloud CLI
 	@$(PY) -m benchmarks.pubsub
