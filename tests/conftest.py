@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
+import hypothesis
 import pytest
 
 from local import emulators, guard
@@ -20,6 +21,11 @@ SERVING_SETTINGS = (
     "AIP_STORAGE_URI", "AIP_HEALTH_ROUTE",
 )  # fmt: skip
 
+
+# How long inputs take to make says how busy the machine is, and fixtures here hold nothing that an example changes.
+BUSY = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture]
+hypothesis.settings.register_profile("brigade", suppress_health_check=BUSY)
+hypothesis.settings.load_profile("brigade")
 
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # a make that a test runs is no part of the one that runs the tests
     os.environ.pop(name, None)

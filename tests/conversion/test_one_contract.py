@@ -130,9 +130,7 @@ def test_all_readers_agree_about_the_corpus(judged):
 def test_all_readers_agree_about_wild_events(spark):
     sent = []
 
-    @settings(
-        max_examples=400, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=400, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(WILD)
     def collect(data):
         sent.append(data)

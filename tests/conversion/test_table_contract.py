@@ -131,9 +131,7 @@ VALUES = st.one_of(
 def test_they_agree_about_wild_rows(spark):
     written = set()
 
-    @settings(
-        max_examples=500, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=500, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(WINE.fields), VALUES)
     def collect(field, value):
         row = json.loads(json.dumps(ROW))

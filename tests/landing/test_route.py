@@ -51,7 +51,7 @@ def test_the_ordering_key_of_a_message_is_kept(tmp_path, data, kind):
 def test_ten_thousand_mutated_messages_land_or_are_dead_letters(tmp_path):
     sent = []
 
-    @settings(max_examples=10_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=10_000, database=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(MUTATIONS, max_size=4))
     def each_leaves_once(mutations):
         one = message(len(sent), mutated(event(1), mutations))

@@ -236,7 +236,7 @@ class Oracle:
             self.failed(min(ended, key=lambda name: self.held[name][0]))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(actions=ACTIONS, ordering=st.booleans())
 def test_whatever_happens_no_message_is_lost_held_twice_or_out_of_order(actions, ordering):
     broker, clock = broker_with(enable_message_ordering=ordering, retain_acked_messages=True)

@@ -86,7 +86,7 @@ def test_a_folder_or_a_pipe_in_a_files_place_is_no_file(tmp_path):
     assert ModelStore(str(tmp_path)).current().name == OLD
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_model_with_any_bytes_changed_serves_as_trained_or_not_at_all(tmp_path_factory, data):
     root = tmp_path_factory.mktemp("models")

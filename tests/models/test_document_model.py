@@ -63,7 +63,7 @@ def test_words_that_training_did_not_know_leave_only_the_intercept():
 # ------------------------------------------------------------------------------------- scores → probabilities
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50),
     st.builds(Calibration, st.floats(1e-3, 1e3), st.floats(1e-3, 10), st.floats(-5, 5)),
@@ -76,7 +76,7 @@ def test_probabilities_sum_to_one_and_keep_the_order_of_the_scores(scores, calib
     assert (np.diff(likely[np.argsort(scores, kind="stable")]) >= 0).all()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text())
 def test_any_text_has_a_prediction(text):
     model = tiny_model()
@@ -129,7 +129,7 @@ def test_at_most_ten_words_explain_a_prediction_and_none_explain_an_unknown_text
     assert model.explain("words that nobody knows", "class-0") == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text())
 def test_any_text_has_an_explanation(text):
     model = tiny_model(hash_bits=6)
@@ -209,7 +209,7 @@ def test_weights_without_a_tensor_are_refused(saved, tensor):
         DocumentModel.from_bytes(json.dumps(saved[0]).encode(), save(tensors))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_files_cut_short_anywhere_are_refused(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("model")

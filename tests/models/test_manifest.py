@@ -37,7 +37,7 @@ def test_a_manifest_cannot_lead_out_of_its_folder(name):
         read_manifest(json.dumps(escape).encode())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(sorted(good_manifest())), JSON)
 def test_whatever_a_manifest_holds_it_is_read_or_refused(key, value):
     content = json.dumps(good_manifest() | {key: value}).encode()

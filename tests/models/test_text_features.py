@@ -50,7 +50,7 @@ def reference_counts(text: str, parameters: FeatureParameters) -> dict[int, int]
 def test_a_documents_places_and_counts_are_those_of_scikit_learn(hash_bits, ngrams, words):
     parameters = FeatureParameters(hash_bits=hash_bits, ngrams=ngrams, **words)
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(
         st.text(st.characters(max_codepoint=0x2FF, exclude_characters="İ"))
         | st.lists(st.sampled_from(["oil", "Oil", "ação", "x", "12"])).map(" ".join)
@@ -92,7 +92,7 @@ def test_words_are_those_of_the_language_accents_kept(text, words):
     assert grams(text, FeatureParameters(ngrams=1)) == words
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text() | st.text(st.characters(max_codepoint=0x310)) | st.text("aİK\u0307Ǆ é_1\n"))
 def test_the_quick_way_to_words_finds_the_same_words(text):
     for shortest in (1, 2):

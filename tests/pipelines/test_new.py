@@ -6,7 +6,7 @@ import re
 import orjson
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn import datasets
 
@@ -242,7 +242,7 @@ header_text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6
 
 
 @pytest.mark.long
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50)
 @example(header=["NONE", "0"])  # a label of this name is no baseline that is not there
 @given(
     header=st.lists(

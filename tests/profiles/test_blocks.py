@@ -31,7 +31,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(EVENTS, st.lists(st.integers(0, 30), max_size=4))
 def test_the_profiles_of_parts_add_up_to_that_of_the_whole(events, cuts):
     ends = sorted({0, len(events), *(cut for cut in cuts if cut < len(events))})
@@ -42,7 +42,7 @@ def test_the_profiles_of_parts_add_up_to_that_of_the_whole(events, cuts):
     assert Profile.of(whole.text()) == whole and whole.events == len(events)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats() | st.sampled_from([0.0, 1.0, 1.1, -1.1, 1e-9, 1e-300]), min_size=1, max_size=50))
 def test_a_number_lies_within_the_bounds_of_its_bucket(values):
     found = of_numbers("field", "number", np.arange(len(values)), np.array(values))

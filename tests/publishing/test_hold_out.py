@@ -3,13 +3,13 @@
 import json
 
 import orjson
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.publishing.door import payloads, run, wild_text, write
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(
     texts=st.lists(st.sampled_from("abcdefghij") | wild_text, min_size=1, max_size=40), fraction=st.floats(0.05, 0.95)
 )

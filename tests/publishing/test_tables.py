@@ -8,7 +8,7 @@ from datetime import datetime
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brigade.events.labels import clean_label
@@ -49,7 +49,7 @@ def test_the_same_table_again_gives_the_same_ids_and_each_row_its_own(folder):
     assert ids[0] == ids[1] and len(set(ids[0])) == 4
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(rows=st.lists(st.tuples(wild_cell, wild_cell), min_size=1, max_size=6), delimiter=st.sampled_from(",;\t|"))
 def test_whatever_stands_in_a_table_comes_out_as_it_went_in(folder, rows, delimiter):
     with open(folder / "wild.csv", "w", encoding="utf-8", newline="") as file:

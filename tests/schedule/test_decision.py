@@ -58,7 +58,7 @@ def test_a_workflow_starts_when_its_period_has_no_model(now, models, start, peri
     assert decision.period.start.isoformat() in decision.reason
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     first=st.integers(0, 400),
     hour=st.integers(0, 23),
@@ -80,7 +80,7 @@ def test_weekly_calls_start_exactly_one_workflow_a_period_when_runs_succeed(firs
     assert started == sorted(periods)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     now=st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
     weeks=st.integers(0, 500),

@@ -4,7 +4,7 @@ import copy
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.json_values import JSON
@@ -13,7 +13,7 @@ from tests.serving.pushed_messages import EVENT, EVENTARC, envelope
 
 pytestmark = pytest.mark.long
 
-MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=300)
 REQUEST = {"instances": [EVENT, {"payload": "some words"}], "explain": True}
 STRUCTURED = {key.removeprefix("ce-"): value for key, value in EVENTARC.items() if key.startswith("ce-")}
 HEADERS = st.dictionaries(

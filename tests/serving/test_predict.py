@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.json_values import JSON
@@ -123,7 +123,7 @@ def test_other_methods_are_refused(serve):
 INSTANCES = st.lists(JSON | st.fixed_dictionaries({"payload": JSON | st.text()}), max_size=4)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(JSON | st.fixed_dictionaries({"instances": JSON | INSTANCES}))
 def test_no_json_at_all_is_answered_by_an_error_of_ours(any_client, value):
     answer = any_client.post("/", data=json.dumps(value))

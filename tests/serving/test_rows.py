@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
@@ -251,7 +251,7 @@ VALUES = JSON | st.lists(JSON, max_size=2) | st.floats(allow_nan=False) | st.sam
 WILD = st.dictionaries(st.sampled_from(["alcohol", "colour", "organic", "good", "eventId"]) | st.text(), VALUES)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(st.lists(WILD | JSON, max_size=4))
 def test_whatever_a_row_holds_it_is_predicted_or_refused(wine, instances):
     body = json.dumps({"instances": instances}).replace("Infinity", "1e999")

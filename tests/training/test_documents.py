@@ -40,7 +40,7 @@ def test_one_label_has_one_class_however_it_is_written(spark):
     assert [row.label for row in found] == ["Spam"] * len(odd) + ["caf\u00e9"] * 2 + ["spam"]
 
 
-@settings(max_examples=3, deadline=None, phases=[Phase.generate])  # each is a job of Spark
+@settings(max_examples=3, phases=[Phase.generate])  # each is a job of Spark
 @given(values=st.lists(VALUES, min_size=60, max_size=60))
 def test_training_and_serving_read_the_same_label_whatever_stands_in_the_json(spark, values):
     values += [
@@ -77,7 +77,7 @@ def test_near_copies_share_their_words_and_the_place_follows_from_them(spark):
     assert seeded.words == of[0] and seeded.place != found[0].place
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ANY_TEXT, ANY_TEXT)
 def test_words_are_those_of_two_characters_and_their_hash_stays(one, other):
     words = [words_of(text, FeatureParameters(shortest=2)) for text in (one, other)]

@@ -81,7 +81,7 @@ def test_partitions_are_large_enough():
     assert partitions_for(10**7, 1) == 1
 
 
-@hypothesis_settings(max_examples=50, deadline=None)
+@hypothesis_settings(max_examples=50)
 @given(seed=st.integers(0, 10**6), count=st.integers(2, 9), order=st.randoms(use_true_random=False))
 def test_weights_add_up_to_the_same_in_any_order(seed, count, order):
     choose = np.random.default_rng(seed)
