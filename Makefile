@@ -107,7 +107,7 @@ test-apart: setup ## … what test-all has beyond test
 
 test-spark35: setup ## runs the Spark code's tests on Spark 3.5.3, that of Dataproc image 2.3
 	@bash local/setup.sh spark35
-	@exec .venv-spark35/bin/python -m pytest tests/conversion tests/prediction tests/training -m 'not (cluster or faults)'
+	@exec .venv-spark35/bin/python -m pytest tests/conversion tests/monitoring tests/prediction tests/profiles tests/training -m 'not (cluster or faults)'
 
 test-airflow: setup ## runs the Airflow DAG against the stand-ins, with Airflow in an environment of its own
 	@bash local/setup.sh airflow
