@@ -72,7 +72,7 @@ class MonitoringSection:
     categories: these are categories, though their values are many or numbers.
     """
 
-    alpha: float = 0.001
+    alpha: float = 0.0005
     distance: float = 0.05
     psi: float = 0.25
     source: str | None = None

@@ -114,7 +114,7 @@ class MonitoringForm(Form):
     """What is looked at between two trainings, and from when on it is told."""
 
     alpha: float = Field(
-        0.001, gt=0, le=0.5, description="a number above 0, at most 0.5, how often a look may find something by chance"
+        0.0005, gt=0, le=0.5, description="a number above 0, at most 0.5, how often a look may find something by chance"
     )
     distance: float = Field(
         0.05, ge=0, le=1, description="a number from 0 to 1, the Jensen-Shannon distance from which on drift is told"

@@ -12,6 +12,6 @@ class Thresholds:
     is. psi: the population stability index from which on it is an error; .25 is the rule of thumb of credit scoring.
     """
 
-    alpha: float = 0.001
+    alpha: float = 0.0005
     distance: float = 0.05
     psi: float = 0.25
