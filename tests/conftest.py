@@ -24,7 +24,7 @@ SERVING_SETTINGS = (
 
 # How long inputs take to make says how busy the machine is, and fixtures here hold nothing that an example changes.
 BUSY = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture]
-hypothesis.settings.register_profile("brigade", suppress_health_check=BUSY)
+hypothesis.settings.register_profile("brigade", deadline=None, suppress_health_check=BUSY)
 hypothesis.settings.load_profile("brigade")
 
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # a make that a test runs is no part of the one that runs the tests
