@@ -49,5 +49,6 @@ def single(feature: Feature, given: Column) -> Column:
 
 def code_in(names: Sequence[str], given: Column) -> Column:
     """The number of a string among the names; null for null and for all others."""
-    place = F.array_position(F.array(*map(F.lit, names)).cast("array<string>"), given)
+    # By its name: of PySpark 3.5 the function itself takes no column as what is looked for.
+    place = F.call_function("array_position", F.array(*map(F.lit, names)).cast("array<string>"), given)
     return F.when(place > 0, place - 1)
