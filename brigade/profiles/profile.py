@@ -196,5 +196,13 @@ def bounds_of_bucket(bucket: str) -> tuple[float, float]:
     if bucket == "zero":
         return -SMALLEST, SMALLEST
     place = int(bucket.removesuffix("n"))
-    low, high = GROWTH ** (place - 1), GROWTH**place
+    low, high = power(place - 1), power(place)
     return (-high, -low) if bucket.endswith("n") else (low, high)
+
+
+def power(place: int) -> float:
+    """GROWTH to that power; infinity beyond all floats, where the largest numbers' bucket ends."""
+    try:
+        return GROWTH**place
+    except OverflowError:
+        return math.inf

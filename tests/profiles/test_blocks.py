@@ -1,6 +1,7 @@
 """What is counted of a block of events, and that parts add up."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -54,6 +55,13 @@ def test_a_number_lies_within_the_bounds_of_its_bucket(values):
         low, high = bounds_of_bucket(bucket)
         assert low - abs(low) * 1e-9 <= value <= high + abs(high) * 1e-9
         assert bucket == bucket_of_number(value) or np.isclose(abs(value), min(abs(low), abs(high)), rtol=1e-9)
+
+
+def test_the_largest_numbers_have_a_bucket_too():
+    low, high = bounds_of_bucket(bucket_of_number(sys.float_info.max))
+    assert low < sys.float_info.max <= high
+    low, high = bounds_of_bucket(bucket_of_number(-sys.float_info.max))
+    assert low <= -sys.float_info.max < high
 
 
 def test_what_is_missing_or_empty_is_counted_by_its_presence_alone():
