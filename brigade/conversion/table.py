@@ -8,6 +8,7 @@ every event that was read, by which duplicates are found across files and runs. 
 import json
 from dataclasses import replace
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
@@ -58,7 +59,7 @@ def read_files(spark: SparkSession, path: str, names: list[str]) -> DataFrame:
     reader = spark.read.option("mergeSchema", "true").option("basePath", path)
     try:
         return reader.parquet(*paths)
-    except PySparkException as error:
+    except (PySparkException, Py4JJavaError) as error:  # the latter is Spark 3.5's for a file that is cut off
         raise ConversionError(
             f"the parquet in {path} cannot be read: {one_line(str(error).partition(' SQLSTATE')[0])} "
             "The conversion's next run says what to do; its --dates does days again, its --full starts over"
