@@ -14,7 +14,7 @@ locals {
   temp_bucket   = "${var.project_id}-${local.prefix}ml-temp"
   logs_bucket   = "${var.project_id}-${local.prefix}ml-logs"
 
-  cluster_name = "${local.prefix}${local.cluster.clusterName}" # its beginning
+  cluster_name = "${local.prefix}${local.workflows.retrain.placement.managedCluster.clusterName}" # its beginning; the monitoring's begins so too
 
   # A model's name begins as the definition says, which Terraform reads if it is in this folder.
   is_uri       = startswith(var.pipeline, "gs://")

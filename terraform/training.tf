@@ -1,62 +1,63 @@
-# ORDER and WHEN: the workflow template, made from workflow_template.yaml itself, and the weekly call of the trigger.
+# ORDER and WHEN: the workflow templates, made from workflow_template.yaml and monitor_template.yaml themselves, and the weekly
+# call of the trigger.
 
 locals {
-  # The file's bucket names stand for this project's. It says all else: machines, versions, arguments, parameters.
-  workflow = yamldecode(replace(replace(replace(
-    file("${path.module}/../workflow_template.yaml"),
+  workflow_files = {
+    retrain = file("${path.module}/../workflow_template.yaml")
+    monitor = file("${path.module}/../monitor_template.yaml")
+  }
+
+  # The files' bucket names stand for this project's. They say all else: machines, versions, arguments, parameters.
+  workflows = { for name, text in local.workflow_files : name => yamldecode(replace(replace(replace(
+    text,
     "gs://ml_input/", "gs://${local.input_bucket}/"),
     "gs://ml_output/", "gs://${local.output_bucket}/"),
     "gs://ml_code/", "gs://${local.code_bucket}/"
-  ))
-  cluster = local.workflow.placement.managedCluster
-
-  # What stands in a job is what the trigger gives to the template's parameter.
-  arguments = { for job in local.workflow.jobs : job.stepId => [
-    for at, argument in job.pysparkJob.args :
-    at > 0 && element(job.pysparkJob.args, max(at - 1, 0)) == "--pipeline" ? var.pipeline : argument
-  ] }
+  )) }
 }
 
-resource "google_dataproc_workflow_template" "retrain" {
-  name        = local.template_name
+resource "google_dataproc_workflow_template" "workflow" {
+  for_each = local.workflows
+
+  name        = { retrain = local.template_name, monitor = local.monitor_name }[each.key]
   location    = var.region
-  labels      = local.workflow.labels
-  dag_timeout = local.workflow.dagTimeout
+  labels      = each.value.labels
+  dag_timeout = each.value.dagTimeout
 
   placement {
     managed_cluster {
-      cluster_name = local.cluster_name
+      cluster_name = "${local.prefix}${each.value.placement.managedCluster.clusterName}"
 
       config {
         staging_bucket = google_storage_bucket.temp.name
         temp_bucket    = google_storage_bucket.temp.name
 
         gce_cluster_config {
-          internal_ip_only = local.cluster.config.gceClusterConfig.internalIpOnly
+          internal_ip_only = each.value.placement.managedCluster.config.gceClusterConfig.internalIpOnly
           service_account  = google_service_account.spark.email
           subnetwork       = google_compute_subnetwork.brigade.id
 
           shielded_instance_config {
-            enable_secure_boot = local.cluster.config.gceClusterConfig.shieldedInstanceConfig.enableSecureBoot
+            enable_secure_boot = each.value.placement.managedCluster.config.gceClusterConfig.shieldedInstanceConfig.enableSecureBoot
           }
         }
 
         lifecycle_config {
-          idle_delete_ttl = local.cluster.config.lifecycleConfig.idleDeleteTtl
+          idle_delete_ttl = each.value.placement.managedCluster.config.lifecycleConfig.idleDeleteTtl
         }
 
         master_config {
-          num_instances = local.cluster.config.masterConfig.numInstances
-          machine_type  = local.cluster.config.masterConfig.machineTypeUri
+          num_instances = each.value.placement.managedCluster.config.masterConfig.numInstances
+          machine_type  = each.value.placement.managedCluster.config.masterConfig.machineTypeUri
 
           disk_config {
-            boot_disk_size_gb = local.cluster.config.masterConfig.diskConfig.bootDiskSizeGb
+            boot_disk_size_gb = each.value.placement.managedCluster.config.masterConfig.diskConfig.bootDiskSizeGb
           }
         }
 
         # A cluster without workers says so by a property, and has no such block.
         dynamic "worker_config" {
-          for_each = local.cluster.config.workerConfig.numInstances > 0 ? [local.cluster.config.workerConfig] : []
+          for_each = each.value.placement.managedCluster.config.workerConfig.numInstances > 0 ? [each.value.placement.managedCluster.config.workerConfig] : []
 
           content {
             num_instances = worker_config.value.numInstances
@@ -69,7 +70,7 @@ resource "google_dataproc_workflow_template" "retrain" {
         }
 
         dynamic "secondary_worker_config" {
-          for_each = try([local.cluster.config.secondaryWorkerConfig], [])
+          for_each = try([each.value.placement.managedCluster.config.secondaryWorkerConfig], [])
 
           content {
             num_instances  = secondary_worker_config.value.numInstances
@@ -82,7 +83,7 @@ resource "google_dataproc_workflow_template" "retrain" {
         }
 
         dynamic "autoscaling_config" {
-          for_each = try([local.cluster.config.autoscalingConfig], [])
+          for_each = try([each.value.placement.managedCluster.config.autoscalingConfig], [])
 
           content {
             policy = autoscaling_config.value.policyUri
@@ -90,15 +91,15 @@ resource "google_dataproc_workflow_template" "retrain" {
         }
 
         software_config {
-          image_version = local.cluster.config.softwareConfig.imageVersion
-          properties    = local.cluster.config.softwareConfig.properties
+          image_version = each.value.placement.managedCluster.config.softwareConfig.imageVersion
+          properties    = each.value.placement.managedCluster.config.softwareConfig.properties
         }
       }
     }
   }
 
   dynamic "jobs" {
-    for_each = local.workflow.jobs
+    for_each = each.value.jobs
 
     content {
       step_id               = jobs.value.stepId
@@ -107,13 +108,17 @@ resource "google_dataproc_workflow_template" "retrain" {
       pyspark_job {
         main_python_file_uri = jobs.value.pysparkJob.mainPythonFileUri
         python_file_uris     = try(jobs.value.pysparkJob.pythonFileUris, [])
-        args                 = local.arguments[jobs.value.stepId]
+        # What stands in a job is what the trigger gives to the template's parameter.
+        args = [
+          for at, argument in jobs.value.pysparkJob.args :
+          at > 0 && element(jobs.value.pysparkJob.args, max(at - 1, 0)) == "--pipeline" ? var.pipeline : argument
+        ]
       }
     }
   }
 
   dynamic "parameters" {
-    for_each = local.workflow.parameters
+    for_each = each.value.parameters
 
     content {
       name        = parameters.value.name
@@ -155,6 +160,11 @@ resource "google_dataproc_workflow_template" "retrain" {
   }
 
   depends_on = [google_project_service.needed]
+}
+
+moved {
+  from = google_dataproc_workflow_template.retrain
+  to   = google_dataproc_workflow_template.workflow["retrain"]
 }
 
 # Every Monday; the trigger counts the weeks.

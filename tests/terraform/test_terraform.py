@@ -94,7 +94,7 @@ def test_every_expression_can_be_computed(plan):
 @pytest.mark.parametrize(
     ("name", "old", "new", "found"),
     [
-        ("training.tf", "local.workflow.dagTimeout", "local.workflow.dagTimeOut", "dagTimeOut"),
+        ("training.tf", "each.value.dagTimeout", "each.value.dagTimeOut", "dagTimeOut"),
         ("training.tf", "jobs.value.stepId", "jobs.value.step", 'attribute named "step"'),
         ("training.tf", "/../workflow_template.yaml", "/../workflow_templates.yaml", "no file exists at"),
         ("storage.tf", "${each.value}", "${each.value.path}", "primitive-typed value (string)"),

@@ -89,7 +89,7 @@ def test_each_name_in_a_question_is_that_of_a_resource(terraform, values):
     """The dashboard is no Terraform: its names are written out."""
     names = values.named("google_cloudfunctions2_function")
     names |= values.named("google_pubsub_topic") | values.named("google_pubsub_subscription")
-    names |= {terraform.local("landing_job", **GIVEN), terraform.local("cluster", **GIVEN)["clusterName"]}
+    names |= {terraform.local("landing_job", **GIVEN), terraform.local("cluster_name", **GIVEN)}
     for asked in asked_by_alarms(values) + asked_by_dashboard(values):
         for side, name, found in asked.labels:
             if side != "metric" and name != "metric_name":

@@ -58,9 +58,7 @@ def own_names(plan: Plan) -> set[tuple[str, str]]:
 def template_args(plan: Plan) -> dict[str, list[str]]:
     """The arguments of each step, by its template and its id."""
     templates = plan.all_of("google_dataproc_workflow_template")
-    return {
-        f"{one.name} {job['step_id']}": only(job, "pyspark_job")["args"] for one in templates for job in one["jobs"]
-    }
+    return {f"{one.key} {job['step_id']}": only(job, "pyspark_job")["args"] for one in templates for job in one["jobs"]}
 
 
 def environments(plan: Plan) -> list[dict]:
@@ -145,7 +143,11 @@ def test_nothing_of_a_second_pipeline_leads_to_the_first_one(wine):
     ("name", "old", "new"),
     [
         ("names.tf", '"${local.prefix}brigade-landing"', '"brigade-landing"'),
-        ("names.tf", '"${local.prefix}${local.cluster.clusterName}"', '"${local.cluster.clusterName}"'),
+        (
+            "names.tf",
+            '"${local.prefix}${local.workflows.retrain.placement.managedCluster.clusterName}"',
+            '"${local.workflows.retrain.placement.managedCluster.clusterName}"',
+        ),
         ("functions.tf", "= google_pubsub_topic.classified.name", '= "topic-brigade-classified"'),
         ("alarms_serving.tf", "${google_cloudfunctions2_function.classify.name}", "classify"),
         ("monitoring.tf", '"user/${local.underscore}brigade_"', '"user/brigade_"'),

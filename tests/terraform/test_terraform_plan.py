@@ -87,7 +87,7 @@ def test_terraform_refuses_a_wrong_variable(place, variable, value):
     [
         ("storage.tf", "age = 7", 'age = "a week"', "a number is required"),
         ("functions.tf", "tostring(local.threads)", "tostring(local.threads, 1)", "Too many function arguments"),
-        ("training.tf", "local.workflow.labels", "local.workflow.jobs", "map of string required"),
+        ("training.tf", "each.value.labels", "each.value.jobs", "map of string required"),
         ("permissions.tf", "= var.publishers", "= tolist(var.publishers)", "Invalid for_each argument"),
         ("permissions.tf", "= var.publishers", "= toset([google_pubsub_topic.alerts.id])", "Invalid for_each"),
         ("pubsub.tf", '"${local.prefix}topic-brigade-dead-letter"', "google_pubsub_subscription.classify.name",

@@ -303,8 +303,8 @@ def leaves(value: object, path: tuple = ()) -> Iterator[tuple[tuple, str]]:
 
 
 def template_of(plan: Plan, name: str) -> Resource:
-    """The workflow template of that label."""
-    return plan.instances(f"google_dataproc_workflow_template.{name}")[None]
+    """The workflow template of that key."""
+    return plan.instances("google_dataproc_workflow_template.workflow")[name]
 
 
 def template_made(terraform: Terraform, text: str) -> tuple[dict, dict]:

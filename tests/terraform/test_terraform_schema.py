@@ -82,7 +82,7 @@ def test_what_a_provider_would_refuse_is_noticed(terraform, name, old, new, what
         ("storage.tf", "age            = 7", 'age            = "a week"', '"age": a number is required'),
         ("network.tf", "subnetworks = false", 'subnetworks = "no"', "a bool is required"),
         ("training.tf", "main_python_file_uri = jobs", "main_python_file_uri = [jobs", "string required"),
-        ("training.tf", "labels      = local.workflow.labels", "labels      = local.workflow.jobs", "map of string"),
+        ("training.tf", "labels      = each.value.labels", "labels      = each.value.jobs", "map of string"),
         ("functions.tf", '"ALLOW_INTERNAL_ONLY"', '"INTERNAL_ONLY"', "expected one of ALLOW_ALL, ALLOW_INTERNAL_ONLY"),
         ("network.tf", '"AUTO_ONLY"', '"AUTO"', "expected one of MANUAL_ONLY, AUTO_ONLY; found AUTO"),
     ],
