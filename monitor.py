@@ -16,17 +16,16 @@ On GCP:
 import argparse
 import logging
 import sys
-import time
 from datetime import date
 
 from brigade import cli
-from brigade.causes import told
 from brigade.errors import BrigadeError
 from brigade.models.manifest import DOCUMENTS_PREFIX
 from brigade.monitoring.run import monitor
 from brigade.pipelines.flag import add_pipeline
+from brigade.program import summarised
 from brigade.spark import open_session
-from brigade.storage import folder_at, write_text
+from brigade.storage import folder_at
 
 FAIL_ON = {"error": ("errors",), "warning": ("errors", "warnings"), "never": ()}  # counts of the summary
 
@@ -92,10 +91,9 @@ def main(argv: list[str] | None = None) -> int:
     cli.log_to_stderr()
     logging.getLogger("py4j").setLevel(logging.WARNING)
     arguments = parse_arguments(argv)
-    started = time.time()
     try:
-        with told():
-            summary = monitor(
+        summary = summarised(
+            lambda: monitor(
                 open_session("brigade-monitor"),
                 arguments.input_path,
                 arguments.models,
@@ -105,11 +103,9 @@ def main(argv: list[str] | None = None) -> int:
                 since=arguments.since,
                 days=arguments.dates,
                 parquet_path=arguments.parquet_path,
-            )
-            summary |= {"seconds": round(time.time() - started, 1)}
-            cli.print_summary(summary)
-            if arguments.summary:
-                write_text(arguments.summary, cli.summary_line(summary))
+            ),
+            arguments.summary,
+        )
     except BrigadeError as problem:
         cli.print_error("monitor.py", problem)
         return problem.status

@@ -18,16 +18,15 @@ On GCP:
 import argparse
 import logging
 import sys
-import time
 
 from brigade import cli
-from brigade.causes import told
 from brigade.errors import BrigadeError
 from brigade.models.manifest import DOCUMENTS_PREFIX, model_and_run, split_name
 from brigade.pipelines.flag import add_pipeline
 from brigade.prediction.run import predict
+from brigade.program import summarised
 from brigade.spark import open_session
-from brigade.storage import folder_at, write_text
+from brigade.storage import folder_at
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -84,10 +83,9 @@ def main(argv: list[str] | None = None) -> int:
     cli.log_to_stderr()
     logging.getLogger("py4j").setLevel(logging.WARNING)
     arguments = parse_arguments(argv)
-    started = time.time()
     try:
-        with told():
-            summary = predict(
+        summarised(
+            lambda: predict(
                 open_session("brigade-predict"),
                 arguments.input_path,
                 arguments.output_path,
@@ -98,11 +96,9 @@ def main(argv: list[str] | None = None) -> int:
                 days=arguments.dates,
                 missing=arguments.missing,
                 full=arguments.full,
-            )
-            summary |= {"seconds": round(time.time() - started, 1)}
-            cli.print_summary(summary)
-            if arguments.summary:
-                write_text(arguments.summary, cli.summary_line(summary))
+            ),
+            arguments.summary,
+        )
     except BrigadeError as problem:
         cli.print_error("predict.py", problem)
         return problem.status

@@ -13,7 +13,6 @@ On GCP:
 
 import argparse
 import sys
-import time
 from dataclasses import replace
 
 from brigade import cli
@@ -24,8 +23,9 @@ from brigade.conversion.schema import OWN, QUERY, Reading, reading_of
 from brigade.errors import BrigadeError, WrongInput
 from brigade.packages import check_packages
 from brigade.pipelines.flag import add_pipeline
+from brigade.program import summarised
 from brigade.spark import open_session
-from brigade.storage import open_to_read, write_text
+from brigade.storage import open_to_read
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -113,13 +113,12 @@ def reading_for(arguments: argparse.Namespace) -> Reading:
 def main(argv: list[str] | None = None) -> int:
     cli.log_to_stderr()
     arguments = parse_arguments(argv)
-    started = time.time()
     try:
         reading = reading_for(arguments)
         if arguments.check_packages:
             check_packages()
-        with told():
-            summary = json_into_parquet(
+        summarised(
+            lambda: json_into_parquet(
                 open_session("brigade-convert"),
                 arguments.input_path,
                 arguments.output_path,
@@ -128,11 +127,9 @@ def main(argv: list[str] | None = None) -> int:
                 full=arguments.full,
                 dates=arguments.dates,
                 missing=arguments.missing,
-            )
-            summary |= {"seconds": round(time.time() - started, 1)}
-            cli.print_summary(summary)
-            if arguments.summary:
-                write_text(arguments.summary, cli.summary_line(summary))
+            ),
+            arguments.summary,
+        )
     except BrigadeError as problem:
         own = f"the definition {arguments.pipeline.name}" if arguments.pipeline else None
         texts: dict[type, str | None] = {QueryError: arguments.sql or own, SchemaError: arguments.schema or own}

@@ -20,14 +20,12 @@ On GCP:
 
 import logging
 import sys
-import time
 from dataclasses import fields
 
 from brigade import cli
-from brigade.causes import told
 from brigade.errors import BrigadeError
+from brigade.program import summarised
 from brigade.spark import FIXED_EXECUTORS, open_session
-from brigade.storage import write_text
 from brigade.training.arguments import parse_arguments
 from brigade.training.options import Options
 from brigade.training.run import train
@@ -37,12 +35,12 @@ def main(argv: list[str] | None = None) -> int:
     cli.log_to_stderr()
     logging.getLogger("py4j").setLevel(logging.WARNING)
     arguments = parse_arguments(argv)
-    started, pipeline = time.time(), arguments.pipeline
+    pipeline = arguments.pipeline
     spark_settings = FIXED_EXECUTORS if pipeline and pipeline.model.kind == "table" else {}
     given = {one.name: getattr(arguments, one.name) for one in fields(Options)}
     try:
-        with told():
-            summary = train(
+        summarised(
+            lambda: train(
                 open_session("brigade-train", spark_settings),
                 arguments.input_path,
                 arguments.output_path,
@@ -54,11 +52,9 @@ def main(argv: list[str] | None = None) -> int:
                 accept_data=arguments.accept_data,
                 definition=pipeline,
                 **{name: value for name, value in given.items() if value is not None},
-            )
-            summary |= {"seconds": round(time.time() - started, 1)}
-            cli.print_summary(summary)
-            if arguments.summary:
-                write_text(arguments.summary, cli.summary_line(summary))
+            ),
+            arguments.summary,
+        )
     except BrigadeError as problem:
         cli.print_error("train_ml_model.py", problem)
         return problem.status

@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -140,7 +141,7 @@ def simulated(spark, data: str, name: str, years: int, place: str) -> dict:
     looks, fields = Looks(pool, FRESH), vars(sample.about)
     found = {}
     for fault, about in faults.items():
-        found[fault] = share_found(lambda: looks.findings(fault, about.share), fields[about.of])  # noqa: B023
+        found[fault] = share_found(partial(looks.findings, fault, about.share), fields[about.of])
     doubled = doubled_in(pool)
     found["label shift"] = share_found(lambda: looks.findings(doubled=doubled), sample.about.label)
     if sample.is_class:

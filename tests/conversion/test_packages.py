@@ -54,7 +54,8 @@ def test_the_packages_are_those_that_the_template_installs_and_that_the_programs
     for program in ("spark_sql.py", "train_ml_model.py"):
         for path in (ROOT / program, *reached_files(ROOT / program)):
             imported |= imports_of(path) if path.suffix == ".py" else set()
-    elsewhere = {name.split(".")[0] for name in imported} - sys.stdlib_module_names - {"brigade", "pyspark"}
+    with_spark = {"brigade", "pyspark", "py4j"}  # Py4J is how PySpark talks to Java, and comes with it
+    elsewhere = {name.split(".")[0] for name in imported} - sys.stdlib_module_names - with_spark
     # With google-cloud-storage come google.auth, google.api_core and urllib3; MLflow is for those who install it.
     with_others = {"urllib3", "mlflow"}
     # XGBoost's part for Spark needs pandas too, which it does not install.

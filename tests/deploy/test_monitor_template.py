@@ -1,8 +1,6 @@
 """`monitor_template.yaml`: that Dataproc would take it, that its parameters lead to what they say, that its steps'
 programs understand their arguments, and that it has the cluster and the conversion of the training's template."""
 
-import re
-
 import pytest
 import yaml
 
@@ -10,7 +8,7 @@ from local import workflow_templates
 from tests.conftest import ROOT
 from tests.deploy.test_workflow_template import OTHER as OF_TRAINING
 from tests.deploy.test_workflow_template import TEMPLATE as TRAINING
-from tests.deploy.test_workflow_template import arguments, parsed, steps
+from tests.deploy.test_workflow_template import arguments, parsed, steps, takes_and_refuses
 
 TEMPLATE = yaml.safe_load((ROOT / "monitor_template.yaml").read_text("utf-8"))
 # A value for each parameter that is not the template's own, and some that the parameter's validation refuses.
@@ -50,14 +48,7 @@ def test_every_parameter_says_what_it_is_and_has_a_validation():
 
 @pytest.mark.parametrize("name", OTHER)
 def test_a_parameter_takes_another_value_and_refuses_a_wrong_one(name):
-    message = parsed(TEMPLATE)
-    own = workflow_templates.own_values(message)
-    value, wrong = OTHER[name]
-    changed = workflow_templates.with_parameters(message, own | {name: value})
-    assert workflow_templates.own_values(changed) == own | {name: value}
-    for one in wrong:
-        with pytest.raises(ValueError, match=f"parameter {name}: {re.escape(repr(one))}"):
-            workflow_templates.with_parameters(message, own | {name: one})
+    takes_and_refuses(parsed(TEMPLATE), name, *OTHER[name])
 
 
 def test_the_steps_programs_find_each_parameter_where_they_look_for_it():

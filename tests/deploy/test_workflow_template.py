@@ -110,9 +110,12 @@ def test_every_parameter_says_what_it_is_and_has_a_validation():
 
 @pytest.mark.parametrize("name", OTHER)
 def test_a_parameter_takes_another_value_and_refuses_a_wrong_one(name):
-    message = parsed()
+    takes_and_refuses(parsed(), name, *OTHER[name])
+
+
+def takes_and_refuses(message, name, value, wrong):
+    """A template's parameter takes a value, which changes nothing else, and refuses wrong ones."""
     own = workflow_templates.own_values(message)
-    value, wrong = OTHER[name]
     changed = workflow_templates.with_parameters(message, own | {name: value})
     assert workflow_templates.own_values(changed) == own | {name: value}
     for one in wrong:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -19,6 +19,7 @@ from local import emulators, topics
 from local.demo import LineCount
 from local.services import INPUT_BUCKET, OUTPUT_BUCKET, PROJECT, REGION, ROOT, SUBSCRIPTION, TOPIC, Services
 from tests.serving.pushed_messages import EVENT
+from tests.waiting import wait_until
 
 SECONDS_BETWEEN = 0.2  # the light load
 PATIENCE_SECONDS = 180  # for sums; a message that was refused comes again after 10 seconds and more
@@ -27,13 +28,6 @@ EVERYTHING, CLASSIFIED, DEAD = (
     f"projects/{PROJECT}/subscriptions/{name}"
     for name in ("game-day-all", "sub-brigade-classified", "sub-brigade-dead-letter")
 )
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"{what} did not come about within {seconds:g} s"
-        time.sleep(0.1)
 
 
 class Day:

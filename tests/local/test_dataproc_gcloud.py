@@ -9,7 +9,8 @@ import yaml
 from google.api_core.exceptions import BadRequest
 from google.cloud import dataproc_v1, storage
 
-from tests.local.workflow_steps import PARENT, message, step, template, wait_until
+from tests.local.workflow_steps import PARENT, message, step, template
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.gcloud
 

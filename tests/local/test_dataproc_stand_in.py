@@ -16,7 +16,8 @@ from google.cloud import dataproc_v1
 from local import emulators, spark_jobs, workflows
 from local.spark_jobs import SparkJob
 from tests.conftest import ControlPlane, start_control_plane
-from tests.local.workflow_steps import PARENT, message, nodes, step, template, wait_until
+from tests.local.workflow_steps import PARENT, message, nodes, step, template
+from tests.waiting import wait_until
 
 POLLING = DEFAULT_POLLING.with_delay(initial=0.2, maximum=0.5)
 ARGUMENT = "jobs['convert'].pysparkJob.args[0]"

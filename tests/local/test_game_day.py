@@ -16,8 +16,9 @@ import yaml
 
 from local import emulators, guard
 from local.services import OUTPUT_BUCKET, PROJECT, REGION, RESULT_TOPIC, ROOT, SUBSCRIPTION, TEMPLATE, TOPIC
-from tests.local.game_day import EVERYTHING, LANDING, Day, day_on, recreate, wait_until
+from tests.local.game_day import EVERYTHING, LANDING, Day, day_on, recreate
 from tests.models.written_models import MIDDLE, NEW, OLD, write_model
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.faults
 

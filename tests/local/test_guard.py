@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 
 from local import guard
 from tests.conftest import ROOT
+from tests.waiting import wait_until
 
 # A command with a child of its own in the same group, as spark-submit has: both pids go to a file, then both
 # sleep.
@@ -27,13 +27,6 @@ FAMILY = textwrap.dedent("""
 
 def family(pids: Path) -> list[str]:
     return [sys.executable, "-c", FAMILY, str(pids)]
-
-
-def wait_until(condition, what: str) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, f"{what} did not happen"
-        time.sleep(0.02)
 
 
 def runs(pid: int) -> bool:

@@ -5,9 +5,8 @@ The clock is turned by the dates: what was learned lies weeks back, and what lan
 """
 
 import json
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from local.demo import dataproc_clients
 from local.services import INPUT_BUCKET, OUTPUT_BUCKET, PROJECT, REGION, ROOT, TEMPLATE, Services, wait_until_ready
 from local.standing_job import run_job
 from tests.training.made_up_documents import texts
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.faults
 
@@ -86,13 +86,6 @@ def ended(done: dict) -> dict:
     return done
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"{what} did not come about within {seconds:g} s"
-        time.sleep(0.2)
-
-
 @pytest.fixture
 def cloud(tmp_path, monkeypatch) -> Iterator[Cloud]:
     """The local cloud, with the retraining template and no model."""
@@ -133,7 +126,7 @@ def test_a_model_that_decays_is_trained_ahead_of_time_and_the_alarm_clears(cloud
     answer = cloud.call()
     assert (answer["decision"], answer["acted"]) == ("start", EARLY) and answer["operation"], answer
     second = f"{PREFIX}-{TODAY}"
-    wait_until(lambda: cloud.serving() == second, "that the new model serves", PATIENCE_SECONDS)
+    wait_until(lambda: cloud.serving() == second, "that the new model serves")
     assert not cloud.call()["acted"]  # a training on the same day
     cloud.land("newest", "input", [TODAY], 300, 3, SWAPPED)
     after = cloud.look()
@@ -155,7 +148,7 @@ def test_a_bad_model_is_withdrawn_and_the_one_before_serves_within_the_refresh_t
     assert found["former"]["name"] == good and found["former"]["isBetter"] and found["former"]["passes"]
     answer = cloud.call()
     assert (answer["decision"], answer["acted"]) == ("skip", "withdrawn"), answer
-    wait_until(lambda: cloud.serving() == good, "that the former model serves", 10)  # a refresh a second
+    wait_until(lambda: cloud.serving() == good, "that the former model serves")
     again = cloud.call()
     assert not again["acted"] and cloud.serving() == good
     (entry,) = [one for one in read_history(folder_at(MODELS), PREFIX) if one["what"] == "withdrawn"]

@@ -1,7 +1,6 @@
 """A workflow template to change, and the program of its steps."""
 
 import json
-import time
 
 from google.cloud import dataproc_v1
 
@@ -80,10 +79,3 @@ def message(body: dict) -> dataproc_v1.WorkflowTemplate:
 
 def nodes(operation) -> dict[str, dataproc_v1.WorkflowNode]:
     return {node.step_id: node for node in operation.metadata.graph.nodes}
-
-
-def wait_until(condition) -> None:
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.1)

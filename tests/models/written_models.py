@@ -108,3 +108,11 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
+
+
+def manifest_of(place, name: str) -> dict:
+    return json.loads(place.read(f"{name}/manifest.json"))
+
+
+def serving(place) -> str:
+    return ModelStore(place.uri).current().name

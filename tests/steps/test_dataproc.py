@@ -15,7 +15,7 @@ from brigade.steps import dataproc
 from brigade.steps.output import Output
 from brigade.steps.run import run
 from tests.conftest import ROOT
-from tests.local.workflow_steps import wait_until
+from tests.waiting import wait_until
 
 # Stands for all programs, which have tests of their own. It goes on when the file SEEN is there, for a minute at most.
 PROGRAM = """
