@@ -30,7 +30,6 @@ INPUT, PARQUET, MODELS = f"gs://{INPUT_BUCKET}/input/", f"gs://{INPUT_BUCKET}/pa
 QUICK = ["--alpha=1e-4", "--ngrams=1", "--hash_bits=12"]
 SWAPPED = {"oil": "ship", "ship": "oil"}
 PREFIX = "doc-classification-model"
-PATIENCE_SECONDS = 300  # for a job or a workflow, which has its own time
 
 
 def ago(days: int) -> date:
