@@ -106,12 +106,13 @@ class ModelStore:
 
     def current(self) -> ServedModel:
         """The model to serve. While there is none, callers wait for the look, up to WAIT_SECONDS. Raises NoModel."""
+        is_first = self.served is None  # the first answer comes after the whole look, what it logs and notes included
         if time.monotonic() >= self.next_look and self.looking.acquire(blocking=False):
             if self.is_up_to_date():
                 self.looking.release()
             else:
                 threading.Thread(target=self.refresh, name="model-refresh", daemon=True).start()
-        if self.served is None:
+        if is_first or self.served is None:
             if not self.looking.acquire(timeout=WAIT_SECONDS):
                 raise NoModel(f"no model to serve: {self.uri} has not answered within {WAIT_SECONDS:g} s")
             self.looking.release()

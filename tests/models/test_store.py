@@ -1,6 +1,8 @@
 """Which model serves: the newest promoted one, a pinned one, or none. On a folder and on the storage emulator."""
 
 import logging
+import threading
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -54,6 +56,17 @@ def test_a_model_that_is_not_promoted_is_passed_over_and_logged_once(place, capl
     store.look()
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert warnings == [f"passed over {NEW}: not promoted (accuracy .81 below the champion's .84)"]
+
+
+def test_the_first_answer_comes_after_the_whole_look(tmp_path, monkeypatch):
+    write_model(tmp_path, OLD)
+    store = ModelStore(str(tmp_path))
+    adopted, adopt, start = threading.Event(), store.adopt, threading.Thread.start
+    # The looking thread is ahead of the one that asks, and pauses just after it has found the model.
+    monkeypatch.setattr(store, "adopt", lambda found: (adopt(found), adopted.set(), time.sleep(0.1)))
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: (start(thread), adopted.wait(10)))
+    assert store.current().name == OLD
+    assert store.checked_at is not None
 
 
 def test_without_a_model_the_message_says_where_it_looked_and_what_it_passed_over(place):
