@@ -3,6 +3,7 @@
     python -m benchmarks.monitoring_power --data=FOLDER                      all sets
     python -m benchmarks.monitoring_power --data=FOLDER --sets=sms,wine      some of them
     python -m benchmarks.monitoring_power --data=FOLDER --years=20           so many years of weekly looks, each set
+    python -m benchmarks.monitoring_power --data=FOLDER --draws=2000         so many draws of each fault
 
 FOLDER holds the public data sets, as for `benchmarks.training` and `benchmarks.tables`. Of each, a part trains a model
 with the project's own training, and the others are measured once for each fault, with the project's own code. A draw
@@ -33,7 +34,7 @@ from benchmarks.sessions import concluded, say
 from benchmarks.tables import wines
 from benchmarks.training_data import documents, read_csv
 
-FRESH, DRAWS, WEEKS = 1000, 100, 52
+FRESH, WEEKS = 1000, 52
 LABELLED, FLIPPED, FIRST, LAST = 300, 0.1, 10, 17  # events a day, share of a class's labels, days
 RARE = 1 / 6  # of all events: of a rarer class fewer than 40 labels go wrong in these days, which chance explains too
 LEAST_FOUND, MOST_A_YEAR = 0.95, 0.1
@@ -130,7 +131,7 @@ def sales_sample(spark, data: str) -> Sample:
 # ------------------------------------------------------------------------------------- in a process of its own
 
 
-def simulated(spark, data: str, name: str, years: int, place: str) -> dict:
+def simulated(spark, data: str, name: str, years: int, draws: int, place: str) -> dict:
     """All of one set: which share of the faults and decays is found, and how many looks without one find something."""
     sample = sales_sample(spark, data) if name == "sales" else (
         wine_sample(data) if name == "wine" else text_sample(data, name)
@@ -141,15 +142,15 @@ def simulated(spark, data: str, name: str, years: int, place: str) -> dict:
     looks, fields = Looks(pool, FRESH), vars(sample.about)
     found = {}
     for fault, about in faults.items():
-        found[fault] = share_found(partial(looks.findings, fault, about.share), fields[about.of])
+        found[fault] = share_found(partial(looks.findings, fault, about.share), fields[about.of], draws)
     doubled = doubled_in(pool)
-    found["label shift"] = share_found(lambda: looks.findings(doubled=doubled), sample.about.label)
+    found["label shift"] = share_found(lambda: looks.findings(doubled=doubled), sample.about.label, draws)
     if sample.is_class:
         decays = Decays(pool)
         for what, shares in {"decay": (RARE, 1.0), "decay of a rare class": (0.0, RARE)}.items():
             if decays.of_share(*shares):
                 days = (FLIPPED, LABELLED, FIRST, LAST, *shares)
-                found[what], by_class = noticed(decays, pool, days)
+                found[what], by_class = noticed(decays, pool, days, draws)
                 say(f"{name}: {what}: {found[what]:g}, not noticed in {by_class}")
     false = Counter()
     for _ in range(years * WEEKS):
@@ -208,18 +209,18 @@ def doubled_in(pool: Pool) -> object:
     return names[fits][counts[fits].argmax()]
 
 
-def noticed(decays: Decays, pool: Pool, days: tuple) -> tuple[float, dict]:
+def noticed(decays: Decays, pool: Pool, days: tuple, draws: int) -> tuple[float, dict]:
     """In which share of the draws a decay is noticed, and how often it is not, by class."""
     missed = Counter[str]()
-    for _ in range(DRAWS):
+    for _ in range(draws):
         if not decays.findings(*days):
             missed[pool.names["prediction"].get(decays.wrong, decays.wrong)] += 1
-    return 1 - missed.total() / DRAWS, dict(missed)
+    return 1 - missed.total() / draws, dict(missed)
 
 
-def share_found(look: Callable[[], list[dict]], field: str) -> float:
+def share_found(look: Callable[[], list[dict]], field: str, draws: int) -> float:
     """In which share of the draws a finding names the field."""
-    return sum(any(one["field"] == field for one in look()) for _ in range(DRAWS)) / DRAWS
+    return sum(any(one["field"] == field for one in look()) for _ in range(draws)) / draws
 
 
 # ------------------------------------------------------------------------------------------------------- the door
@@ -239,13 +240,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", required=True, metavar="FOLDER", help="the folder of the public data sets")
     parser.add_argument("--sets", default=",".join((*TEXT_SETS, "wine", "sales")), help="some of them")
     parser.add_argument("--years", type=int, default=20, help="of weekly looks without a change, of each set")
+    parser.add_argument("--draws", type=int, default=100, help="of 1,000 events, for each fault")
     arguments = parser.parse_args(argv)
     results, missed = {}, []
     for name in arguments.sets.split(","):
         with tempfile.TemporaryDirectory() as scratch:
             results[name] = sessions.in_session(
                 "monitoring_power", "simulated", scratch, "1500m",
-                data=arguments.data, name=name, years=arguments.years, place=f"{scratch}/own",
+                data=arguments.data, name=name, years=arguments.years, draws=arguments.draws,
+                place=f"{scratch}/own",
             )  # fmt: skip
         missed += missed_in(name, results[name])
     return concluded("monitoring_power", {"benchmark": "monitoring_power", "sets": results}, missed)
