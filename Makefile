@@ -62,7 +62,8 @@ QUICK := not (airflow or cluster or faults or gcloud or long or mlflow or terraf
 ORDER ?= fixed
 # Two workers leave two cores idle for 40 % of the time: tests start programs and wait for them.
 WORKERS ?= 3
-PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(if $(filter random,$(ORDER)),-p randomly)
+PYTEST_FLAGS = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(if $(filter random,$(ORDER)),-p randomly)
+PYTEST = $(PY) -m pytest $(PYTEST_FLAGS)
 
 # Settings of the caller's shell must reach neither Spark nor Python.
 unexport PYTHONPATH SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON HADOOP_CONF_DIR
@@ -107,7 +108,7 @@ test-apart: setup ## … what test-all has beyond test
 
 test-spark35: setup ## runs the Spark code's tests on Spark 3.5.3, that of Dataproc image 2.3
 	@bash local/setup.sh spark35
-	@exec .venv-spark35/bin/python -m pytest tests/conversion tests/monitoring tests/prediction tests/profiles tests/training -m 'not (cluster or faults)'
+	@exec .venv-spark35/bin/python -m pytest $(PYTEST_FLAGS) tests/conversion tests/monitoring tests/prediction tests/profiles tests/training -m 'not (cluster or faults)'
 
 test-airflow: setup ## runs the Airflow DAG against the stand-ins, with Airflow in an environment of its own
 	@bash local/setup.sh airflow
