@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from pyarrow.parquet import read_table
 
 from benchmarks import sessions
 from benchmarks.monitoring_draws import Decays, Looks, Pool
@@ -194,7 +195,9 @@ def pool_of(spark, sample: Sample, place: str, **options) -> tuple[Pool, dict]:
         events = spark.createDataFrame(rows, schema)
         watched = watched_in(events.schema, definition, champion.model)
         look = look or Look(watched)
-        pool.add(version, selected(events, watched, champion.model, 1).toArrow().to_batches(), look, champion.model)
+        kept = f"{place}/measured/{version or 'own'}"  # files, since Spark 3.5 gives no Arrow
+        selected(events, watched, champion.model, 1).write.parquet(kept)
+        pool.add(version, read_table(kept).to_batches(), look, champion.model)
     own = [row[sample.about.label] for row in sample.fresh]
     pool.labels = np.array(own) if sample.is_class else np.array(own) > np.quantile(own, 0.8)
     return pool, faults
