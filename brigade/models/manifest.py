@@ -16,7 +16,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from brigade.errors import BrigadeError
+from brigade.errors import BrigadeError, one_line
 from brigade.storage import FileState, Folder, TooLarge
 
 FORMAT_VERSION = 2
@@ -166,7 +166,7 @@ def read_manifest(content: bytes) -> Manifest:
         raise PassedOver(f"{MANIFEST_FILE}: expected an object, found {type(document).__name__}")
     if document.get("formatVersion") != FORMAT_VERSION:
         found = document.get("formatVersion", "none")
-        raise PassedOver(f"{MANIFEST_FILE}: expected formatVersion {FORMAT_VERSION}, found {str(found)[:40]}")
+        raise PassedOver(f"{MANIFEST_FILE}: expected formatVersion {FORMAT_VERSION}, found {one_line(found)[:40]}")
     for key, kind in MANIFEST_KEYS.items():
         if not isinstance(document.get(key), kind):
             found = type(document[key]).__name__ if key in document else "no such key"

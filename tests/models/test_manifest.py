@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from brigade.models.manifest import PassedOver, read_manifest
@@ -39,6 +39,7 @@ def test_a_manifest_cannot_lead_out_of_its_folder(name):
 
 @settings(max_examples=300)
 @given(st.sampled_from(sorted(good_manifest())), JSON)
+@example("formatVersion", "1\n2")
 def test_whatever_a_manifest_holds_it_is_read_or_refused(key, value):
     content = json.dumps(good_manifest() | {key: value}).encode()
     try:
