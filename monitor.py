@@ -14,7 +14,6 @@ On GCP:
 """
 
 import argparse
-import logging
 import sys
 from datetime import date
 
@@ -89,7 +88,6 @@ def one_day(text: str) -> date:
 
 def main(argv: list[str] | None = None) -> int:
     cli.log_to_stderr()
-    logging.getLogger("py4j").setLevel(logging.WARNING)
     arguments = parse_arguments(argv)
     try:
         summary = summarised(

@@ -16,7 +16,6 @@ On GCP:
 """
 
 import argparse
-import logging
 import sys
 
 from brigade import cli
@@ -81,7 +80,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     cli.log_to_stderr()
-    logging.getLogger("py4j").setLevel(logging.WARNING)
     arguments = parse_arguments(argv)
     try:
         summarised(

@@ -18,7 +18,6 @@ On GCP:
         --py-files=build/brigade.zip -- gs://ml_input/input/ gs://ml_output/output/
 """
 
-import logging
 import sys
 from dataclasses import fields
 
@@ -33,7 +32,6 @@ from brigade.training.run import train
 
 def main(argv: list[str] | None = None) -> int:
     cli.log_to_stderr()
-    logging.getLogger("py4j").setLevel(logging.WARNING)
     arguments = parse_arguments(argv)
     pipeline = arguments.pipeline
     spark_settings = FIXED_EXECUTORS if pipeline and pipeline.model.kind == "table" else {}

@@ -132,7 +132,7 @@ def read_findings(document: object) -> Findings:
     """The findings in a parsed findings.json. Raises ValueError, TypeError and LookupError."""
     found = typed(document, dict)
     if found["formatVersion"] != FORMAT_VERSION:
-        raise ValueError(f"expected formatVersion {FORMAT_VERSION}, found {str(found['formatVersion'])[:40]!r}")
+        raise ValueError(f"expected formatVersion {FORMAT_VERSION}, found {str(found['formatVersion'])[:40]}")
     if found["verdict"] not in VERDICTS:
         raise ValueError(f"verdict: expected one of {', '.join(VERDICTS)}, found {str(found['verdict'])[:40]!r}")
     stops = found.get("validation") or {"stops": False, "reasons": []}

@@ -72,7 +72,7 @@ def memory_of(spark: SparkSession, champion: Champion) -> Memory:
 def parts_of_data(spark: SparkSession, data: dict) -> Memory:
     """What a model with this data.json has learned. Raises TrainingError if it cannot be computed."""
     if data.get("splitRule") != SPLIT_RULE:
-        raise TrainingError(f"expected splitRule {SPLIT_RULE}, found {one_line(data.get('splitRule'))[:40]}")
+        raise TrainingError(f"expected splitRule {SPLIT_RULE}, found {str(data.get('splitRule'))[:40]}")
     learned = events_of_version(spark, data)
     held_out = events_of_version(spark, data["test"]) if data["test"] else None
     parts = part_documents(learned, held_out, Options(**data["options"]))

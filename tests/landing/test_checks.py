@@ -4,7 +4,7 @@ import pytest
 
 import pubsub_gcs
 from brigade.landing import checks, waiting
-from tests.models.written_models import wait_until
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize(

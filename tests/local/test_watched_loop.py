@@ -135,7 +135,7 @@ def test_a_model_that_decays_is_trained_ahead_of_time_and_the_alarm_clears(cloud
     assert (EARLY, LOOP) in entries and entries.count(("promoted", "training")) == 2
 
 
-def test_a_bad_model_is_withdrawn_and_the_one_before_serves_within_the_refresh_time(cloud):
+def test_a_bad_model_is_withdrawn_and_the_one_before_serves(cloud):
     cloud.land("old", "input", [ago(40 - day) for day in range(25)], 240, 1, {})
     good = cloud.train(ago(14))
     cloud.land("bad", "bad", [ago(30 - day) for day in range(21)], 240, 4, SWAPPED)

@@ -20,10 +20,10 @@ from tests.models.written_models import (
     Reads,
     break_one_bit_of_the_weights,
     tiny_model,
-    wait_until,
     write_manifest,
     write_model,
 )
+from tests.waiting import wait_until
 
 
 def test_the_champion_serves_while_its_successor_is_verified_and_then_gives_way(place):

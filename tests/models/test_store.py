@@ -2,11 +2,11 @@
 
 import logging
 import threading
-import time
 from datetime import UTC, datetime
 
 import pytest
 
+from brigade.models import store as store_module
 from brigade.models.store import ModelStore, NoModel
 from tests.models.written_models import MIDDLE, NEW, OLD, TEXTS, tiny_model, write_model
 
@@ -61,12 +61,14 @@ def test_a_model_that_is_not_promoted_is_passed_over_and_logged_once(place, capl
 def test_the_first_answer_comes_after_the_whole_look(tmp_path, monkeypatch):
     write_model(tmp_path, OLD)
     store = ModelStore(str(tmp_path))
-    adopted, adopt, start = threading.Event(), store.adopt, threading.Thread.start
-    # The looking thread is ahead of the one that asks, and pauses just after it has found the model.
-    monkeypatch.setattr(store, "adopt", lambda found: (adopt(found), adopted.set(), time.sleep(0.1)))
-    monkeypatch.setattr(threading.Thread, "start", lambda thread: (start(thread), adopted.wait(10)))
+    # The looking thread has found the model before the one that asks goes on, and its look is not over.
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: store.adopt(store.latest(store.candidates())))
+    monkeypatch.setattr(store_module, "WAIT_SECONDS", 0)
+    with pytest.raises(NoModel, match="has not answered within 0 s"):
+        store.current()
+    assert store.served and store.served.name == OLD and store.looking.locked()
+    store.looking.release()
     assert store.current().name == OLD
-    assert store.checked_at is not None
 
 
 def test_without_a_model_the_message_says_where_it_looked_and_what_it_passed_over(place):

@@ -4,8 +4,6 @@ import hashlib
 import json
 import os
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -101,13 +99,6 @@ class Reads:
         self.paths.append(path)
         assert self.held_up not in path or self.go_on.wait(30)
         return self.read(path, limit)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def manifest_of(place, name: str) -> dict:

@@ -8,8 +8,9 @@ import pytest
 
 from brigade.events.event import MAX_EVENT_BYTES, NotAnEvent, read_event
 from brigade.serving import answers
-from tests.models.written_models import NEW, OLD, tiny_model, wait_until, write_manifest, write_model
+from tests.models.written_models import NEW, OLD, tiny_model, write_manifest, write_model
 from tests.serving.pushed_messages import EVENT, OWN_BYTES, POISON, TOO_LARGE, Pushed, envelope, having
+from tests.waiting import wait_until
 
 
 def test_an_event_is_published_with_its_classification(pushed):

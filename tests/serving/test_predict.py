@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.json_values import JSON
-from tests.models.written_models import NEW, OLD, tiny_model, wait_until, write_model
+from tests.models.written_models import NEW, OLD, tiny_model, write_model
 from tests.serving.pushed_messages import EVENT
+from tests.waiting import wait_until
 
 
 def test_texts_and_events_are_classified_in_their_order(serve, tmp_path):

@@ -15,8 +15,9 @@ import pytest
 from brigade.models.manifest import change_marker
 from local import emulators
 from tests.conftest import ROOT
-from tests.models.written_models import NEW, OLD, tiny_model, wait_until, write_model
+from tests.models.written_models import NEW, OLD, tiny_model, write_model
 from tests.serving.pushed_messages import EVENT
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.faults
 
