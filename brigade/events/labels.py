@@ -6,6 +6,7 @@ not count, nor does the way in which an accent is encoded. An empty label is non
 
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal
@@ -18,11 +19,18 @@ UNSEEN |= {*range(0x2060, 0x2070), 0x2800, 0x3164, 0xFEFF, 0xFFA0}
 BLANKS = "".join(
     one for one in map(chr, range(0x10000)) if one.isspace() or unicodedata.category(one) == "Cc" or ord(one) in UNSEEN
 )
+# A float as Java writes it. Before version 19 it writes some with more digits than they need (JDK-4511638).
+JAVA_FLOAT = re.compile(r"-?[0-9]\.[0-9]+E-?[0-9]+|-?[0-9]+\.[0-9]{9,}")
 
 
 def clean_label(text: str | None) -> str | None:
-    """The label in a text: in Unicode's form NFC, without blanks at its ends; None if there is none."""
+    """The label in a text: in Unicode's form NFC, without blanks at its ends; None if there is none.
+
+    A float of Java's is written as `decimal_text` does, whichever version of Java wrote it.
+    """
     label = unicodedata.normalize("NFC", text.strip(BLANKS)) if text else None
+    if label and JAVA_FLOAT.fullmatch(label) and math.isfinite(number := float(label)):
+        return decimal_text(number)
     return label if label and not is_container(label) else None
 
 

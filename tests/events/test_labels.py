@@ -64,6 +64,12 @@ def test_a_number_or_a_boolean_is_its_text_and_an_object_is_no_label(value, labe
     assert label_of(orjson.loads(data), "superTag01") == label
 
 
+@pytest.mark.parametrize("written", ["1.57805018805929984E17", "1.5780501880593E17", "1.57805018805930E17"])
+def test_a_float_has_one_label_whichever_version_of_java_wrote_it(written):
+    assert clean_label(written) == label_text(157805018.80593e9) == "1.5780501880593E17"
+    assert clean_label("1.0E999") == "1.0E999"  # no float is so large
+
+
 def test_a_label_is_read_from_where_the_column_of_the_table_comes_from():
     metadata = {"superTag01": "one", "accountId": 7, "eventType": "other", "docId": "other"}
     event = {"eventType": "DocSchedule", "superTag01": "other", "doc": {"docId": "d1", "metadata": metadata}}

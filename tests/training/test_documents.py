@@ -44,7 +44,7 @@ def test_one_label_has_one_class_however_it_is_written(spark):
 @given(values=st.lists(VALUES, min_size=60, max_size=60))
 def test_training_and_serving_read_the_same_label_whatever_stands_in_the_json(spark, values):
     values += [
-        *b"1.50 1e3 1E4 -0.0 1.0 1e22 1e-7 0.00012 12345678.9 9223372036854775807 true 7".split(),
+        *b"1.50 1e3 1E4 -0.0 1.0 1e22 1e-7 0.00012 12345678.9 9223372036854775807 true 7 157805018.80593e+9".split(),
         b'" 7\xc2\xa0"',
     ]
     event = b'{"eventId":"%d","eventTimestamp":"2019-04-02T21:55:57Z","doc":{"docId":"d","payload":"text","metadata":'
