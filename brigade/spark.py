@@ -5,7 +5,9 @@ in four functions at the end, which the tests run on both versions.
 """
 
 import logging
+import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -38,6 +40,8 @@ FIXED_EXECUTORS = {"spark.dynamicAllocation.enabled": "false"}
 
 def open_session(name: str, more: Mapping[str, str] = {}) -> SparkSession:
     """The session that spark-submit set up, with the settings in SESSION and more. Of Spark, warnings are logged."""
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # without spark-submit the workers would be PATH's python3
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(name)
     for key, value in {**SESSION, **more}.items():
         builder = builder.config(key, value)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 BLOCK_ROWS = 2000  # documents that a worker holds as one matrix
+ONE = np.int32(1)  # numpy adds it at many places twenty times as fast as Python's 1
 ENOUGH_PLACES = 100_000  # words and pairs however rare are kept while a model has fewer places
 COUNTED = FeatureParameters(shortest=1, beginning=5)  # what training counts in a text, if it is not told otherwise
 
@@ -31,12 +32,12 @@ class Counts:
 
     @classmethod
     def of(cls, documents: list[np.ndarray]) -> "Counts":
-        rows = [np.unique(places, return_counts=True) for places in documents]
-        return cls(
-            np.concatenate([[0], np.cumsum([len(places) for places, _ in rows])]).astype(np.int64),
-            np.concatenate([places for places, _ in rows]).astype(np.int32),
-            np.concatenate([counts for _, counts in rows]).astype(np.float32),
-        )
+        """Counts all documents at once: a number for each gram, the document's above the place's 32 bits."""
+        first = np.arange(len(documents) + 1, dtype=np.int64) << 32
+        own = np.repeat(first[:-1], [len(places) for places in documents])
+        numbers, counts = np.unique(own | np.concatenate(documents), return_counts=True)
+        starts = np.searchsorted(numbers, first)
+        return cls(starts, (numbers & 0xFFFFFFFF).astype(np.int32), counts.astype(np.float32))
 
 
 @dataclass
@@ -113,7 +114,7 @@ def document_frequencies(blocks: Iterable[Block], parameters: FeatureParameters)
     for block in blocks:
         found = both[block.validation]
         for total, grams in zip(found.places, block.grams, strict=True):
-            np.add.at(total, grams.places, 1)  # a bincount would cost as much for a few documents as for many
+            np.add.at(total, grams.places, ONE)  # a bincount would cost as much for a few documents as for many
         found.documents += len(block.classes)
     yield both
 
@@ -140,12 +141,19 @@ def inverse_frequencies(frequencies: np.ndarray, documents: int, power: float) -
 
 
 def weigh(block: Block, model: DocumentModel) -> Matrix:
-    """A block's features by a model's places and idf, computed as `DocumentModel.features` does it."""
+    """A block's features by a model's places and idf, computed as `DocumentModel.features` does it.
+
+    So many places are looked up in a table of all, in place of a search for each.
+    """
     counts = block.grams[model.parameters.ngrams - 1]
-    columns, known = model.known(counts.places)
+    table = np.full(model.parameters.size, -1, np.int32)
+    table[model.places] = np.arange(len(model.places), dtype=np.int32)
+    columns = table[counts.places]
+    known = columns >= 0
+    columns = columns[known]
     starts = np.concatenate([[0], np.cumsum(known)])[counts.starts].astype(np.int32)
     values = weighted(starts, columns, counts.counts[known], model.idf)
-    return Matrix(starts, columns.astype(np.int32), values, block.classes, block.validation)
+    return Matrix(starts, columns, values, block.classes, block.validation)
 
 
 def joined(matrices: list[Matrix]) -> Matrix:

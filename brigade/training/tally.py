@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brigade.training.features import Matrix
+from brigade.training.features import ONE, Matrix
 
 SMOOTHING = 1.0  # is added to each number of documents
 
@@ -23,11 +23,11 @@ class Tally:
 
     @classmethod
     def of(cls, matrices: Iterable[Matrix], classes: int, features: int) -> "Tally":
-        found = np.zeros((classes, features), np.int32)
+        found = np.zeros(classes * features, np.int32)
         for matrix in matrices:
-            labels = np.repeat(matrix.classes, np.diff(matrix.starts))
-            np.add.at(found, (labels, matrix.columns), 1)
-        return cls(found)
+            rows = np.repeat(matrix.classes * np.int64(features), np.diff(matrix.starts))
+            np.add.at(found, rows + matrix.columns, ONE)
+        return cls(found.reshape(classes, features))
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(self.documents + other.documents)

@@ -1,5 +1,8 @@
 """Sessions and their settings, and what brigade.spark takes from Spark's internals."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ from pyspark.sql import functions as F
 
 from brigade import spark as sessions
 from brigade.spark import SESSION, caching, plans_for, run_to_last_shuffle, separate_session, settings, shuffle_for
+from tests.conftest import ROOT
 from tests.conversion.outputs import convert
 from tests.conversion.sample_events import line, written
 
@@ -84,3 +88,15 @@ def test_queries_over_many_rows_are_planned_anew_after_each_shuffle_and_those_ov
 
 def plan_of(frame):
     return frame._jdf.queryExecution().executedPlan().toString()
+
+
+def test_a_program_that_python_starts_has_workers_of_the_same_python(tmp_path):
+    """Spark takes PATH's python3, which need not have what a job imports."""
+    (tmp_path / "python3").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python3").chmod(0o755)
+    foreign = ("SPARK_", "PYSPARK_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    environment |= {"PATH": f"{tmp_path}:{environment['PATH']}", "SPARK_LOCAL_IP": "127.0.0.1"}
+    program = "from brigade.spark import open_session; print(open_session('x').sparkContext.parallelize([2]).sum())"
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (0, "2\n"), ran.stderr
