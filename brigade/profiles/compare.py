@@ -17,7 +17,7 @@ from brigade.profiles.thresholds import Thresholds
 NOT_JUDGED = ("hour", "agreement", "error", "covered")
 # Aspects that get more of the chance of an error than others: a class that is twice as common is a small change beside
 # a text that is cut. Weights as in Holm (1979).
-WEIGHTS = {"value": 8.0, "label": 8.0}
+WEIGHTS = {"value": 16.0, "label": 16.0}
 BINS = 10  # of numbers, about as many events of the reference in each
 MOST_CHANGES = 6  # that a difference tells of
 APART = ("missing", "zero")  # no neighbours of other numbers

@@ -30,7 +30,7 @@ MAX_WEIGHTS = 1 << 25  # of one model: 128 MiB as float32
 TOGETHER = 30_000  # documents that one task learns at once: of more, the average of several models is as good
 MAX_CELLS = 1 << 24  # of the matrix that it learns, each of about 40 bytes
 DOCUMENTS_A_PARTITION, DOCUMENTS_APART = 2500, 15_000  # at least; the latter if each partition learns its own
-TOLERANCE, PASSES = 0.1, 100  # of liblinear: when it stops, at the latest after so many passes
+TOLERANCE, PASSES = 0.1, 10  # of liblinear: when it stops, at the latest after so many passes; more learn no better
 NO_WORDS = "expected documents with words, found none; are the texts empty?"
 FIXED_POINT = 2.0**24  # weights are added up as whole numbers, so that the order of adding changes nothing
 
