@@ -26,7 +26,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from benchmarks.landed_mail import land, without_truncated
-from benchmarks.sessions import concluded, in_session, peak_mib, say
+from benchmarks.sessions import concluded, in_session, over, peak_mib, say
 from brigade.conversion.run import json_into_parquet
 from brigade.conversion.schema import EVENT, LANDING
 from brigade.conversion.table import read_parquet
@@ -154,7 +154,7 @@ def input_sizes(arguments: argparse.Namespace) -> tuple[int, int]:
 
 
 def speed(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
-    """Targets: at most 1.6 times plain Spark's time, and at most 3 times that of polars.
+    """Targets: at most 2.2 times plain Spark's time, and at most 3 times that of polars.
 
     The others read the same files into the same columns, partitions and compression, and check nothing: they keep
     duplicates and bad lines, and polars does not even get the truncated ones.
@@ -175,7 +175,7 @@ def speed(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
         cpu = run["executor_cpu_seconds"] or "-"  # polars has no tasks
         row = run["seconds"], cpu, arguments.events / run["seconds"], run["files"], run["mib"]
         say("{:<13} {:8.2f} {:>14} {:10,.0f} {:7} {:8.1f}   {}".format(way, *row, run["smallest_median_largest_kib"]))
-    missed = result.pop("missed") + ratio(result, "project", "plain_spark", 1.6)
+    missed = result.pop("missed") + ratio(result, "project", "plain_spark", 2.2)
     if polars_is_here:
         missed += ratio(result, "project", "polars", 3)
     else:
@@ -258,9 +258,8 @@ def arrivals(spark: SparkSession, inputs: list[tuple]) -> dict:
 
 
 def incremental(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
-    """Target: a run in which 1 % of the files are new takes at most 10 % of the full run's work, its tasks' CPU time.
-
-    Planning a run takes Spark some seconds, however small it is; they are printed too.
+    """Targets: a run in which 1 % of the files are new takes at most 15 % of the full run's time and 10 % of its tasks'
+    CPU time; one with nothing new takes at most two seconds.
 
     The new lines were published after all others, on the last day. One in a hundred repeats an event: as Pub/Sub does
     it, one of the last minutes, or with --spread one of any of the 28 days, all of which are then written again.
@@ -280,8 +279,9 @@ def incremental(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
     for measure in ("seconds", "executor_cpu_seconds"):
         result[f"percent_of_{measure}"] = percent = round(100 * second[measure] / full[measure], 1)
         say(f"the run with new files took {percent} % of the full run's {measure}")
-    if (percent := result["percent_of_executor_cpu_seconds"]) > 10:
-        missed.append(f"percent_of_executor_cpu_seconds: expected at most 10, found {percent}")
+    missed += over("percent_of_seconds", result["percent_of_seconds"], 15)
+    missed += over("percent_of_executor_cpu_seconds", result["percent_of_executor_cpu_seconds"], 10)
+    missed += over("nothing new, seconds", result["runs"]["nothing_new"]["seconds"], 2)
     return {"incremental": result}, missed
 
 

@@ -19,6 +19,7 @@ import contextlib
 import itertools
 import json
 import random
+import statistics
 import sys
 import tempfile
 import time
@@ -26,7 +27,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import sessions, training_small, training_variants
-from benchmarks.sessions import concluded, peak_mib, say
+from benchmarks.sessions import concluded, over, peak_mib, say
 from benchmarks.training_data import SETS, documents, write_parquet
 
 PUBLISHED = {"20ng": 0.8634, "r8": 0.9707}  # Text GCN: Yao, Mao, Luo, AAAI 2019, table 2
@@ -131,24 +132,28 @@ def accuracy(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
 
 
 def time_(arguments: argparse.Namespace) -> tuple[dict, list[str]]:
-    """Targets on 20 Newsgroups: at most twice the time of one process of scikit-learn, selection, evaluation and report
-    included and the session's start not; and at least eight times as fast as spark.ml."""
-    found = {"scikit_learn": scikit_learn(arguments.data)}
+    """Targets on 20 Newsgroups, medians: at most 1.2 times the time of one process of scikit-learn, selection,
+    evaluation and report included and the session's start not; and at least eight times as fast as spark.ml."""
+    found: dict[str, list[dict]] = {}
     with as_parquet(arguments.data, "20ng") as (train, test):
-        found["project"] = in_session("project", folder=train, test=test)
-        if not arguments.without_spark_ml:
-            found["spark_ml"] = in_session("spark_ml", memory="6g", folder=train, test=test)
-    for name, run in found.items():
-        say("{:<13} {seconds:7.1f} s   accuracy {accuracy:.4f}".format(name, **run))
-    own, missed = found["project"]["seconds"], []
-    found["times_scikit_learn"] = round(own / found["scikit_learn"]["seconds"], 2)
-    if found["times_scikit_learn"] > 2:
-        missed.append(f"times_scikit_learn: expected at most 2, found {found['times_scikit_learn']}")
-    if "spark_ml" in found:
-        found["spark_ml_times"] = round(found["spark_ml"]["seconds"] / own, 1)
-        if found["spark_ml_times"] < 8:
-            missed.append(f"spark_ml_times: expected at least 8, found {found['spark_ml_times']}")
-    return {"time": found}, missed
+        for _ in range(arguments.rounds):
+            found.setdefault("scikit_learn", []).append(scikit_learn(arguments.data))
+            found.setdefault("project", []).append(in_session("project", folder=train, test=test))
+            if not arguments.without_spark_ml:
+                run = in_session("spark_ml", memory="6g", folder=train, test=test)
+                found.setdefault("spark_ml", []).append(run)
+    median = {name: statistics.median(run["seconds"] for run in runs) for name, runs in found.items()}
+    for name, runs in found.items():
+        all_of_them = ", ".join(f"{run['seconds']:.1f}" for run in runs)
+        say(f"{name:<13} {median[name]:7.1f} s   ({all_of_them})   accuracy {runs[0]['accuracy']:.4f}")
+    result: dict = {"time": found, "median": median}
+    result["times_scikit_learn"] = round(median["project"] / median["scikit_learn"], 2)
+    missed = over("times_scikit_learn", result["times_scikit_learn"], 1.2)
+    if "spark_ml" in median:
+        result["spark_ml_times"] = round(median["spark_ml"] / median["project"], 1)
+        if result["spark_ml_times"] < 8:
+            missed.append(f"spark_ml_times: expected at least 8, found {result['spark_ml_times']}")
+    return result, missed
 
 
 def noisy(folder: str, count: int) -> Iterator[tuple[str, str]]:
@@ -217,6 +222,7 @@ def main(argv: list[str] | None = None) -> int:
         sub.add_argument("--data", required=True, metavar="FOLDER", help="where the public data sets lie")
         if name == "time":
             sub.add_argument("--without_spark_ml", action="store_true", help="which takes some minutes")
+            sub.add_argument("--rounds", type=int, default=3, metavar="N", help="of which the median counts (default: 3)")
         if name == "small":
             choices = {"choices": list(training_small.DRAWS), "metavar": "NAME", "help": "only these draws"}
             sub.add_argument("--draws", nargs="+", **choices)
