@@ -222,7 +222,7 @@ def main(argv: list[str] | None = None) -> int:
         sub.add_argument("--data", required=True, metavar="FOLDER", help="where the public data sets lie")
         if name == "time":
             sub.add_argument("--without_spark_ml", action="store_true", help="which takes some minutes")
-            sub.add_argument("--rounds", type=int, default=3, metavar="N", help="of which the median counts (default: 3)")
+            sub.add_argument("--rounds", type=int, default=3, metavar="N", help="of which the median counts: 3")
         if name == "small":
             choices = {"choices": list(training_small.DRAWS), "metavar": "NAME", "help": "only these draws"}
             sub.add_argument("--draws", nargs="+", **choices)
