@@ -16,10 +16,12 @@ from brigade.training.mixing import Weights, learn, learn_apart, learn_together,
 from tests.training.made_up_documents import LABELS, confused, texts
 from tests.training.small_trainings import FEATURES, matrix_of, tf_idf_by_hand, trainer_of
 
+pytestmark = pytest.mark.filterwarnings("ignore:Liblinear failed to converge")  # within the passes that it gets
+
 
 def svm_by_hand(features, own, scale, alpha: float) -> tuple[np.ndarray, float]:
     """Weights and intercept of scikit-learn's LinearSVC on scaled features, the scale folded in."""
-    one = LinearSVC(C=1 / (alpha * len(own)), tol=0.1, max_iter=100, random_state=5).fit(features.multiply(scale), own)
+    one = LinearSVC(C=1 / (alpha * len(own)), tol=0.1, max_iter=10, random_state=5).fit(features.multiply(scale), own)
     return one.coef_[0] * scale, one.intercept_[0]
 
 
