@@ -18,6 +18,7 @@ import logging
 import os
 import queue
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -174,10 +175,10 @@ class SparkRunner:
         output = _DriverOutput(client, job.message.driver_output_resource_uri, log_file)
         started = time.time()
         logger.info("job %s starts, its output is in %s", job_id, log_file)
-        with open(log_file, "wb") as log:
+        with open(log_file, "ab") as log:  # as the driver's Python has it: who writes, adds
             process = guard.start(
                 spark_submit_command(job.message.pyspark_job, folder, self._master),
-                env=spark_environment(folder),
+                env=spark_environment(folder) | {"PYSPARK_DRIVER_PYTHON": str(driver_python(folder, log_file))},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
@@ -289,12 +290,23 @@ def spark_environment(folder: Path) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return env | {
         "HADOOP_CONF_DIR": str(folder),
-        "PYSPARK_DRIVER_PYTHON": sys.executable,
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_HOME": str(spark_classes.spark_home()),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "TMPDIR": f"{folder}/tmp",
     }
+
+
+def driver_python(folder: Path, log_file: Path) -> Path:
+    """Write FOLDER/driver-python, which runs this Python and adds what it says to the log; return it.
+
+    Otherwise spark-submit copies the driver's output in a thread that it does not wait for: on a busy machine the last
+    words of a job, its summary, are lost when Java ends first.
+    """
+    python = folder / "driver-python"
+    python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@" >>{shlex.quote(str(log_file))} 2>&1\n')
+    python.chmod(0o755)
+    return python
 
 
 def last_words(output: str) -> str:

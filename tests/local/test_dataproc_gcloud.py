@@ -126,9 +126,10 @@ def test_jobs_are_submitted_listed_described_waited_for_and_killed(dataproc, clo
 def test_local_files_are_submitted_and_the_driver_s_output_is_streamed(dataproc, cloud, tmp_path):
     (tmp_path / "local.py").write_text(
         textwrap.dedent("""
-        import sys
+        import os, stat, sys
         import first, second
-        print("the driver says", first.X, second.Y, *sys.argv[1:])
+        kind = "a file" if stat.S_ISREG(os.fstat(1).st_mode) else "a pipe, whose end may be lost"
+        print("the driver says", first.X, second.Y, *sys.argv[1:], "to", kind)
         """)
     )
     (tmp_path / "first.py").write_text("X = 10")
@@ -137,7 +138,7 @@ def test_local_files_are_submitted_and_the_driver_s_output_is_streamed(dataproc,
 
     job, messages = dataproc(*submit, "--py-files=first.py,second.py", "--", "--input=a b", "c")
 
-    assert "the driver says 10 why --input=a b c" in messages
+    assert "the driver says 10 why --input=a b c to a file" in messages
     assert "finished successfully" in messages
     assert "output did not finish streaming" not in messages
     assert job["status"]["state"] == "DONE"
