@@ -148,7 +148,7 @@ def simulated(spark, data: str, name: str, years: int, draws: int, place: str) -
     for fault, about in faults.items():
         found[fault] = share_found(partial(looks.findings, fault, about.share), fields[about.of], draws)
     doubled = doubled_in(pool)
-    # Of all faults the nearest to its target: a hundred draws would miss it by chance.
+    # Of all faults the nearest to its target: a hundred draws say too little.
     found["label shift"] = share_found(lambda: looks.findings(doubled=doubled), sample.about.label, 10 * draws)
     if sample.is_class:
         decays = Decays(pool)

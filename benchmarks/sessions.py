@@ -40,7 +40,7 @@ def in_session(module: str, job: str, scratch: str, memory: str, **values) -> di
     foreign = ("SPARK_", "PYSPARK_", "HADOOP_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     environment |= {"PYSPARK_SUBMIT_ARGS": shlex.join([*submit, "pyspark-shell"]), "SPARK_LOCAL_IP": "127.0.0.1"}
-    environment |= {"PYSPARK_PYTHON": sys.executable, "TMPDIR": scratch, "POLARS_MAX_THREADS": "2"}
+    environment |= {"TMPDIR": scratch, "POLARS_MAX_THREADS": "2"}
     code = f"from benchmarks import sessions, {module} as m; sessions.answer_with(m.{job}, **{values!r})"
     process = guard.start([sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=subprocess.PIPE)
     try:
