@@ -18,7 +18,6 @@ import logging
 import os
 import queue
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -37,6 +36,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.dataproc_v1 import JobStatus
 
+from brigade.steps.here import driver_python
 from local import guard, spark_classes
 
 logger = logging.getLogger(__name__)
@@ -295,18 +295,6 @@ def spark_environment(folder: Path) -> dict[str, str]:
         "SPARK_LOCAL_IP": "127.0.0.1",
         "TMPDIR": f"{folder}/tmp",
     }
-
-
-def driver_python(folder: Path, log_file: Path) -> Path:
-    """Write FOLDER/driver-python, which runs this Python and adds what it says to the log; return it.
-
-    Otherwise spark-submit copies the driver's output in a thread that it does not wait for: on a busy machine the last
-    words of a job, its summary, are lost when Java ends first.
-    """
-    python = folder / "driver-python"
-    python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@" >>{shlex.quote(str(log_file))} 2>&1\n')
-    python.chmod(0o755)
-    return python
 
 
 def last_words(output: str) -> str:

@@ -2,15 +2,19 @@
 
 import importlib.resources
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 from brigade.errors import WrongInput
 from brigade.steps.commands import Command
 from brigade.steps.output import Output, StepFailed
 
+POLL_SECONDS = 0.2
 PROGRAMS = Path(str(importlib.resources.files("brigade"))).parent  # they lie beside the package
 
 
@@ -26,17 +30,37 @@ def run_step(step: Command) -> dict:
     """The summary of a step. Raises StepFailed."""
     output = Output()
     python = {name: sys.executable for name in ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON")}
-    command = [spark_submit(), str(PROGRAMS / step.program), *step.arguments]
-    with subprocess.Popen(
-        command, env=os.environ | python, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
-    ) as process:
-        assert process.stdout
-        for line in process.stdout:
-            output.add(line)
+    with tempfile.TemporaryDirectory(prefix="brigade-") as folder:
+        log_file = Path(folder) / "log"
+        driver = f"spark.pyspark.driver.python={driver_python(Path(folder), log_file)}"
+        command = [spark_submit(), "--conf", driver, str(PROGRAMS / step.program), *step.arguments]
+        with (
+            open(log_file, "ab") as log,  # as the driver's Python has it: who writes, adds
+            open(log_file, "rb") as said,
+            subprocess.Popen(
+                command, env=os.environ | python, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            ) as process,
+        ):
+            while process.poll() is None:
+                output.add(said.read())
+                time.sleep(POLL_SECONDS)
+            output.add(said.read())
     if process.returncode:
         words = output.last_words or f"{step.program} ended with status {process.returncode}; its log is above"
         raise StepFailed(f"{step.step} failed: {words}", 2 if process.returncode == 2 else 1)
     return output.summary
+
+
+def driver_python(folder: Path, log_file: Path) -> Path:
+    """Write FOLDER/driver-python, which runs this Python and adds what it says to the log; return it.
+
+    Otherwise spark-submit copies the driver's output in a thread that it does not wait for: on a busy machine the last
+    words of a program, its summary, are lost when Java ends first.
+    """
+    python = folder / "driver-python"
+    python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@" >>{shlex.quote(str(log_file))} 2>&1\n')
+    python.chmod(0o755)
+    return python
 
 
 def spark_submit() -> str:

@@ -1,12 +1,11 @@
 """What a Spark job leaves in the buckets, beside what it writes through the storage API, and why it has failed."""
 
-import subprocess
 import time
 
 import pytest
 
 from brigade.storage import folder_at
-from local.spark_jobs import driver_python, last_error, last_words, spark_environment, sync_bucket
+from local.spark_jobs import last_error, last_words, spark_environment, sync_bucket
 
 FULL = """Traceback (most recent call last):
   File "/code/spark_sql.py", line 93, in <module>
@@ -32,14 +31,6 @@ NOISE = "26/11/28 07:00:00 ERROR Utils: Exception while deleting\njava.io.IOExce
 def test_the_one_line_that_people_see_of_a_failed_job_is_its_cause(tmp_path, output, cause):
     (log := tmp_path / "job.log").write_text(output)
     assert (last_words(output), last_error(log, 1)) == (cause, cause)
-
-
-def test_a_driver_writes_to_the_log_itself_and_nothing_passes_by_java(tmp_path):
-    (log := tmp_path / "a job's log").write_text("of Java\n")
-    says = "import sys; print('of', sys.argv[1]); sys.exit('the end')"
-    ran = subprocess.run([driver_python(tmp_path, log), "-c", says, "the driver"], capture_output=True, text=True)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "")
-    assert sorted(log.read_text().splitlines()) == ["of Java", "of the driver", "the end"]
 
 
 def test_what_a_job_wrote_through_the_storage_api_stays_as_it_is(cloud, storage_emulator, tmp_path, monkeypatch):

@@ -108,11 +108,15 @@ FAILING = 'import sys\nprint("train_ml_model.py: expected labels, found none", f
 
 @pytest.fixture
 def programs(tmp_path, monkeypatch):
-    """A folder of programs in the place of the project's own, which plain Python runs."""
+    """A folder of programs in the place of the project's own, and a spark-submit that runs them without Spark. It loses
+    what they say to it, as the real one may lose the end."""
     for name in ("spark_sql.py", "train_ml_model.py", "predict.py"):
         (tmp_path / name).write_text(PROGRAM)
     monkeypatch.setattr(here, "PROGRAMS", tmp_path)
-    monkeypatch.setattr(here, "spark_submit", lambda: sys.executable)
+    submit = tmp_path / "spark-submit"
+    submit.write_text('#!/bin/sh\nshift && python=${1#*=} && shift && exec "$python" "$@" >/dev/null 2>&1\n')
+    submit.chmod(0o755)
+    monkeypatch.setattr(here, "spark_submit", lambda: str(submit))
     return tmp_path
 
 

@@ -1,6 +1,7 @@
 """All steps on this machine by the real programs: what the middle of `make demo` does."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,11 @@ def test_all_steps_convert_train_and_predict(programs, tmp_path, capfd):
     store.look()
     assert store.served.name == steps["train_model"]["model"] and steps["train_model"]["promoted"]
     assert list(Path(paths["predictions"]).rglob("*.parquet"))
+
+
+def test_a_driver_writes_to_the_log_itself_and_nothing_passes_by_java(tmp_path):
+    (log := tmp_path / "a job's log").write_text("of Java\n")
+    says = "import sys; print('of', sys.argv[1]); sys.exit('the end')"
+    ran = subprocess.run([here.driver_python(tmp_path, log), "-c", says, "the driver"], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "")
+    assert sorted(log.read_text().splitlines()) == ["of Java", "of the driver", "the end"]
