@@ -155,7 +155,7 @@ def simulated(spark, data: str, name: str, years: int, draws: int, place: str) -
         for what, shares in {"decay": (RARE, 1.0), "decay of a rare class": (0.0, RARE)}.items():
             if decays.of_share(*shares):
                 days = (FLIPPED, LABELLED, FIRST, LAST, *shares)
-                found[what], by_class = noticed(decays, pool, days, draws)
+                found[what], by_class = noticed(decays, pool, days, 10 * draws)
                 best[what] = best_of(decays, decays.of_share(*shares))
                 say(f"{name}: {what}: {found[what]:g}, not noticed in {by_class}; the best test: {best[what]:.2f}")
     false = Counter()
@@ -256,7 +256,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--sets", default=",".join((*TEXT_SETS, "wine", "sales")), help="some of them")
     parser.add_argument("--years", type=int, default=100, help="of weekly looks without a change, of each set")
     parser.add_argument(
-        "--draws", type=int, default=100, help="of 1,000 events, for each fault; ten times as many of a label shift"
+        "--draws", type=int, default=100, help="of 1,000 events, for each fault; ten times as many of others"
     )
     arguments = parser.parse_args(argv)
     results, missed = {}, []

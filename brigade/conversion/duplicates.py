@@ -5,6 +5,7 @@ Compares the events of this run with each other and with the index of all earlie
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -21,6 +22,14 @@ NEWEST_FIRST = f"""publishTime DESC NULLS LAST, length({NUMBER}) DESC NULLS LAST
     messageId DESC NULLS LAST, file DESC, hash DESC, id DESC NULLS LAST"""
 SO_FAR = f"OVER (PARTITION BY eventId ORDER BY {NEWEST_FIRST} ROWS UNBOUNDED PRECEDING)"
 COMPARED = ["eventId", "publishTime", "messageId", "file", "hash", "id", "dt"]
+
+
+class DayChange(NamedTuple):
+    """How many rows a run has staged of a day, how many of these lose, and how many in the table have to go."""
+
+    staged: int
+    lost: int
+    removed: int
 
 
 @dataclass(frozen=True)
@@ -47,18 +56,20 @@ class Comparison:
 
 def compare(
     table: Table, keys: DataFrame, found: int, voided: list[list[str]], cache: Callable[[DataFrame], DataFrame]
-) -> Comparison:
-    """Compares staged events with each other and with the table's.
+) -> tuple[Comparison, dict[str, DayChange]]:
+    """Compares staged events with each other and with the table's. Returns also what changes on each day.
 
     keys, found: see Table.add_to_index. voided: [file, run]: what that run read of the file counts no longer. Raises
     ConversionError, see check_other_days.
     """
     contenders = keys.select(*COMPARED, F.lit(True).alias("new"), F.lit(False).alias("gone"))
     if table.base.runs:
-        void = table.spark.createDataFrame(voided, "file STRING, run STRING").withColumn("void", F.lit(True))
-        index = table.index().join(F.broadcast(void), ["file", "run"], "left")
-        touched = keys.select("eventId")
-        if voided:
+        index, touched = table.index(), keys.select("eventId")
+        if not voided:
+            index = index.withColumn("void", F.lit(None).cast("boolean"))
+        else:
+            void = table.spark.createDataFrame(voided, "file STRING, run STRING").withColumn("void", F.lit(True))
+            index = index.join(F.broadcast(void), ["file", "run"], "left")
             touched = touched.unionAll(index.where("void").select("eventId"))
         touched = touched.distinct()
         # The index is of all runs, and stays where it is when a few events are compared with it.
@@ -69,8 +80,17 @@ def compare(
     changed = cache(judged(contenders).where("lost OR removed OR needed"))
     if table.again.repairs:
         check_other_days(table.again, changed)
-    lost, replaced = changed.agg(F.count_if("lost"), F.count_if("removed")).collect()[0]
-    return Comparison(changed, lost, replaced)
+    days = changes_by_day(keys, changed)
+    lost, replaced = sum(day.lost for day in days.values()), sum(day.removed for day in days.values())
+    return Comparison(changed, lost, replaced), days
+
+
+def changes_by_day(keys: DataFrame, changed: DataFrame) -> dict[str, DayChange]:
+    """What changes on each day. keys, changed: `dt` of what is staged, and see `judged`."""
+    counted = keys.selectExpr("dt", "1 AS staged", "0 AS lost", "0 AS removed")
+    counted = counted.unionAll(changed.selectExpr("dt", "0", "CAST(lost AS INT)", "CAST(removed AS INT)"))
+    days = counted.groupBy("dt").agg(*(F.sum(name).alias(name) for name in DayChange._fields))
+    return {day.dt: DayChange(day.staged, day.lost, day.removed) for day in days.collect()}
 
 
 def check_other_days(again: Again, changed: DataFrame) -> None:

@@ -7,7 +7,7 @@ landed or changed after the files were listed waits for the next run.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -19,6 +19,21 @@ from brigade.conversion.table import Table
 from brigade.spark import literally
 
 LISTED_FILES = 2000  # so many files are named to Spark one by one; more are found by their time and a join
+FILE = "file", "size", "modified"
+
+
+class Summary(NamedTuple):
+    """How many files there are, when they were modified, and their names if they are at most LISTED_FILES.
+
+    oldest, newest: microseconds since 1970. As Python's datetime they would be in local time, which has one hour of the
+    autumn twice. were_read: whether an earlier run has read one of them.
+    """
+
+    number: int
+    oldest: int
+    newest: int
+    names: list[str]
+    were_read: bool
 
 
 @dataclass(frozen=True)
@@ -27,9 +42,7 @@ class NewFiles:
 
     files: DataFrame  # `file`, `size`, `modified`
     voided: list[list[str]]  # [file, run]: what that run read of the file counts no longer
-    number: int
-    oldest: datetime
-    newest: datetime
+    about: Summary
 
 
 def holds_files(spark: SparkSession, path: str, ending: str = "") -> bool:
@@ -54,14 +67,30 @@ def find_new_files(table: Table, input_path: str, cache: Callable[[DataFrame], D
     Raises ConversionError if whole days are to be done again and none of them has a file.
     """
     listed = list_files(table.spark, input_path).where(table.again.reads(F.col("file")))
-    files, voided = files_and_voided(table, listed, cache)
-    number, oldest, newest = files.agg(F.count("file"), F.min("modified"), F.max("modified")).collect()[0]
-    if not number and table.again.dates and not table.again.missing:
+    files = cache(wanted_files(table, listed))
+    voided: list[list[str]] = []
+    about = summary(files)
+    if about.were_read:
+        files, voided = with_what_they_void(table, listed, files, cache)
+        about = summary(files)
+    if not about.number and table.again.dates and not table.again.missing:
         raise ConversionError(
             f"expected files in folders dt=YYYY-MM-DD of {table.again} below {input_path}, found none; a plain file in "
             "no such folder is in no day, and is converted without --dates"
         )
-    return NewFiles(files, voided, number, oldest, newest) if number else None
+    return NewFiles(files.select(*FILE), voided, about) if about.number else None
+
+
+def summary(files: DataFrame) -> Summary:
+    """What there is to know of files with `run`, of which at most LISTED_FILES come to the driver one by one."""
+    modified = F.unix_micros("modified").alias("modified")
+    few = files.select("file", modified, "run").limit(LISTED_FILES + 1).collect()
+    if len(few) > LISTED_FILES:
+        found = F.count("file"), F.min(modified), F.max(modified), F.count("run") > 0
+        number, oldest, newest, were_read = files.agg(*found).collect()[0]
+        return Summary(number, oldest, newest, [], were_read)
+    times = [row.modified for row in few] or [0]
+    return Summary(len(few), min(times), max(times), [row.file for row in few], any(row.run for row in few))
 
 
 def list_files(spark: SparkSession, path: str) -> DataFrame:
@@ -74,42 +103,41 @@ def list_files(spark: SparkSession, path: str) -> DataFrame:
     )
 
 
-def files_and_voided(
-    table: Table, listed: DataFrame, cache: Callable[[DataFrame], DataFrame]
-) -> tuple[DataFrame, list[list[str]]]:
-    """The files to read (`file`, `size`, `modified`), and [file, run] of what they make void.
-
-    If a row of a changed file disappears, the next best duplicate of its event takes its place. So files that hold such
-    a duplicate are read again too, unless the run is for certain days: see `duplicates.check_other_days`.
-    """
+def wanted_files(table: Table, listed: DataFrame) -> DataFrame:
+    """The files that the run is for, of those listed: FILE, `run` that has read it, null for a new one, and `changed`,
+    which is true of new ones too."""
     if not table.base.runs:
-        return cache(listed.where("size > 0")), []
+        return listed.where("size > 0").select(
+            "*", F.lit(None).cast("string").alias("run"), F.lit(True).alias("changed")
+        )
     known = table.input_files().withColumnsRenamed({"size": "old_size", "modified": "old_modified"})
-    wanted = cache(wanted_files(table, listed.join(known, "file", "left")))
-    columns, read_before = ["file", "size", "modified"], wanted.where("run IS NOT NULL")
-    if read_before.isEmpty():
-        return wanted.where("size > 0").select(*columns), []
-    if table.again.dates:
-        files = wanted.select(*columns)
-    else:
-        index, changed = table.index(), read_before.where("changed").select("file", "run")
-        lost = index.join(F.broadcast(changed), ["file", "run"]).select("eventId").distinct()
-        again = index.join(lost, "eventId", "left_semi").select("file").distinct().join(known, "file", "left_semi")
-        files = cache(listed.join(wanted.select("file").unionAll(again).distinct(), "file"))
-    void = known.join(files, "file", "left_semi").select("file", "run")
-    return files, [list(row) for row in void.collect()]
-
-
-def wanted_files(table: Table, compared: DataFrame) -> DataFrame:
-    """The files that the run is for, of those listed beside what they were (`run`: null if they are new), with
-    `changed`, which is true of new ones too."""
+    compared = listed.join(known, "file", "left").where("size > 0 OR run IS NOT NULL")
     unchanged = "run IS NOT NULL AND size = old_size AND modified = old_modified"
-    compared = compared.withColumn("changed", F.expr(f"NOT coalesce({unchanged}, false)"))
+    compared = compared.select(*FILE, "run", F.expr(f"NOT coalesce({unchanged}, false) AS changed"))
     if not table.again.missing:
         return compared if table.again.dates else compared.where("changed")
     damaged = [day for day in table.damaged_files() if table.again.covers(day)]
     gave = table.index().where(F.col("dt").isin(damaged)).select("file").distinct().withColumn("gave", F.lit(True))
     return compared.join(gave, "file", "left").where("changed OR gave").drop("gave")
+
+
+def with_what_they_void(
+    table: Table, listed: DataFrame, wanted: DataFrame, cache: Callable[[DataFrame], DataFrame]
+) -> tuple[DataFrame, list[list[str]]]:
+    """The files to read (FILE, `run`) if some of those wanted were read before, and [file, run] of what they make void.
+
+    If a row of a changed file disappears, the next best duplicate of its event takes its place. So files that hold such
+    a duplicate are read again too, unless the run is for certain days: see `duplicates.check_other_days`.
+    """
+    known, files = table.input_files().select("file", "run"), wanted.select(*FILE, "run")
+    if not table.again.dates:
+        index, changed = table.index(), wanted.where("run IS NOT NULL AND changed").select("file", "run")
+        lost = index.join(F.broadcast(changed), ["file", "run"]).select("eventId").distinct()
+        again = index.join(lost, "eventId", "left_semi").select("file").distinct().join(known, "file", "left_semi")
+        named = wanted.select("file").unionAll(again).distinct()
+        files = cache(listed.join(named, "file").join(known, "file", "left"))
+    void = files.where("run IS NOT NULL").select("file", "run")
+    return files, [list(row) for row in void.collect()]
 
 
 def read_lines(table: Table, input_path: str, new: NewFiles) -> DataFrame:
@@ -118,10 +146,9 @@ def read_lines(table: Table, input_path: str, new: NewFiles) -> DataFrame:
     # folders are ignored: the day follows from the event.
     reader = table.spark.read.option("recursiveFileLookup", "true").option("pathGlobFilter", "*[!~]")
     lines = reader.text(literally(input_path))
-    lines = lines.where(F.col("_metadata.file_modification_time").between(new.oldest, new.newest))
-    if new.number <= LISTED_FILES and table.base.runs:
-        names = [row.file for row in new.files.select("file").collect()]
-        lines = lines.where(F.col("_metadata.file_path").isin(names))
+    lines = lines.where(F.unix_micros("_metadata.file_modification_time").between(new.about.oldest, new.about.newest))
+    if new.about.names and table.base.runs:
+        lines = lines.where(F.col("_metadata.file_path").isin(new.about.names))
     about = {"file": "file_path", "size": "file_size", "modified": "file_modification_time"}
     columns = [F.col(f"_metadata.{column}").alias(name) for name, column in about.items()]
     lines = lines.select("value", *columns).join(F.broadcast(new.files), list(about), "left_semi")

@@ -21,7 +21,7 @@ from brigade.conversion.columns import merged_columns
 from brigade.conversion.duplicates import compare
 from brigade.conversion.errors import ConversionError
 from brigade.conversion.folder import place_of
-from brigade.conversion.input_files import NewFiles, find_new_files, holds_files, read_lines
+from brigade.conversion.input_files import find_new_files, holds_files, read_lines
 from brigade.conversion.lines import parse_lines
 from brigade.conversion.lock import Lock
 from brigade.conversion.manifest import Manifest
@@ -34,7 +34,7 @@ from brigade.conversion.unknown import count_unknown
 from brigade.conversion.writing import by_day, files_to_rewrite, write_days
 from brigade.errors import WrongInput
 from brigade.paths import check_apart, sibling
-from brigade.spark import caching, run_to_last_shuffle, separate_session, settings, shuffle_for
+from brigade.spark import caching, plans_for, run_to_last_shuffle, separate_session, settings
 
 log = logging.getLogger(__name__)
 
@@ -109,14 +109,14 @@ def convert(
     `json_into_parquet`."""
     began, spark = time.monotonic(), table.spark
     counts: dict = dict.fromkeys(("files", "lines", "converted", "duplicates", "quarantined", "replaced"), 0)
-    with settings(spark, shuffle_for(spark, table.manifest.rows)):
+    with settings(spark, plans_for(spark, table.manifest.rows)):
         new = find_new_files(table, input_path, cache)
     if new is None:
         table.check_repaired(table.base.partitions)
         log.info("nothing new below %s", input_path)
         return counts | {"rows": table.manifest.rows}
-    log.info("%d files to convert", new.number)
-    counts["files"] = new.number
+    log.info("%d files to convert", new.about.number)
+    counts["files"] = new.about.number
     lines = read_lines(table, input_path, new)
     queried = rows_of(lines, reading)
     columns = merged_columns(table.columns(), queried.drop("_row").schema)
@@ -130,19 +130,21 @@ def convert(
     log.info("%d lines read, %.1f s", counts["lines"], time.monotonic() - began)
     with ThreadPoolExecutor(1) as beside:  # small jobs, for which Spark plans more than it works
         quarantine = beside.submit(write_quarantine, table, staged, counts["quarantined"], new.voided)
-        with settings(spark, shuffle_for(spark, table.manifest.rows + found)):
-            compared = compare(table, keys, found, new.voided, cache)
-            rewritten = files_to_rewrite(table, keys, compared)
+        recorded = beside.submit(table.add_input_files, new.files)
+        with settings(spark, plans_for(spark, table.manifest.rows + found)):
+            compared, days = compare(table, keys, found, new.voided, cache)
         counts["duplicates"], counts["replaced"] = compared.lost, compared.replaced
         counts["converted"] = found - counts["quarantined"] - compared.lost
+        rewritten = files_to_rewrite(table, days)
         partitions, day_moves = write_days(table, staged, compared, rewritten)
         quarantined, quarantine_moves = quarantine.result()
+        recorded.result()
     table.check_repaired(partitions)
     rows = sum(one["rows"] for day in partitions.values() for one in day.values())
     if rows != table.base.rows + counts["converted"] - counts["replaced"]:
         raise ConversionError(f"the counts do not add up: {table.base.rows} rows before, {rows} now, {counts}")
     lock.check()
-    publish(table, new, day_moves, quarantine_moves)
+    publish(table, day_moves, quarantine_moves)
     table.commit(
         Manifest(
             run=table.run,
@@ -189,10 +191,9 @@ def check_lines(lines: DataFrame, counted: int, found: int, by_default: bool) ->
     return number
 
 
-def publish(table: Table, new: NewFiles, day_moves: Moves, quarantine_moves: Moves) -> None:
-    """Records the run's files, and moves what is staged to its place. Readers do not look at it before the manifest."""
+def publish(table: Table, day_moves: Moves, quarantine_moves: Moves) -> None:
+    """Moves what is staged to its place. Readers do not look at it before the manifest."""
     table.published = True
-    table.add_input_files(new.files)
     for name, final in day_moves:
         table.folder.rename(name, final)
     for name, final in quarantine_moves:

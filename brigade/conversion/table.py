@@ -203,7 +203,8 @@ class Table:
     def give_up_unless_published(self) -> None:
         """Leaves no trace of a run that failed before its files went to their places."""
         if self.run in self.record.under_way and not self.published:
-            self.folder.delete(f"_conversion/index/{self.run}")
+            for kind in ("index", "files"):
+                self.folder.delete(f"_conversion/{kind}/{self.run}")
             self.folder.delete(f"_conversion/run-{self.run}.json")
             del self.record.under_way[self.run]
 

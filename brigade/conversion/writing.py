@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from brigade import spark as sessions
-from brigade.conversion.duplicates import Comparison
+from brigade.conversion.duplicates import Comparison, DayChange
 from brigade.conversion.table import Moves, Table
 
 log = logging.getLogger(__name__)
@@ -31,16 +31,12 @@ class Rewritten(NamedTuple):
     read: dict[str, list[str]]
 
 
-def files_to_rewrite(table: Table, keys: DataFrame, compared: Comparison) -> Rewritten:
+def files_to_rewrite(table: Table, days: dict[str, DayChange]) -> Rewritten:
     """The table's files that are written again."""
     partitions = table.base.partitions
-    if not partitions:
-        return Rewritten({}, {})
-    new = keys.selectExpr("dt", "1 AS added", "0 AS removed")
-    changed = compared.changed.selectExpr("dt", "-CAST(lost AS INT)", "CAST(removed AS INT)")
-    days = new.unionAll(changed).groupBy("dt").agg(F.sum("added").alias("added"), F.sum("removed").alias("removed"))
-    found = {row.dt: row for row in days.collect() if row.dt in partitions}
-    to_merge = {day: small_files(partitions[day], row.added) for day, row in found.items() if row.added}
+    found = {day: row for day, row in days.items() if day in partitions}
+    added = {day: row.staged - row.lost for day, row in found.items()}
+    to_merge = {day: small_files(partitions[day], rows) for day, rows in added.items() if rows}
     rewritten = to_merge | {day: list(partitions[day]) for day, row in found.items() if row.removed}
     staying = {day: sum(one["rows"] for one in partitions[day].values()) - found[day].removed for day in rewritten}
     if table.again.dates:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from brigade.conversion.duplicates import changes_by_day
 from brigade.conversion.lock import Lock
 from brigade.conversion.manifest import Manifest
 from brigade.conversion.table import Table
@@ -75,7 +76,8 @@ def predict_portion(
         for row in why:
             counts[f"refused:{row.reason}"] += row["count"]
         held_back = {row.file for row in why}
-    partitions, moves = write_days(table, staged, due.compared, files_to_rewrite(table, keys, due.compared))
+    days = changes_by_day(keys, due.compared.changed) if table.base.partitions else {}
+    partitions, moves = write_days(table, staged, due.compared, files_to_rewrite(table, days))
     written = sum(file["rows"] for day in partitions.values() for file in day.values())
     if written != table.base.rows + counts["predicted"] - counts["replaced"]:
         raise PredictionError(f"the counts do not add up: {table.base.rows} rows before, {written} now, {counts}")

@@ -1,8 +1,13 @@
 """Which files are read, and how their lines are."""
 
+import os
+import time
+from datetime import UTC, datetime
+
 import pytest
 
 import spark_sql
+from brigade.conversion import input_files
 from brigade.conversion.input_files import holds_files
 from tests.conversion.outputs import convert, state
 from tests.conversion.sample_events import line, written
@@ -43,3 +48,27 @@ def test_windows_lines_a_byte_order_mark_long_lines_and_odd_names_are_read(spark
     assert [reason for reason, _ in bad] == ["malformed_json", "not_utf8"]
     written(tmp_path / "input" / "a day with spaces %41" / "more é.jsonl", line("e6"))
     assert convert(spark, tmp_path) == dict(files=1, lines=1, converted=1, duplicates=0, replaced=0, rows=5)
+
+
+@pytest.fixture
+def new_york(monkeypatch):
+    """The driver's local time is New York's, where 2026-11-01 has the hour from 1 to 2 twice."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize("listed", [2000, 0], ids=["few files", "many files"])
+def test_files_of_the_hour_that_autumn_has_twice_are_read(spark, tmp_path, monkeypatch, new_york, listed):
+    monkeypatch.setattr(input_files, "LISTED_FILES", listed)
+    for hour in (5, 6):
+        written(file := tmp_path / "input" / f"{hour}.jsonl", line(f"e{hour}"))
+        moment = datetime(2026, 11, 1, hour, 30, tzinfo=UTC).timestamp()
+        os.utime(file, (moment, moment))
+        assert convert(spark, tmp_path) == dict(
+            files=1, lines=1, converted=1, duplicates=0, replaced=0, rows=hour - 4
+        )  # fmt: skip
+    written(file, line("e6", {"payload": "changed"}), line("e7"))
+    assert convert(spark, tmp_path) == dict(files=1, lines=2, converted=2, duplicates=0, replaced=1, rows=3)
