@@ -42,18 +42,16 @@ def parse_lines(lines: DataFrame, reading: Reading = OWN) -> DataFrame:
     time_of = timestamp(column_of(time.split("."))) if is_text else "CAST(NULL AS TIMESTAMP)"
     publish_time = timestamp("event.pubsub.publishTime")
     parsed = parsed.selectExpr("*", f"{time_of} AS eventTime", f"{publish_time} AS publishTime")
-    # Spark copies what a row has while it passes by Python. Without `value`, which goes only as `doubtful`, that is half.
-    parsed = parsed.selectExpr("*", "xxhash64(value) AS hash", f"{doubtful(mark, contract, spark)} AS doubtful")
-    parsed = parsed.withColumn("refusal", refusal(contract))
+    parsed = parsed.withColumn("refusal", refusal(mark, contract, spark))
     unknown = f", {unknown_fields(contract)} AS unknown" if contract and reading.names_unknown_fields else ""
     return parsed.selectExpr(
         f"""struct(
             monotonically_increasing_id() AS id,
             file,
-            hash,
+            xxhash64(value) AS hash,
             refusal.reason AS reason,
             refusal.detail AS detail,
-            if(refusal IS NULL, NULL, CAST(doubtful AS STRING)) AS line,
+            if(refusal IS NULL, NULL, value) AS line,
             publishTime,
             event.pubsub.messageId AS messageId{unknown}
         ) AS _row""",  # what a conversion keeps about each line, from parsing to the table
@@ -64,23 +62,19 @@ def parse_lines(lines: DataFrame, reading: Reading = OWN) -> DataFrame:
     )
 
 
-def doubtful(mark: str, contract: Contract | None, spark: SparkSession) -> str:
-    """The bytes of a line that may not be an event of the contract; null if it clearly is one."""
+def refusal(mark: str, contract: Contract | None, spark: SparkSession) -> Column:
+    """Why a line is not an event of the contract: a column with `reason` and `detail`, null for an event."""
     clear = [f"event.{END} = '{mark}'", f"event.{CORRUPT} IS NULL", is_utf8(spark), is_plain("value")]
     if contract:
-        clear += ["eventTime IS NOT NULL", *filter(None, (clearly_fits(one, contract) for one in contract.fields))]
-    return f"if(coalesce({' AND '.join(clear)}, false), NULL, CAST(value AS BINARY))"
-
-
-def refusal(contract: Contract | None) -> Column:
-    """Why a doubtful line is not an event of the contract: a column with `reason` and `detail`, null for an event."""
+        clear += [condition for one in contract.fields if (condition := clearly_fits(one, contract))]
+    doubtful = f"if(coalesce({' AND '.join(clear)}, false), NULL, CAST(value AS BINARY))"
     unread = []  # what Python takes, and Spark has not read
     if contract is None or any(one.type in SQL_TYPES for one in contract.fields):
         mistyped = f"event.{CORRUPT} IS NOT NULL"
         unread.append(refused_if(mistyped, "wrong_type", "a field is not of its type in the schema"))
     if contract:
         unread.append(refused_if("eventTime IS NULL", "bad_timestamp", f"{contract.time}: {NOT_RFC3339}"))
-    return F.coalesce(refusal_by(contract)(F.col("doubtful")), *unread)
+    return F.coalesce(refusal_by(contract)(F.expr(doubtful)), *unread)
 
 
 def clearly_fits(field: Field, contract: Contract) -> str:
