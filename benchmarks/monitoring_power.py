@@ -255,9 +255,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", required=True, metavar="FOLDER", help="the folder of the public data sets")
     parser.add_argument("--sets", default=",".join((*TEXT_SETS, "wine", "sales")), help="some of them")
     parser.add_argument("--years", type=int, default=100, help="of weekly looks without a change, of each set")
-    parser.add_argument(
-        "--draws", type=int, default=100, help="of 1,000 events, for each fault; ten times as many of others"
-    )
+    more = "ten times as many of a doubled class and of a decay"
+    parser.add_argument("--draws", type=int, default=100, help=f"of 1,000 events, for each fault; {more}")
     arguments = parser.parse_args(argv)
     results, missed = {}, []
     for name in arguments.sets.split(","):
