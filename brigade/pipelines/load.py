@@ -134,13 +134,27 @@ def from_yaml(text: str) -> object:
     try:
         check_events(text)
         check_keys(yaml.compose(text, LOADER))
-        return yaml.load(text, LOADER)
+        return yaml.load(text, Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}: " if mark else ""
         raise WrongInput(f"{place}expected YAML, found a mistake: {one_line(error.problem or error.context)}") from None
-    except (yaml.YAMLError, ValueError) as error:  # a date such as 2020-99-99 is a ValueError
+    except (yaml.YAMLError, ValueError) as error:  # a number of 5,000 digits is a ValueError
         raise WrongInput(f"expected YAML, found a mistake: {one_line(error)}") from None
+
+
+class Loader(LOADER):
+    """Reads values, and says where a date is that the calendar does not have, in the same words on every Python."""
+
+    def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> object:
+        try:
+            return super().construct_yaml_timestamp(node)
+        except ValueError:
+            line = node.start_mark.line + 1
+            raise WrongInput(f"line {line}: expected a text or a date, found {node.value}, which is neither") from None
+
+
+Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_yaml_timestamp)
 
 
 def check_events(text: str) -> None:
