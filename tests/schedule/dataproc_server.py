@@ -1,6 +1,7 @@
 """The Dataproc stand-in as a server that notes its calls. Its jobs wait until a test ends them."""
 
 import threading
+from queue import SimpleQueue
 
 from flask import request as flask_request
 from werkzeug.serving import make_server
@@ -44,13 +45,13 @@ CONTENT = {
 
 
 class Held:
-    """In place of the machine's places for Spark jobs."""
+    """In place of the machine's places for Spark jobs. A workflow's thread submits them, after the call is answered."""
 
     def __init__(self) -> None:
-        self.jobs = []
+        self.jobs: SimpleQueue = SimpleQueue()
 
     def submit(self, job) -> None:
-        self.jobs.append(job)
+        self.jobs.put(job)
 
 
 class Dataproc:

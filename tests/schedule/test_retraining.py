@@ -29,7 +29,8 @@ def test_a_call_starts_the_workflow_and_does_not_wait_for_its_end(at, dataproc):
         "parameters": {"DATE": "2026-01-12", "PARQUET": "gs://ml_input/parquet/", "TEAM": "documents"},
         "operation": operation.name,
     }
-    (job,) = dataproc.held.jobs
+    job = dataproc.held.jobs.get(timeout=60)
+    assert dataproc.held.jobs.empty()
     assert list(job.message.pyspark_job.args) == [*CONTENT["jobs"][0]["pyspark_job"]["args"][:3], "2026-01-12"]
     (body,) = dataproc.started()
     assert (body["requestId"], body["version"]) == ("brigade-2026-01-05-2026-01-12", 1)
