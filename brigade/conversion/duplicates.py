@@ -90,7 +90,7 @@ def changes_by_day(keys: DataFrame, changed: DataFrame) -> dict[str, DayChange]:
     counted = keys.selectExpr("dt", "1 AS staged", "0 AS lost", "0 AS removed")
     counted = counted.unionAll(changed.selectExpr("dt", "0", "CAST(lost AS INT)", "CAST(removed AS INT)"))
     days = counted.groupBy("dt").agg(*(F.sum(name).alias(name) for name in DayChange._fields))
-    return {day.dt: DayChange(day.staged, day.lost, day.removed) for day in days.collect()}
+    return {dt: DayChange(*counts) for dt, *counts in days.collect()}
 
 
 def check_other_days(again: Again, changed: DataFrame) -> None:

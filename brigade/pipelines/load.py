@@ -21,7 +21,7 @@ MAX_LEVELS = 20  # of mappings and lists in one another; a definition has five
 MAX_PROBLEMS = 50  # that are told at once
 FOLDER = "pipelines"
 ENDS = (".yaml", ".yml", ".json")
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+SAFE_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class WrongDefinition(WrongInput):
@@ -133,7 +133,7 @@ def from_json(text: str) -> object:
 def from_yaml(text: str) -> object:
     try:
         check_events(text)
-        check_keys(yaml.compose(text, LOADER))
+        check_keys(yaml.compose(text, Loader))
         return yaml.load(text, Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -143,7 +143,7 @@ def from_yaml(text: str) -> object:
         raise WrongInput(f"expected YAML, found a mistake: {one_line(error)}") from None
 
 
-class Loader(LOADER):
+class Loader(SAFE_LOADER):
     """Reads values, and says where a date is that the calendar does not have, in the same words on every Python."""
 
     def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> object:
@@ -160,7 +160,7 @@ Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_yaml_time
 def check_events(text: str) -> None:
     """Raises WrongInput for what YAML has and a definition has not. Anchors could make a cycle, or a billion values."""
     depth = documents = 0
-    for event in yaml.parse(text, LOADER):
+    for event in yaml.parse(text, Loader):
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise WrongInput(f"line {line}: expected values alone, found an anchor or an alias (& or *)")

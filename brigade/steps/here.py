@@ -1,5 +1,6 @@
 """Runs steps on this machine, one after the other, by the spark-submit of this Python environment."""
 
+import contextlib
 import importlib.resources
 import os
 import shlex
@@ -7,14 +8,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from brigade.errors import WrongInput
 from brigade.steps.commands import Command
 from brigade.steps.output import Output, StepFailed
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.2  # between two looks at what a running step has said
 PROGRAMS = Path(str(importlib.resources.files("brigade"))).parent  # they lie beside the package
 
 
@@ -43,7 +43,8 @@ def run_step(step: Command) -> dict:
         ):
             while process.poll() is None:
                 output.add(said.read())
-                time.sleep(POLL_SECONDS)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(POLL_SECONDS)
             output.add(said.read())
     if process.returncode:
         words = output.last_words or f"{step.program} ended with status {process.returncode}; its log is above"
