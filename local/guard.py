@@ -12,6 +12,7 @@ hundredths of a second.
 """
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
@@ -22,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO
 
 GRACE_SECONDS = 5.0
+_SET_CHILD_SUBREAPER = 36  # of Linux's prctl(2)
 
 
 def start(
@@ -68,6 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("usage: python -m local.guard -- CMD ARGS…", file=sys.stderr)
         return 2
 
+    # What CMD leaves behind becomes a child of the guard, which takes its exit status. Process 1 may do so late, or,
+    # as a container's often does, never, and until then the group is not empty.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
     # Signals wake the select below through a pipe, so there is no moment in which one can be missed.
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
@@ -103,6 +110,10 @@ def _end_group(child: subprocess.Popen) -> None:
 
 
 def _group_exists(group: int) -> bool:
+    """Whether a process of the group is left; its leader has been waited for."""
+    with contextlib.suppress(ChildProcessError):  # none of the group is a child of this process
+        while os.waitpid(-group, os.WNOHANG)[0]:
+            pass
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):

@@ -72,6 +72,31 @@ def test_who_ignores_sigterm_is_killed(tmp_path, monkeypatch):
     assert child.wait(30) == -signal.SIGKILL
 
 
+# A command that leaves a child which has ended and whose status nobody has taken.
+LEAVES_A_ZOMBIE = """
+import os
+child = os.fork() or os._exit(0)
+os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+"""
+# Orphans go to this process, which takes the exit status of the guard alone, as a container's process 1 may.
+NO_INIT = f"""
+import ctypes, subprocess, sys
+assert ctypes.CDLL(None).prctl({guard._SET_CHILD_SUBREAPER}, 1, 0, 0, 0) == 0
+patient = "import sys; from local import guard; guard.GRACE_SECONDS = float('inf'); sys.exit(guard.main(sys.argv[1:]))"
+command = [sys.executable, "-c", patient, "--", sys.executable, "-c", {LEAVES_A_ZOMBIE!r}]
+sys.exit(subprocess.Popen(command, stdin=subprocess.PIPE).wait())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans")
+def test_a_zombie_that_no_init_reaps_is_not_waited_for():
+    parent = guard.start([sys.executable, "-c", NO_INIT], cwd=ROOT)
+    try:
+        assert parent.wait(60) == 0
+    finally:
+        guard.stop(parent)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_to_the_guard_ends_the_command(tmp_path, number):
     program = "import os, sys, time; os.mkdir(sys.argv[1]); time.sleep(600)"
