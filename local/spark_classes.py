@@ -1,7 +1,7 @@
 """Java's archive of the classes that Spark loads (class-data sharing): a short job ends a quarter sooner with it.
 
-The first job whose driver ends well leaves the archive, some 180 MB beside Spark's jars; those after it map it into
-memory. Java looks whether an archive is of this Java and of these jars, and goes on without one that is not.
+The first job that writes a table and ends well leaves the archive, some 180 MB beside Spark's jars; those after it map
+it into memory. Java looks whether an archive is of this Java and of these jars, and goes on without one that is not.
 https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html
 """
 
@@ -10,6 +10,9 @@ import os
 import shutil
 from pathlib import Path
 
+# Bytes. A conversion's archive has 175 MB. One of 30 MB, of a program that asks Spark for nothing, would stand in the way
+# of a better one, and save nothing.
+USEFUL = 120_000_000
 QUIET = "-Xlog:disable -Xlog:all=error:stderr"  # Java names each class that cannot be in an archive
 
 
@@ -29,20 +32,28 @@ def class_path() -> str:
     return f"{spark_home()}/jars/*"
 
 
+def mapping() -> str:
+    """The option by which Java maps the archive; empty if there is no useful one."""
+    return f'-XX:SharedArchiveFile="{archive()}" {QUIET}' if useful(archive()) else ""
+
+
 def java_options(folder: Path) -> str:
-    """The driver's options. folder: the job's own, where its driver leaves an archive if there is none yet."""
-    if archive().exists():
-        return f'-XX:SharedArchiveFile="{archive()}" {QUIET}'
+    """The driver's options. folder: the job's own, where its driver leaves an archive if there is no useful one yet."""
     can_be_kept = os.access(archive().parent, os.W_OK)
-    return f'-XX:ArchiveClassesAtExit="{new(folder)}" {QUIET}' if can_be_kept else ""
+    return mapping() or (f'-XX:ArchiveClassesAtExit="{new(folder)}" {QUIET}' if can_be_kept else "")
 
 
 def keep(folder: Path) -> None:
-    """Puts the archive that a job's driver has left to its place, if it has left one."""
-    if new(folder).exists():
+    """Puts the archive that a job's driver has left to its place, if it has left a useful one."""
+    if useful(new(folder)):
         beside = archive().with_suffix(f".{os.getpid()}")
         shutil.move(new(folder), beside)
         beside.replace(archive())
+
+
+def useful(file: Path) -> bool:
+    """Whether it is an archive of most classes that Spark's queries need."""
+    return file.exists() and file.stat().st_size >= USEFUL
 
 
 def new(folder: Path) -> Path:

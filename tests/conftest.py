@@ -330,15 +330,13 @@ def spark(tmp_path_factory):
     from pyspark.sql import SparkSession
 
     from brigade.spark import SESSION
+    from tests.conversion.spark_cluster import driver
 
     scratch = tmp_path_factory.mktemp("spark")
     builder = (
         SparkSession.builder.master("local[2]")
         .appName("brigade-tests")
         .config("spark.ui.enabled", "false")
-        .config(
-            "spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m"
-        )
         .config("spark.default.parallelism", "2")
         .config("spark.sql.shuffle.partitions", "2")
         .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
@@ -346,7 +344,9 @@ def spark(tmp_path_factory):
         # What --py-files brings to the workers of a real job.
         .config("spark.executorEnv.PYTHONPATH", str(ROOT))
     )
-    for key, value in SESSION.items():
+    own = driver()
+    own["spark.driver.extraJavaOptions"] += " -XX:ReservedCodeCacheSize=240m"  # of all tests' queries
+    for key, value in (SESSION | own).items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")

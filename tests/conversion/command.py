@@ -13,7 +13,7 @@ import pytest
 
 from local import guard
 from tests.conftest import ROOT
-from tests.conversion.spark_cluster import JAVA
+from tests.conversion.spark_cluster import driver
 
 SECONDS = 300  # what no run of these tests comes near; a run that hangs must not hang the tests
 SCRIPT = str(ROOT / "spark_sql.py")
@@ -32,13 +32,13 @@ class Run:
     ):
         """`program` is what Python runs: a script, or -c and a text, and arguments before those of CONVERT, which are
         the folder's input and parquet unless others are given."""
-        settings = {
+        own = {
             "spark.ui.enabled": "false",
             "spark.sql.shuffle.partitions": "2",
-            "spark.driver.extraJavaOptions": JAVA,
             "spark.driver.host": "127.0.0.1",
             "spark.local.dir": f"{folder}.scratch",
-        } | (settings or {})
+        }
+        settings = own | driver() | (settings or {})
         submit = ["--master", master, "--driver-memory", "1g"]
         submit += [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
         environment = os.environ | {

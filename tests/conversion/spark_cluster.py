@@ -13,9 +13,17 @@ from urllib.parse import urlsplit
 
 import pyspark
 
-from local import emulators, guard
+from local import emulators, guard, spark_classes
 
 JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # a process of Java that lives for seconds only
+
+
+def driver() -> dict[str, str]:
+    """The settings of a driver's Java: it maps the archive of classes that a job of the local cloud has left."""
+    return {
+        "spark.driver.extraClassPath": spark_classes.class_path(),
+        "spark.driver.extraJavaOptions": f"{JAVA} {spark_classes.mapping()}",
+    }
 
 
 @contextlib.contextmanager

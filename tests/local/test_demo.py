@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from local import demo, demo_result
+from local import demo, demo_result, spark_classes
 from tests.conftest import ROOT
 
 RESULT = {
@@ -101,6 +101,8 @@ def test_the_whole_way_through_adds_up(tmp_path):
     assert set(result["seconds"]) >= {"start", "land", "retrain", "serve", "convert", "train", "all"}
     assert "accuracy on the unseen documents" in done.stdout
     assert not processes_of(tmp_path)
+    archive = spark_classes.archive()
+    assert spark_classes.useful(archive) or not os.access(archive.parent, os.W_OK)  # what the conversion leaves
 
 
 @pytest.mark.faults

@@ -26,13 +26,30 @@ def job(tmp_path) -> Path:
     return folder
 
 
+def file_of(size: int, place: Path) -> Path:
+    with open(place, "wb") as file:
+        file.truncate(size)
+    return place
+
+
 def test_a_job_leaves_an_archive_only_where_there_is_none(archive, job):
     assert f'-XX:ArchiveClassesAtExit="{job}/classes.jsa"' in spark_classes.java_options(job)
-    (job / "classes.jsa").write_bytes(b"classes")
+    file_of(180_000_000, job / "classes.jsa")
     spark_classes.keep(job)
-    assert archive.read_bytes() == b"classes" and list(job.iterdir()) == [job / "tmp"]
+    assert archive.stat().st_size == 180_000_000 and list(job.iterdir()) == [job / "tmp"]
     assert f'-XX:SharedArchiveFile="{archive}"' in spark_classes.java_options(job)
     assert "AtExit" not in spark_classes.java_options(job)
+
+
+def test_an_archive_of_few_classes_is_not_kept_and_one_that_is_there_is_replaced(archive, job):
+    file_of(35_000_000, archive)
+    assert f'-XX:ArchiveClassesAtExit="{job}/classes.jsa"' in spark_classes.java_options(job)
+    file_of(30_000_000, job / "classes.jsa")
+    spark_classes.keep(job)
+    assert archive.stat().st_size == 35_000_000
+    file_of(180_000_000, job / "classes.jsa")
+    spark_classes.keep(job)
+    assert archive.stat().st_size == 180_000_000
 
 
 def test_a_job_that_left_nothing_changes_nothing(archive, job):
@@ -63,5 +80,5 @@ def test_java_takes_the_archive_that_a_job_has_left_and_passes_over_another(arch
     spark_classes.keep(job)
     run(JAVA_TOOL_OPTIONS="-Xshare:on")  # which ends where the archive cannot be used
     archive.unlink()
-    archive.write_bytes(bytes(100_000))
+    file_of(spark_classes.USEFUL, archive)
     run()

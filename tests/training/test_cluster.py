@@ -10,7 +10,7 @@ import pyspark
 import pytest
 
 from brigade.training.mixing import DOCUMENTS_A_PARTITION
-from tests.conversion.spark_cluster import JAVA, busy_workers, on_a_cluster
+from tests.conversion.spark_cluster import busy_workers, driver, on_a_cluster
 from tests.training.made_up_documents import confused
 from tests.training.whole_runs import ROOT, contents, labelled, parquet, zipped_package
 
@@ -18,7 +18,7 @@ from tests.training.whole_runs import ROOT, contents, labelled, parquet, zipped_
 def submitted(documents: str, models: Path, master: str, settings: dict[str, str]) -> dict:
     """The summary of a run by spark-submit, as on Dataproc: the package travels as --py-files."""
     settings = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"} | settings
-    settings |= {"spark.driver.extraJavaOptions": JAVA, "spark.local.dir": f"{models}.scratch"}
+    settings |= driver() | {"spark.local.dir": f"{models}.scratch"}
     home = Path(pyspark.__file__).parent
     command = [str(home / "bin" / "spark-submit"), "--master", master, "--driver-memory", "1g"]
     command += [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
