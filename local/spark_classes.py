@@ -10,8 +10,8 @@ import os
 import shutil
 from pathlib import Path
 
-# Bytes. A conversion's archive has 175 MB. One of 30 MB, of a program that asks Spark for nothing, would stand in the way
-# of a better one, and save nothing.
+# Bytes. A conversion leaves 175 MB. The 30 MB of a program that asks Spark for nothing would save nothing, and stand in
+# the way of better ones.
 USEFUL = 120_000_000
 QUIET = "-Xlog:disable -Xlog:all=error:stderr"  # Java names each class that cannot be in an archive
 
