@@ -73,17 +73,8 @@ class _Push:
 
     def send(self, config, received) -> None:
         """Sends one message and settles it by the answer."""
-        body, headers = (_unwrapped if config.push_config.HasField("no_wrapper") else _wrapped)(config, received)
         try:
-            response = self.pool.request(
-                "POST",
-                config.push_config.push_endpoint,
-                body=body,
-                headers=headers,
-                timeout=config.ack_deadline_seconds,
-                redirect=False,
-            )
-            taken = response.status in ACKNOWLEDGED
+            taken = self.status(config, received) in ACKNOWLEDGED
         except (urllib3.exceptions.HTTPError, ValueError):  # no answer, or attributes that are no header
             taken = False
         with self.broker.lock:
@@ -93,6 +84,19 @@ class _Push:
             else:
                 self.subscription.modify(received.ack_id, 0)
             self.broker.changed.notify_all()
+
+    def status(self, config, received) -> int:
+        """What the endpoint answers."""
+        body, headers = (_unwrapped if config.push_config.HasField("no_wrapper") else _wrapped)(config, received)
+
+        def post() -> int:
+            endpoint, seconds = config.push_config.push_endpoint, config.ack_deadline_seconds
+            return self.pool.request("POST", endpoint, body, headers=headers, timeout=seconds, redirect=False).status
+
+        try:
+            return post()
+        except urllib3.exceptions.ProtocolError:  # the endpoint has closed an idle connection as the request left
+            return post()
 
     def learn(self, taken: bool) -> None:
         """Widens the window after an answer that acknowledges, narrows it and waits after any other.

@@ -27,7 +27,7 @@ class Push(NamedTuple):
 
 
 class Endpoint:
-    """Takes pushes and answers each with what `answer(push)` says: a status."""
+    """Takes pushes and answers each with what `answer(push)` says: a status; None closes the connection."""
 
     def __init__(self):
         self.pushes: list[Push] = []
@@ -45,6 +45,9 @@ class Endpoint:
                 with endpoint.lock:
                     endpoint.pushes.append(push)
                 status = endpoint.answer(push)
+                if status is None:
+                    self.close_connection = True
+                    return
                 self.send_response(status)
                 if status != 204:
                     self.send_header("Content-Length", "0")
@@ -142,6 +145,16 @@ def test_an_endpoint_that_refuses_everything_is_asked_less_and_less_often(reques
     assert 4 <= len(endpoint.pushes) < 30  # a machine that is busy pushes less, not more
     endpoint.answer = lambda push: 200
     assert wait_until(lambda: len({push.data for push in endpoint.pushes[-20:]}) == 20, seconds=60)
+
+
+def test_a_connection_that_the_endpoint_closes_as_a_push_leaves_is_no_refusal(api, endpoint, pushed):
+    most = duration_pb2.Duration(seconds=600)
+    topic, _ = pushed(retry_policy={"minimum_backoff": most, "maximum_backoff": most})
+    endpoint.answer = lambda push: None if len(endpoint.pushes) == 2 else 200
+    api.publish(topic, b"leaves a connection open")
+    endpoint.wait(1)
+    api.publish(topic, b"x")
+    assert [push.data for push in endpoint.wait(3)] == [b"leaves a connection open", b"x", b"x"]
 
 
 def test_an_endpoint_that_is_not_there_yet_gets_the_message_when_it_is(api, endpoint):
