@@ -1,7 +1,7 @@
 """Java's archive of the classes that Spark loads (class-data sharing): a short job ends a quarter sooner with it.
 
-The first job that writes a table and ends well leaves the archive, some 180 MB beside Spark's jars; those after it map
-it into memory. Java looks whether an archive is of this Java and of these jars, and goes on without one that is not.
+The first job that has a query and ends well leaves the archive, some 180 MB beside Spark's jars; those after it map it
+into memory. Java looks whether an archive is of this Java and of these jars, and goes on without one that is not.
 https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html
 """
 
